@@ -1,0 +1,45 @@
+//! Whole jobs, timed with the machine's own limits beside them in the same run.
+//!
+//! ```text
+//! cargo run --release -p benches -- import [--days N] [--agents N]
+//! cargo run --release -p benches -- queries [--visits N] [--python PATH]
+//! ```
+//!
+//! `import`: NDJSON of a simulated voice centre into an empty data folder. Beside it, on one
+//! thread: decoding alone, and encoding the same rows to Parquet alone.
+//! `queries`: the queries of `sql/bench` over ten million queue visits, each run in turn here and
+//! in DuckDB over the same Parquet files; `--python` names a Python that has `duckdb`.
+
+mod import;
+mod queries;
+mod visits;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("import") => import::run(number(&args, "--days", 30)?, number(&args, "--agents", 120)?),
+        Some("queries") => {
+            let python = text(&args, "--python").unwrap_or_else(|| "python3".to_owned());
+            queries::run(number(&args, "--visits", 10_000_000)?, &python)
+        }
+        _ => bail!("usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P]"),
+    }
+}
+
+fn text(args: &[String], name: &str) -> Option<String> {
+    let at = args.iter().position(|a| a == name)?;
+    args.get(at + 1).cloned()
+}
+
+fn number(args: &[String], name: &str, default: u64) -> Result<u64> {
+    text(args, name).map_or(Ok(default), |value| Ok(value.parse()?))
+}
+
+/// The most memory this process has held, in MiB.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

@@ -1,0 +1,246 @@
+//! The command line, as people type it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Contact-centre KPIs from your own events: one definition, one number, everywhere.
+#[derive(Debug, Parser)]
+#[command(name = "callgauge", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colour the output: by default only on a terminal that wants it.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// Language of titles and words: en, zh-CN or zh-TW. Default: from LANG.
+    #[arg(long, global = true, value_parser = crate::lang::Lang::parse)]
+    pub lang: Option<crate::lang::Lang>,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Simulate a contact centre, store its events and show its KPIs.
+    Demo(Demo),
+    /// Write the events of a simulated contact centre to a file.
+    Simulate(Simulate),
+    /// Bring events, logs and tables into the data folder.
+    Import(Import),
+    /// Ask in SQL: one query, or a prompt.
+    Sql(Sql),
+    /// Show KPIs as a table, or check KPI definitions.
+    Kpi(Kpi),
+    /// Verify the data folder: manifest, checksums, row counts, double ids.
+    Check(Check),
+    /// Print a completion script for your shell.
+    Completions {
+        /// Which shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the data are.
+#[derive(Clone, Debug, Args)]
+pub struct DataDir {
+    /// Data folder.
+    #[arg(long = "data", env = "CALLGAUGE_DATA", default_value = "./callgauge-data")]
+    pub dir: PathBuf,
+}
+
+/// `callgauge demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// The world's seed: the same seed gives the same world.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How many days to simulate.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub days: u32,
+    /// How many agents work there.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=5000))]
+    pub agents: u32,
+    /// Only print the table. (Serving a wallboard comes with a later release, so this is what
+    /// `demo` does today with or without the flag.)
+    #[arg(long)]
+    pub no_serve: bool,
+}
+
+/// `callgauge simulate`
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The world's seed.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How many days.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub days: u32,
+    /// How many agents.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=5000))]
+    pub agents: u32,
+    /// Events go here, one JSON object a line.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The KPIs as the simulator itself counted them go here.
+    #[arg(long)]
+    pub truth: Option<PathBuf>,
+}
+
+/// Formats that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Events, one JSON object a line.
+    Ndjson,
+    /// Asterisk's queue_log.
+    AsteriskQueueLog,
+    /// A table with a mapping file.
+    Csv,
+}
+
+/// `callgauge import`
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// What the files are.
+    #[arg(long, value_enum)]
+    pub format: InputFormat,
+    /// How a CSV file's columns become events.
+    #[arg(long, required_if_eq("format", "csv"))]
+    pub mapping: Option<PathBuf>,
+    /// Name of the sender, for lines that do not say. Default: the format's name.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Exit with 0 even if lines were rejected.
+    #[arg(long)]
+    pub allow_rejects: bool,
+    /// 32-byte key as 64 hex digits, for turning phone numbers and addresses into tokens.
+    /// Default: `identity.key` in the configuration folder, made on first use.
+    #[arg(long, env = "CALLGAUGE_IDENTITY_KEY_FILE")]
+    pub identity_key: Option<PathBuf>,
+    /// The files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Output formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets, with one header line.
+    Csv,
+}
+
+/// `callgauge sql`
+#[derive(Debug, Args)]
+pub struct Sql {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Zone of calendar buckets when a query does not name one.
+    #[arg(long, env = "CALLGAUGE_ZONE", default_value = "UTC")]
+    pub zone: String,
+    /// Refuse SUM, AVG, MIN, MAX of a KPI column instead of reading them as MEASURE.
+    #[arg(long)]
+    pub strict: bool,
+    /// A KPI parameter, as `service_level.threshold=30s`.
+    #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
+    pub params: Vec<String>,
+    /// The query. Without one you get a prompt.
+    pub query: Option<String>,
+}
+
+/// `callgauge kpi`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Kpi {
+    /// `callgauge kpi check`
+    #[command(subcommand)]
+    pub command: Option<KpiCommand>,
+    #[command(flatten)]
+    pub show: KpiShow,
+}
+
+/// What else `kpi` does.
+#[derive(Debug, Subcommand)]
+pub enum KpiCommand {
+    /// Check KPI definitions: files, references, types, and every example in the SQL path.
+    Check {
+        /// Folders with your own definitions, after the built-in ones.
+        #[arg(long = "kpi-dir")]
+        dirs: Vec<PathBuf>,
+    },
+    /// List the KPIs with their titles and formulas.
+    List {
+        /// Folders with your own definitions, after the built-in ones.
+        #[arg(long = "kpi-dir")]
+        dirs: Vec<PathBuf>,
+    },
+}
+
+/// Which KPIs to show, and how.
+#[derive(Debug, Args)]
+pub struct KpiShow {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// KPI ids. Default: the core table.
+    pub ids: Vec<String>,
+    /// Start, inclusive: RFC 3339, or a day in the zone. Default: the first data.
+    #[arg(long)]
+    pub from: Option<String>,
+    /// End, exclusive. Default: the end of the data.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Length of a bucket: 15m, 30m, 1h, 1d, 1w, 1mo. Default: the whole range as one.
+    #[arg(long)]
+    pub grain: Option<String>,
+    /// Dimensions to split by, as `queue_id,channel`.
+    #[arg(long, value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// Only these rows: a SQL condition over the model's columns.
+    #[arg(long = "where", value_name = "SQL")]
+    pub filter: Option<String>,
+    /// Zone of days and weeks.
+    #[arg(long, env = "CALLGAUGE_ZONE", default_value = "UTC")]
+    pub zone: String,
+    /// A KPI parameter, as `service_level.threshold=30s`.
+    #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
+    pub params: Vec<String>,
+    /// See the data as of this moment (for KPIs over what is still open). Default: the newest event.
+    #[arg(long)]
+    pub as_of: Option<String>,
+    /// Folders with your own definitions, after the built-in ones.
+    #[arg(long = "kpi-dir")]
+    pub dirs: Vec<PathBuf>,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `callgauge check`
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub data: DataDir,
+}

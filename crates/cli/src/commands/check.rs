@@ -1,0 +1,41 @@
+//! `callgauge check`: is what is on disk what was written?
+
+use anyhow::Result;
+
+use super::open_to_read;
+use crate::{
+    Outcome,
+    args::Check,
+    output::{grouped, progress},
+};
+
+/// Reads every file of the folder and compares it with the manifest.
+pub fn run(args: &Check) -> Result<Outcome> {
+    let store = open_to_read(&args.data.dir)?;
+    let spinner = progress::spinner("reading every file");
+    let errors = store.verify()?;
+    spinner.finish_and_clear();
+    let version = store.version();
+    for table in version.tables().filter(|t| !t.files.is_empty()) {
+        let rows: u64 = table.files.iter().map(|f| f.rows).sum();
+        let bytes: u64 = table.files.iter().map(|f| f.bytes).sum();
+        println!(
+            "{:<14} {:>4} file(s) {:>14} rows {:>14} bytes",
+            table.name,
+            table.files.len(),
+            grouped(rows),
+            grouped(bytes)
+        );
+    }
+    for file in store.unknown_files() {
+        println!("not ours, left alone: {}", file.display());
+    }
+    for error in &errors {
+        println!("damaged: {error}");
+    }
+    if errors.is_empty() {
+        println!("clean: {} at commit {}", args.data.dir.display(), version.committed_seq);
+        return Ok(Outcome::Clean);
+    }
+    Ok(Outcome::Findings)
+}

@@ -1,0 +1,123 @@
+//! `callgauge sql`: one query, or a prompt.
+
+use std::io::{BufWriter, IsTerminal, Read, stdin, stdout};
+
+use anyhow::Result;
+use engine::Engine;
+
+use super::{block_on, definitions, engine_settings, open_engine, open_to_read};
+use crate::{
+    Outcome,
+    args::{Format, Sql},
+    output::batches,
+    prompt::{Entry, Terminal, entry},
+    settings,
+};
+
+const HELP: &str = "\
+  SELECT queue_id, MEASURE(service_level) FROM kpi.queue_visits GROUP BY queue_id;
+  SELECT * FROM kpi('service_level', '1h', 'queue_id', '2026-03-02', '2026-03-03');
+  SELECT id, title_en, formula FROM kpi.catalog;
+Statements end with a semicolon. Tab completes.
+  \\dt            tables and views
+  \\d NAME        columns of a table
+  \\format F      table, json or csv
+  \\q             leave";
+
+/// Runs the query, or the prompt.
+pub fn run(args: &Sql) -> Result<Outcome> {
+    let definitions = definitions(&[])?;
+    let mut chosen = engine_settings(&args.zone, &args.params, &definitions.0)?;
+    chosen.strict = args.strict;
+    let engine = open_engine(open_to_read(&args.data.dir)?, definitions, chosen)?;
+    match &args.query {
+        Some(query) if query == "-" => all_of(&engine, &read_all()?, args.format),
+        Some(query) => one(&engine, query, args.format),
+        None if !stdin().is_terminal() => all_of(&engine, &read_all()?, args.format),
+        None => prompt(&engine, args.format),
+    }
+}
+
+fn read_all() -> Result<String> {
+    let mut text = String::new();
+    stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Runs the statements of a text that came by pipe.
+fn all_of(engine: &Engine, text: &str, format: Format) -> Result<Outcome> {
+    for statement in text.split_inclusive(";\n") {
+        if let Entry::Statement(query) = entry(statement) {
+            one(engine, &query, format)?;
+        }
+    }
+    Ok(Outcome::Clean)
+}
+
+fn one(engine: &Engine, query: &str, format: Format) -> Result<Outcome> {
+    let result = block_on(|| async { Ok(engine.sql(query).await?) })?;
+    let mut out = BufWriter::new(stdout().lock());
+    batches::print(&mut out, &result.schema, &result.batches, format)?;
+    std::io::Write::flush(&mut out)?;
+    Ok(Outcome::Clean)
+}
+
+fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
+    let mut format = format;
+    println!("callgauge {} - SQL. `help` for help, Ctrl-D to leave.", env!("CARGO_PKG_VERSION"));
+    let history = settings::history_file();
+    if let Some(folder) = history.as_ref().and_then(|f| f.parent()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut terminal = Terminal::new(words(engine)?, history)?;
+    loop {
+        let result = match terminal.read()? {
+            Entry::Quit => return Ok(Outcome::Clean),
+            Entry::Empty => continue,
+            Entry::Statement(query) => one(engine, &query, format),
+            Entry::Command(name, argument) => command(engine, &name, &argument, &mut format),
+        };
+        if let Err(error) = result {
+            eprintln!("error: {error:#}");
+        }
+    }
+}
+
+fn command(engine: &Engine, name: &str, argument: &str, format: &mut Format) -> Result<Outcome> {
+    match name {
+        "dt" => one(engine, "SHOW TABLES", *format),
+        "d" if !argument.is_empty() => one(engine, &format!("DESCRIBE {argument}"), *format),
+        "format" => {
+            *format = clap::ValueEnum::from_str(argument, true).map_err(anyhow::Error::msg)?;
+            Ok(Outcome::Clean)
+        }
+        "help" | "?" | "h" => {
+            println!("{HELP}");
+            Ok(Outcome::Clean)
+        }
+        other => anyhow::bail!("unknown command \\{other}; `help` lists them"),
+    }
+}
+
+/// Words for completion: SQL, tables, columns, KPIs.
+fn words(engine: &Engine) -> Result<Vec<String>> {
+    const SQL: &[&str] = &[
+        "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "MEASURE(", "COUNT(",
+        "FILTER (WHERE", "ROLLUP(", "WITH", "AND", "OR", "NOT", "BETWEEN", "INTERVAL",
+        "kpi_bucket(", "kpi(", "\\dt", "\\d", "\\format", "\\q",
+    ];
+    let query = "SELECT table_schema || '.' || table_name AS word FROM information_schema.tables \
+                 UNION SELECT column_name FROM information_schema.columns ORDER BY 1";
+    let result = block_on(|| async { Ok(engine.sql(query).await?) })?;
+    let mut words: Vec<String> = SQL.iter().map(|w| (*w).to_owned()).collect();
+    let options = arrow::util::display::FormatOptions::default();
+    for batch in &result.batches {
+        let column = batch.column(0).as_ref();
+        let text = arrow::util::display::ArrayFormatter::try_new(column, &options)?;
+        words.extend((0..batch.num_rows()).map(|row| text.value(row).to_string()));
+    }
+    words.extend(engine.catalogue().iter().map(|k| k.id.clone()));
+    words.sort();
+    words.dedup();
+    Ok(words)
+}

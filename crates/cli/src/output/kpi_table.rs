@@ -1,0 +1,344 @@
+//! KPIs as people read them: one line a KPI, its groups side by side, target, status in word and
+//! shape, the period before, a small chart. And the same answer as JSON and CSV.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use engine::{Engine, Grain, KpiAnswer, KpiRequest, KpiRow, parse_grain};
+use events::UtcMicros;
+use kpi::{Catalogue, Kpi, Status};
+use serde_json::{Map, Value, json};
+
+use super::{Style, Tone, sparkline};
+use crate::{
+    commands::{Face, ask, bounds},
+    lang::{Lang, Word},
+};
+
+/// More groups than this do not fit beside each other: they become lines.
+const MOST_GROUPS: usize = 9;
+/// Points of a small chart, at most.
+const MOST_POINTS: usize = 28;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+type Dims = Vec<(String, Option<String>)>;
+
+/// A KPI's title in a language.
+pub fn title(kpi: &Kpi, lang: Lang) -> &str {
+    match lang {
+        Lang::En => &kpi.title.en,
+        Lang::ZhCn => &kpi.title.zh_cn,
+        Lang::ZhTw => &kpi.title.zh_tw,
+    }
+}
+
+/// What the table shows, asked from the engine: totals, groups, the period before, the trend.
+pub struct Board {
+    catalogue: Arc<Catalogue>,
+    total: KpiAnswer,
+    groups: Option<KpiAnswer>,
+    trend: Option<KpiAnswer>,
+    compared: bool,
+}
+
+impl Board {
+    /// Asks for everything that the table shows.
+    ///
+    /// # Errors
+    /// The request is refused, or a query fails.
+    pub fn ask(engine: &Engine, request: &KpiRequest) -> Result<Self> {
+        let compared = request.from.is_some() && request.to.is_some();
+        let plain = KpiRequest { grain: None, by: Vec::new(), compare: compared, ..request.clone() };
+        let split = !request.by.is_empty() || request.grain.is_some();
+        let trend = match trend_grain(engine, request)? {
+            Some(grain) => {
+                let plain = KpiRequest { compare: false, ..plain.clone() };
+                Some(ask(engine, &with_grain(engine, &plain, grain))?)
+            }
+            None => None,
+        };
+        Ok(Board {
+            catalogue: engine.catalogue().clone(),
+            total: ask(engine, &plain)?,
+            groups: split.then(|| ask(engine, &splittable(engine, request))).transpose()?,
+            trend,
+            compared,
+        })
+    }
+
+    /// The table as text.
+    pub fn render(&self, face: Face) -> String {
+        let table = match &self.groups {
+            Some(groups) if !self.fits(groups) => self.long(groups, face),
+            groups => self.wide(groups.as_ref(), face),
+        };
+        let as_of = format!("as of {} · commit {}", self.total.as_of, self.total.revision);
+        format!("{table}\n{}", face.style.paint(Tone::Faint, &as_of))
+    }
+
+    fn fits(&self, groups: &KpiAnswer) -> bool {
+        groups.grain.is_none() && groups_of(groups).len() <= MOST_GROUPS
+    }
+
+    /// One line a KPI, groups side by side.
+    fn wide(&self, groups: Option<&KpiAnswer>, face: Face) -> Table {
+        let columns = groups.map(groups_of).unwrap_or_default();
+        let word = |w| face.style.paint(Tone::Bold, face.lang.word(w));
+        let mut head = vec![word(Word::Kpi)];
+        head.extend(columns.iter().map(|d| face.style.paint(Tone::Bold, &group_name(d, face.lang))));
+        head.push(word(if columns.is_empty() { Word::Value } else { Word::Total }));
+        head.extend([word(Word::Target), word(Word::Status)]);
+        if self.compared {
+            head.push(word(Word::Previous));
+        }
+        if self.trend.is_some() {
+            head.push(word(Word::Trend));
+        }
+        let mut table = new_table(head);
+        for answered in &self.total.kpis {
+            let Some(kpi) = self.catalogue.get(&answered.id) else { continue };
+            let total = find(&self.total, &kpi.id, &Vec::new());
+            let mut cells = vec![Cell::new(title(kpi, face.lang))];
+            cells.extend(columns.iter().map(|dims| {
+                let row = groups.and_then(|g| find(g, &kpi.id, dims));
+                number(kpi, row, face.style)
+            }));
+            cells.push(number(kpi, total, Style::plain()));
+            cells.extend(judged(kpi, total, face));
+            if self.compared {
+                let previous = total.and_then(|row| row.previous);
+                cells.push(right(previous.map_or("—".to_owned(), |v| kpi.unit.format(v))));
+            }
+            if let Some(trend) = &self.trend {
+                cells.push(Cell::new(chart(trend, &kpi.id)));
+            }
+            table.add_row(cells);
+        }
+        table
+    }
+
+    /// One line a KPI, group and period.
+    fn long(&self, groups: &KpiAnswer, face: Face) -> Table {
+        let word = |w| face.style.paint(Tone::Bold, face.lang.word(w));
+        let names = groups.rows.first().map(|r| r.dims.as_slice()).unwrap_or_default();
+        let mut head = vec![word(Word::Kpi)];
+        if groups.grain.is_some() {
+            head.push(word(Word::From));
+        }
+        head.extend(names.iter().map(|(name, _)| face.style.paint(Tone::Bold, name)));
+        head.extend([word(Word::Value), "n".to_owned(), word(Word::Target), word(Word::Status)]);
+        let mut table = new_table(head);
+        for row in &groups.rows {
+            let Some(kpi) = self.catalogue.get(&row.kpi) else { continue };
+            let mut cells = vec![Cell::new(title(kpi, face.lang))];
+            if groups.grain.is_some() {
+                let local = row.period_start.map(|t| local_time(t, &groups.zone));
+                cells.push(Cell::new(local.unwrap_or_default()));
+            }
+            cells.extend(row.dims.iter().map(|(_, v)| Cell::new(shown(v.as_deref(), face.lang))));
+            cells.push(number(kpi, Some(row), Style::plain()));
+            cells.push(right(row.n.map_or(String::new(), |n| n.to_string())));
+            cells.extend(judged(kpi, Some(row), face));
+            table.add_row(cells);
+        }
+        table
+    }
+}
+
+fn new_table(head: Vec<String>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(head);
+    table
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// The value as people see it, coloured by its own status.
+fn number(kpi: &Kpi, row: Option<&KpiRow>, style: Style) -> Cell {
+    let Some((row, value)) = row.and_then(|r| Some((r, r.value?))) else {
+        return right("—".to_owned());
+    };
+    let mut text = kpi.unit.format(value);
+    if let Some(currency) = &row.currency {
+        text = format!("{text} {currency}");
+    }
+    right(style.paint(tone(row.status), &text))
+}
+
+fn tone(status: Status) -> Tone {
+    match status {
+        Status::Good => Tone::Good,
+        Status::Warn => Tone::Watch,
+        Status::Bad => Tone::Bad,
+        Status::None | Status::TooFew => Tone::Plain,
+    }
+}
+
+/// Target, and the status as a shape and a word: colour alone tells nothing to some eyes.
+fn judged(kpi: &Kpi, row: Option<&KpiRow>, face: Face) -> [Cell; 2] {
+    let target = row.and_then(|r| r.target).map_or(String::new(), |t| kpi.unit.format(t));
+    let status = row.map_or(Status::None, |r| r.status);
+    let (shape, word) = match status {
+        Status::Good => ("●", Some(Word::Good)),
+        Status::Warn => ("▲", Some(Word::Watch)),
+        Status::Bad => ("■", Some(Word::Bad)),
+        Status::TooFew => ("○", Some(Word::TooFew)),
+        Status::None => ("", None),
+    };
+    let text = word.map_or(String::new(), |w| format!("{shape} {}", face.lang.word(w)));
+    [right(target), Cell::new(face.style.paint(tone(status), &text))]
+}
+
+fn find<'a>(answer: &'a KpiAnswer, kpi: &str, dims: &Dims) -> Option<&'a KpiRow> {
+    answer.rows.iter().find(|row| row.kpi == kpi && row.dims == *dims)
+}
+
+/// The groups of an answer, NULL last.
+fn groups_of(answer: &KpiAnswer) -> Vec<Dims> {
+    let mut groups: Vec<Dims> = answer.rows.iter().map(|row| row.dims.clone()).collect();
+    let key = |dims: &Dims| -> Vec<(bool, Option<String>)> {
+        dims.iter().map(|(_, v)| (v.is_none(), v.clone())).collect()
+    };
+    groups.sort_by_key(key);
+    groups.dedup();
+    groups
+}
+
+fn group_name(dims: &Dims, lang: Lang) -> String {
+    dims.iter().map(|(_, v)| shown(v.as_deref(), lang)).collect::<Vec<_>>().join(" · ")
+}
+
+fn shown(value: Option<&str>, lang: Lang) -> String {
+    value.unwrap_or(lang.word(Word::None)).to_owned()
+}
+
+fn local_time(at: UtcMicros, zone: &str) -> String {
+    let zone: chrono_tz::Tz = zone.parse().unwrap_or(chrono_tz::UTC);
+    chrono::DateTime::from_timestamp_micros(at.0).map_or_else(
+        || at.to_string(),
+        |t| t.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+/// Values over time, squeezed to the width of a cell by leaving out the oldest.
+fn chart(trend: &KpiAnswer, kpi: &str) -> String {
+    let series: Vec<Option<f64>> =
+        trend.series(kpi, &[]).into_iter().map(|(_, value)| value).collect();
+    sparkline(&series[series.len().saturating_sub(MOST_POINTS)..])
+}
+
+/// Hours for up to a day, days for up to a month, else weeks; none for data of an hour.
+fn trend_grain(engine: &Engine, request: &KpiRequest) -> Result<Option<Grain>> {
+    let (from, to) = range_of(engine, request)?;
+    let grain = match to.0 - from.0 {
+        span if span <= DAY_MICROS / 24 => return Ok(None),
+        span if span <= DAY_MICROS + DAY_MICROS / 24 => "1h",
+        span if span <= 31 * DAY_MICROS => "1d",
+        _ => "1w",
+    };
+    Ok(Some(parse_grain(grain)?))
+}
+
+fn range_of(engine: &Engine, request: &KpiRequest) -> Result<(UtcMicros, UtcMicros)> {
+    let bounds = bounds(engine)?;
+    let from = request.from.unwrap_or(bounds.history_start);
+    Ok((from, request.to.unwrap_or(bounds.horizon)))
+}
+
+/// The request cut into buckets; KPIs that do not go as fine are left out of the chart.
+fn with_grain(engine: &Engine, request: &KpiRequest, grain: Grain) -> KpiRequest {
+    let fine = |id: &String| {
+        let alone = KpiRequest { ids: vec![id.clone()], grain: Some(grain), ..request.clone() };
+        ask(engine, &alone).is_ok()
+    };
+    let ids = if ask(engine, &KpiRequest { grain: Some(grain), ..request.clone() }).is_ok() {
+        request.ids.clone()
+    } else {
+        request.ids.iter().filter(|id| fine(id)).cloned().collect()
+    };
+    KpiRequest { ids, grain: Some(grain), ..request.clone() }
+}
+
+/// The request without the KPIs that do not have its dimensions: they show their total only.
+/// If none has them, the engine says why.
+fn splittable(engine: &Engine, request: &KpiRequest) -> KpiRequest {
+    let has = |id: &&String| {
+        let kpi = engine.catalogue().get(id);
+        kpi.is_some_and(|k| request.by.iter().all(|d| k.dimensions.contains(d)))
+    };
+    let ids: Vec<String> = request.ids.iter().filter(has).cloned().collect();
+    if ids.is_empty() { request.clone() } else { KpiRequest { ids, ..request.clone() } }
+}
+
+/// The answer as a list of objects.
+///
+/// # Errors
+/// Writing fails.
+pub fn json(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
+    let rows: Vec<Value> = answer.rows.iter().map(|row| object(answer, row)).collect();
+    serde_json::to_writer_pretty(&mut *out, &rows)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn object(answer: &KpiAnswer, row: &KpiRow) -> Value {
+    let dims: Map<String, Value> =
+        row.dims.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let parts: BTreeMap<&String, Option<f64>> = row.parts.iter().map(|(n, v)| (n, *v)).collect();
+    json!({
+        "kpi": row.kpi,
+        "period_start": row.period_start.map(|t| t.to_string()),
+        "dims": dims,
+        "value": row.value,
+        "numerator": row.numerator,
+        "denominator": row.denominator,
+        "n": row.n,
+        "parts": parts,
+        "unit": row.unit.kind.word(),
+        "currency": row.currency,
+        "target": row.target,
+        "status": row.status.word(),
+        "version": row.version,
+        "definition_hash": row.hash,
+        "as_of": answer.as_of.to_string(),
+    })
+}
+
+/// The answer as CSV with one header line.
+///
+/// # Errors
+/// Writing fails.
+pub fn csv(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let names: Vec<&str> = answer
+        .rows
+        .first()
+        .map(|row| row.dims.iter().map(|(name, _)| name.as_str()).collect())
+        .unwrap_or_default();
+    let mut head = vec!["kpi", "period_start"];
+    head.extend(&names);
+    head.extend(["value", "numerator", "denominator", "n", "unit", "currency", "target", "status"]);
+    head.extend(["version", "definition_hash", "as_of"]);
+    writer.write_record(&head)?;
+    let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
+    for row in &answer.rows {
+        let mut cells = vec![row.kpi.clone()];
+        cells.push(row.period_start.map_or(String::new(), |t| t.to_string()));
+        cells.extend(row.dims.iter().map(|(_, value)| value.clone().unwrap_or_default()));
+        cells.extend([text(row.value), text(row.numerator), text(row.denominator), text(row.n)]);
+        cells.push(row.unit.kind.word().to_owned());
+        cells.push(row.currency.clone().unwrap_or_default());
+        cells.extend([text(row.target), row.status.word().to_owned()]);
+        cells.extend([row.version.to_string(), row.hash.clone(), answer.as_of.to_string()]);
+        writer.write_record(&cells)?;
+    }
+    writer.flush().context("cannot write")?;
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Runs the examples that stand in KPI files, through the same path as every request.
+//!
+//! An example is rows of the models and the numbers they must give. Each gets an engine of its
+//! own over just these rows, with its own parameters and its own idea of now.
+
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, ParamValue, Place, Value};
+use store::Version;
+
+use crate::request::{KpiAnswer, KpiRequest};
+use crate::{Engine, EngineError, Settings, model_specs};
+
+/// An example that does not give what it says. Displayed as `file:line:column: kpi: ...`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExampleProblem {
+    /// Where the example stands.
+    pub place: Place,
+    /// The KPI in whose definition it stands.
+    pub kpi: String,
+    /// Name of the example.
+    pub example: String,
+    /// What is wrong.
+    pub what: Wrong,
+}
+
+/// What is wrong with an example.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wrong {
+    /// A number is another one.
+    Number {
+        /// The KPI, or `kpi.part`.
+        of: String,
+        /// What the file says; `None` is no value.
+        expected: Option<f64>,
+        /// What came out.
+        got: Option<f64>,
+    },
+    /// It could not be run.
+    Failed(String),
+}
+
+impl fmt::Display for ExampleProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, column } = &self.place;
+        write!(f, "{file}:{line}:{column}: {}: example {}: ", self.kpi, self.example)?;
+        match &self.what {
+            Wrong::Failed(why) => f.write_str(why),
+            Wrong::Number { of, expected, got } => {
+                write!(f, "{of} is {}, expected {}", shown(*got), shown(*expected))
+            }
+        }
+    }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "no value".to_owned(), |v| v.to_string())
+}
+
+/// What running the examples of a catalogue came to.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Examples that were run.
+    pub examples: usize,
+    /// Numbers that were compared.
+    pub numbers: usize,
+    /// What did not come out.
+    pub problems: Vec<ExampleProblem>,
+}
+
+impl Engine {
+    /// Runs every example of the engine's catalogue. Stored data play no part in it.
+    ///
+    /// # Errors
+    /// When the models cannot be planned. Failing examples are in the result.
+    pub async fn check(&self) -> Result<Checked, EngineError> {
+        check(self.catalogue()).await
+    }
+}
+
+/// Runs every example of a catalogue; see [`Engine::check`].
+///
+/// # Errors
+/// When the models cannot be planned.
+pub async fn check(catalogue: &Arc<Catalogue>) -> Result<Checked, EngineError> {
+    check_some(catalogue, &|_| true).await
+}
+
+/// Runs the examples that stand with the KPIs that are `wanted`.
+///
+/// # Errors
+/// When the models cannot be planned.
+pub async fn check_some(
+    catalogue: &Arc<Catalogue>,
+    wanted: &dyn Fn(&Kpi) -> bool,
+) -> Result<Checked, EngineError> {
+    let models = model_specs()?;
+    let mut checked = Checked::default();
+    // Variants have the examples of their base: each place is run once.
+    let mut seen = BTreeSet::new();
+    for kpi in catalogue.iter().filter(|kpi| wanted(kpi)) {
+        for example in &kpi.examples {
+            let place = &example.place;
+            if !seen.insert((place.file.clone(), place.line, place.column)) {
+                continue;
+            }
+            checked.examples += 1;
+            checked.numbers += example.expect.len();
+            checked.problems.extend(check_example(catalogue, &models, kpi, example).await);
+        }
+    }
+    Ok(checked)
+}
+
+async fn check_example(
+    catalogue: &Arc<Catalogue>,
+    models: &[ModelSpec],
+    kpi: &Kpi,
+    example: &Example,
+) -> Vec<ExampleProblem> {
+    let problem = |what| ExampleProblem {
+        place: example.place.clone(),
+        kpi: kpi.id.clone(),
+        example: example.name.clone(),
+        what,
+    };
+    let numbers = if example.tables.is_empty() && !example.inputs.is_empty() {
+        from_inputs(catalogue, example)
+    } else {
+        from_rows(catalogue, models, example).await
+    };
+    let numbers = match numbers {
+        Ok(numbers) => numbers,
+        Err(error) => return vec![problem(Wrong::Failed(error.to_string()))],
+    };
+    let compare = |expected: &Expected| {
+        let of = name_of(&expected.of);
+        let got = match numbers.get(&of) {
+            Some(got) => *got,
+            None => return Some(Wrong::Failed(format!("there is no {of}"))),
+        };
+        let (matches, expected) = (expected.matches(got), expected.value);
+        (!matches).then_some(Wrong::Number { of, expected, got })
+    };
+    example.expect.iter().filter_map(compare).map(problem).collect()
+}
+
+fn name_of(of: &ExpectedOf) -> String {
+    match of {
+        ExpectedOf::Kpi(id) => id.clone(),
+        ExpectedOf::Part { kpi, part } => format!("{kpi}.{part}"),
+    }
+}
+
+/// Numbers by KPI, or by `kpi.part`.
+type Numbers = BTreeMap<String, Option<f64>>;
+
+async fn from_rows(
+    catalogue: &Arc<Catalogue>,
+    models: &[ModelSpec],
+    example: &Example,
+) -> Result<Numbers, EngineError> {
+    let mut batches = HashMap::new();
+    for table in &example.tables {
+        let missing = || EngineError::Invalid(format!("there is no model {}", table.model));
+        let model = models.iter().find(|m| m.name == table.model).ok_or_else(missing)?;
+        batches.insert(table.model.clone(), vec![rows::batch(model, &table.rows)?]);
+    }
+    let version = Arc::new(Version::from_batches(batches));
+    let engine = Engine::new(version, Arc::clone(catalogue), settings(catalogue, example))?;
+    let ids: BTreeSet<String> = example
+        .expect
+        .iter()
+        .map(|expected| match &expected.of {
+            ExpectedOf::Kpi(id) | ExpectedOf::Part { kpi: id, .. } => id.clone(),
+        })
+        .collect();
+    let request = KpiRequest { ids: ids.into_iter().collect(), ..KpiRequest::default() };
+    Ok(numbers_of(&engine.kpi(&request).await?))
+}
+
+fn numbers_of(answer: &KpiAnswer) -> Numbers {
+    let mut numbers = Numbers::new();
+    for row in &answer.rows {
+        numbers.insert(row.kpi.clone(), row.value);
+        let parts = row.parts.iter();
+        numbers.extend(parts.map(|(part, value)| (format!("{}.{part}", row.kpi), *value)));
+    }
+    numbers
+}
+
+/// One partition and the example's own parameters and moments.
+fn settings(catalogue: &Catalogue, example: &Example) -> Settings {
+    let mut params: BTreeMap<String, BTreeMap<String, ParamValue>> = BTreeMap::new();
+    for kpi in catalogue.iter() {
+        let own = kpi.params.iter().filter_map(|p| {
+            example.params.get(&p.name).map(|value| (p.name.clone(), value.clone()))
+        });
+        let own: BTreeMap<_, _> = own.collect();
+        if !own.is_empty() {
+            params.insert(kpi.id.clone(), own);
+        }
+    }
+    Settings {
+        target_partitions: 1,
+        params,
+        horizon: Some(example.horizon),
+        history_start: Some(example.history_start),
+        as_of: Some(example.as_of),
+        ..Settings::default()
+    }
+}
+
+/// The values of KPIs over other KPIs, from what the example says these are.
+fn from_inputs(catalogue: &Catalogue, example: &Example) -> Result<Numbers, EngineError> {
+    let mut numbers = Numbers::new();
+    for expected in &example.expect {
+        if let ExpectedOf::Kpi(id) = &expected.of {
+            let unknown = || EngineError::UnknownKpi(format!("there is no KPI {id}"));
+            let kpi = catalogue.get(id).ok_or_else(unknown)?;
+            numbers.insert(id.clone(), derived(catalogue, kpi, &example.inputs));
+        }
+    }
+    Ok(numbers)
+}
+
+fn derived(catalogue: &Catalogue, kpi: &Kpi, inputs: &[(String, f64)]) -> Option<f64> {
+    if let Some((_, given)) = inputs.iter().find(|(id, _)| *id == kpi.id) {
+        return Some(*given);
+    }
+    let value = kpi.value.eval(&mut |leaf| match leaf {
+        Value::Kpi(id) => derived(catalogue, catalogue.get(id)?, inputs),
+        _ => None,
+    });
+    value.or((kpi.empty == kpi::Empty::Zero).then_some(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builtin() -> Arc<Catalogue> {
+        let models = model_specs().expect("the models plan");
+        Arc::new(Catalogue::builtin(&models).expect("the built-in catalogue is sound"))
+    }
+
+    #[tokio::test]
+    async fn every_example_of_the_built_in_catalogue_comes_out() {
+        let checked = check(&builtin()).await.expect("the models plan");
+        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        assert!(checked.examples > 0 && checked.numbers >= checked.examples);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_example_is_named_with_expected_and_got() {
+        let models = model_specs().expect("the models plan");
+        let mut files = kpi::builtin_files();
+        let wrong = files.iter_mut().find(|f| f.text.contains("kpi: service_level\n"));
+        let file = wrong.expect("service_level is built in");
+        file.text = file.text.replace("met: 70,", "met: 71,");
+        let catalogue = Catalogue::load(&[files], &models).expect("still sound");
+        let only = |kpi: &Kpi| kpi.id == "service_level";
+        let checked =
+            check_some(&Arc::new(catalogue), &only).await.expect("the models plan");
+        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+        assert!(
+            problems.iter().any(|p| p.contains("service_level.met is 70, expected 71")),
+            "{problems:?}"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! The SQL functions that KPIs are made of, and those that repair what DataFusion gets wrong.
+//!
+//! Aggregates: `checked_sum` (also registered as `sum`), `count_if`, `histogram`,
+//! `merge_histogram`. Scalars: `kpi_bucket`, `percentile`, `share_within`, `histogram_count`,
+//! `ms_between`, `to_timestamp`. All are immutable and keep memory that they report honestly.
+
+pub mod calendar;
+
+mod bucket;
+mod checked_sum;
+mod count_if;
+mod histogram;
+mod selection;
+mod time;
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{AggregateUDF, ColumnarValue, Expr, ScalarUDF, lit};
+
+/// The one type of an instant in SQL.
+pub(crate) fn instant_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// A literal instant.
+pub(crate) fn instant(micros: i64) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
+}
+
+/// Every scalar function. `default_zone` is the IANA zone of `kpi_bucket` when it is not given.
+pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
+    let mut all = vec![Arc::new(bucket::udf(default_zone))];
+    all.extend(histogram::READERS.iter().cloned());
+    all.extend([Arc::clone(&time::MS_BETWEEN), Arc::clone(&time::TO_TIMESTAMP)]);
+    all
+}
+
+/// Every aggregate function but the markers of the MEASURE rule.
+pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    [&checked_sum::CHECKED_SUM, &checked_sum::SUM, &count_if::COUNT_IF]
+        .into_iter()
+        .chain([&histogram::HISTOGRAM, &histogram::MERGE])
+        .map(|udaf| Arc::clone(udaf))
+        .collect()
+}
+
+/// Sum of Int64 (to Int64) or Decimal128 (to 38 digits); NULL of nothing; overflow is an error.
+pub(crate) fn checked_sum(x: Expr) -> Expr {
+    checked_sum::CHECKED_SUM.call(vec![x])
+}
+
+/// Number of rows where `p` is true: Int64, 0 of nothing.
+pub(crate) fn count_if(p: Expr) -> Expr {
+    count_if::COUNT_IF.call(vec![p])
+}
+
+/// Exact counts of the whole numbers of `x`: Binary, never NULL.
+pub(crate) fn histogram(x: Expr) -> Expr {
+    histogram::HISTOGRAM.call(vec![x])
+}
+
+/// The histogram of all values of several histograms.
+pub(crate) fn merge_histogram(h: Expr) -> Expr {
+    histogram::MERGE.call(vec![h])
+}
+
+/// Nearest-rank percentile of a histogram as Float64; NULL if it is empty. `q` in 0..=1.
+pub(crate) fn percentile(h: Expr, q: f64) -> Expr {
+    histogram::READERS[0].call(vec![h, lit(q)])
+}
+
+/// Share of a histogram's values that are at most `limit`, as Float64; NULL if it is empty.
+pub(crate) fn share_within(h: Expr, limit: f64) -> Expr {
+    histogram::READERS[1].call(vec![h, lit(limit)])
+}
+
+/// Number of values in a histogram: Int64.
+pub(crate) fn histogram_count(h: Expr) -> Expr {
+    histogram::READERS[2].call(vec![h])
+}
+
+/// `b - a` in whole milliseconds.
+pub(crate) fn ms_between(a: Expr, b: Expr) -> Expr {
+    time::MS_BETWEEN.call(vec![a, b])
+}
+
+/// Start of the calendar bucket that `ts` is in.
+pub(crate) fn kpi_bucket(ts: Expr, grain: &str, zone: &str) -> Expr {
+    static BUCKET: LazyLock<ScalarUDF> = LazyLock::new(|| bucket::udf("UTC"));
+    BUCKET.call(vec![ts, lit(grain), lit(zone)])
+}
+
+/// The text of an argument that must be a literal.
+fn literal_text<'a>(value: &'a ColumnarValue, function: &str, what: &str) -> Result<&'a str> {
+    match value {
+        ColumnarValue::Scalar(scalar) => match scalar.try_as_str() {
+            Some(Some(text)) => Ok(text),
+            _ => exec_err!("{function}: the {what} must be a text, not {scalar}"),
+        },
+        ColumnarValue::Array(_) => exec_err!("{function}: the {what} must be a literal"),
+    }
+}
+
+/// The instant type for anything that reads as an instant.
+fn coerce_instant(given: &DataType, function: &str) -> Result<DataType> {
+    match given {
+        DataType::Timestamp(..)
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Null => Ok(instant_type()),
+        other => plan_err!("{function}: expected a time, not {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

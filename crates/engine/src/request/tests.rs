@@ -1,0 +1,337 @@
+//! Requests over a few hand-written facts and the built-in catalogue.
+
+use std::collections::HashMap;
+
+use events::Decimal;
+use facts::{Cost, Interaction, Leg, Order, QueueVisit};
+use kpi::Catalogue;
+use store::Version;
+
+use super::*;
+use crate::{Settings, model_specs};
+
+fn at(text: &str) -> UtcMicros {
+    UtcMicros::parse_rfc3339(text).expect("a time")
+}
+
+fn visit(id: usize, queue: &str, entered: &str, wait_ms: i64, answered: bool) -> QueueVisit {
+    QueueVisit {
+        visit_id: format!("v{id}").into(),
+        interaction_id: format!("i{id}").into(),
+        visit_kind: "customer".into(),
+        channel: "voice".into(),
+        direction: "inbound".into(),
+        queue_id: queue.into(),
+        entered_at: at(entered),
+        left_at: Some(at(entered).plus_ms(wait_ms)),
+        outcome: if answered { "answered" } else { "abandoned" }.into(),
+        answered,
+        abandoned: !answered,
+        wait_ms: Some(wait_ms),
+        wait_up_s: Some((wait_ms + 999) / 1_000),
+        wait_down_s: Some(wait_ms / 1_000),
+        ..QueueVisit::default()
+    }
+}
+
+/// Two queues on 5 January and one visit on the 4th.
+fn visits() -> Vec<QueueVisit> {
+    [
+        ("sales", "2026-01-05T09:00:00Z", 10_000, true),
+        ("sales", "2026-01-05T09:05:00Z", 25_000, true),
+        ("sales", "2026-01-05T09:40:00Z", 20_000, true),
+        ("sales", "2026-01-05T09:45:00Z", 3_000, false),
+        ("support", "2026-01-05T09:10:00Z", 40_000, false),
+        ("support", "2026-01-05T11:00:00Z", 5_000, true),
+        ("sales", "2026-01-04T09:00:00Z", 5_000, true),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(id, (queue, entered, wait_ms, answered))| visit(id, queue, entered, wait_ms, answered))
+    .collect()
+}
+
+fn cost(id: &str, day: &str, amount: i128, currency: &str) -> Cost {
+    Cost {
+        cost_id: id.into(),
+        day: day.into(),
+        day_at: at(&format!("{day}T00:00:00Z")),
+        pool: "labour".into(),
+        purpose: "sales".into(),
+        amount: Decimal(amount * 10_000),
+        currency: currency.into(),
+        ..Cost::default()
+    }
+}
+
+fn order(id: usize, placed: &str) -> Order {
+    Order {
+        order_id: format!("o{id}").into(),
+        placed_at: at(placed),
+        valid: true,
+        kind: "new".into(),
+        ..Order::default()
+    }
+}
+
+struct World {
+    visits: Vec<QueueVisit>,
+    costs: Vec<Cost>,
+    orders: Vec<Order>,
+    horizon: &'static str,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let horizon = "2026-01-06T00:00:00Z";
+        World { visits: visits(), costs: Vec::new(), orders: Vec::new(), horizon }
+    }
+}
+
+impl World {
+    fn engine(&self) -> Engine {
+        let mut batches = HashMap::new();
+        let mut add = |name: &str, batch: Result<RecordBatch, store::Error>| {
+            batches.insert(name.to_owned(), vec![batch.expect("well-formed rows")]);
+        };
+        add("queue_visits", store::batch(&self.visits, 1));
+        add("costs", store::batch(&self.costs, 1));
+        add("orders", store::batch(&self.orders, 1));
+        add("interactions", store::batch::<Interaction>(&[], 1));
+        add("legs", store::batch::<Leg>(&[], 1));
+        let models = model_specs().expect("the models plan");
+        let catalogue = Arc::new(Catalogue::builtin(&models).expect("a sound catalogue"));
+        let settings = Settings {
+            horizon: Some(at(self.horizon)),
+            history_start: Some(at("2026-01-01T00:00:00Z")),
+            as_of: Some(at(self.horizon)),
+            ..Settings::default()
+        };
+        Engine::new(Arc::new(Version::from_batches(batches)), catalogue, settings).expect("opens")
+    }
+}
+
+fn request(ids: &[&str]) -> KpiRequest {
+    KpiRequest {
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        from: Some(at("2026-01-05T00:00:00Z")),
+        to: Some(at("2026-01-06T00:00:00Z")),
+        ..KpiRequest::default()
+    }
+}
+
+async fn answer(request: &KpiRequest) -> KpiAnswer {
+    World::default().engine().kpi(request).await.expect("answered")
+}
+
+async fn refusal(request: &KpiRequest) -> String {
+    World::default().engine().kpi(request).await.expect_err("refused").to_string()
+}
+
+fn find<'a>(answer: &'a KpiAnswer, kpi: &str, dim: Option<&str>) -> &'a KpiRow {
+    let same = |row: &&KpiRow| {
+        row.kpi == kpi && row.dims.first().and_then(|(_, v)| v.as_deref()) == dim
+    };
+    answer.rows.iter().find(same).expect("the row is there")
+}
+
+#[tokio::test]
+async fn totals_have_value_operands_and_where_they_come_from() {
+    let answer = answer(&request(&["service_level", "asa", "offered", "wait_p90"])).await;
+    assert_eq!(answer.rows.len(), 4);
+    let level = &answer.rows[0];
+    // The abandon after 3 s is short: not in the base.
+    assert_eq!((level.numerator, level.denominator), (Some(3.0), Some(5.0)));
+    assert_eq!((level.value, level.n), (Some(0.6), Some(5.0)));
+    assert_eq!(level.version, answer.kpis[0].version);
+    assert_eq!((level.hash.len(), level.period_start), (64, None));
+    assert_eq!(find(&answer, "asa", None).value, Some(15_000.0));
+    let offered = find(&answer, "offered", None);
+    assert_eq!((offered.value, offered.denominator), (Some(6.0), None));
+    let p90 = find(&answer, "wait_p90", None);
+    assert_eq!(p90.n, Some(4.0), "values behind the percentile");
+}
+
+#[tokio::test]
+async fn dimensions_and_buckets_cut_the_same_numbers() {
+    let mut by_queue = request(&["service_level", "offered"]);
+    by_queue.by = vec!["queue_id".to_owned()];
+    let answer = answer(&by_queue).await;
+    assert_eq!(find(&answer, "service_level", Some("sales")).denominator, Some(3.0));
+    assert_eq!(find(&answer, "service_level", Some("support")).value, Some(0.5));
+    assert_eq!(find(&answer, "offered", Some("sales")).value, Some(4.0));
+
+    let mut half_hours = request(&["offered"]);
+    half_hours.grain = Some(Grain::M30);
+    half_hours.zone = Some("Asia/Kathmandu".to_owned());
+    let answer = World::default().engine().kpi(&half_hours).await.expect("answered");
+    let starts: Vec<UtcMicros> = answer.rows.iter().filter_map(|r| r.period_start).collect();
+    let wanted = ["2026-01-05T08:45:00Z", "2026-01-05T09:15:00Z", "2026-01-05T09:45:00Z"];
+    assert_eq!(starts[..3], wanted.map(at));
+    assert_eq!(answer.rows.iter().filter_map(|r| r.value).sum::<f64>(), 6.0);
+}
+
+#[tokio::test]
+async fn nothing_is_zero_for_counts_and_no_value_for_ratios() {
+    let mut empty = request(&["offered", "service_level", "longest_wait"]);
+    empty.from = Some(at("2025-06-01T00:00:00Z"));
+    empty.to = Some(at("2025-06-02T00:00:00Z"));
+    let answer = answer(&empty).await;
+    let values: Vec<Option<f64>> = answer.rows.iter().map(|r| r.value).collect();
+    assert_eq!(values, [Some(0.0), None, None]);
+}
+
+#[tokio::test]
+async fn filters_are_conditions_on_columns() {
+    let mut filtered = request(&["offered"]);
+    filtered.filters = vec!["queue_id = 'sales'".to_owned(), "wait_ms < 25000".to_owned()];
+    assert_eq!(answer(&filtered).await.rows[0].value, Some(3.0));
+    filtered.filters = vec!["queue = 'sales'".to_owned()];
+    assert!(refusal(&filtered).await.contains("queue = 'sales'"));
+    filtered.filters = vec!["service_level > 0.5".to_owned()];
+    assert!(refusal(&filtered).await.contains("service_level"));
+}
+
+#[tokio::test]
+async fn the_period_before_stands_beside_each_value() {
+    let mut compared = request(&["offered", "service_level"]);
+    compared.compare = true;
+    compared.by = vec!["queue_id".to_owned()];
+    let now = answer(&compared).await;
+    let sales = find(&now, "offered", Some("sales"));
+    assert_eq!((sales.value, sales.previous), (Some(4.0), Some(1.0)));
+    assert_eq!(find(&now, "service_level", Some("support")).previous, None);
+    compared.grain = Some(Grain::H1);
+    let hours = answer(&compared).await;
+    let nine = hours.rows.iter().find(|r| {
+        r.kpi == "offered" && r.period_start == Some(at("2026-01-05T09:00:00Z"))
+    });
+    assert_eq!(nine.expect("nine o'clock").previous, Some(1.0));
+    compared.to = None;
+    assert!(refusal(&compared).await.contains("needs a start and an end"));
+}
+
+#[tokio::test]
+async fn a_series_has_every_bucket_once() {
+    let mut hours = request(&["offered", "service_level"]);
+    hours.grain = Some(Grain::H1);
+    let answer = answer(&hours).await;
+    let offered = answer.series("offered", &[]);
+    assert_eq!(offered.len(), 24);
+    assert_eq!(offered[9], (at("2026-01-05T09:00:00Z"), Some(5.0)));
+    assert_eq!(offered[10].1, Some(0.0), "nothing is zero for a count");
+    assert_eq!(answer.series("service_level", &[])[10].1, None);
+}
+
+#[tokio::test]
+async fn what_a_kpi_does_not_have_is_refused_with_what_it_has() {
+    let mut wrong = request(&["service_level"]);
+    wrong.by = vec!["agent_id".to_owned()];
+    let text = refusal(&wrong).await;
+    assert!(text.contains("agent_id") && text.contains("queue_id, channel"), "{text}");
+    let mut wrong = request(&["cost_per_valid_order"]);
+    wrong.by = vec!["agent_id".to_owned()];
+    assert!(refusal(&wrong).await.contains("not all of its inputs"));
+    let mut wrong = request(&["cost_per_valid_order"]);
+    wrong.grain = Some(Grain::H1);
+    assert!(refusal(&wrong).await.contains("smallest bucket is 1d"));
+    assert!(refusal(&request(&["servise_level"])).await.contains("service_level"));
+    let mut wrong = request(&["offered"]);
+    wrong.zone = Some("Mars".to_owned());
+    assert!(refusal(&wrong).await.contains("IANA"));
+    wrong = request(&["offered"]);
+    wrong.to = wrong.from;
+    assert!(refusal(&wrong).await.contains("is empty"));
+    assert!(refusal(&request(&[])).await.contains("ask for 1"));
+}
+
+/// Costs of 1 to 3 January; two orders a day from the 1st to the 4th.
+fn trade(horizon: &'static str) -> World {
+    let days = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"];
+    World {
+        visits: Vec::new(),
+        costs: days[..3].iter().map(|day| cost(day, day, 100, "EUR")).collect(),
+        orders: (0..8).map(|i| order(i, &format!("{}T12:00:00Z", days[i / 2]))).collect(),
+        horizon,
+    }
+}
+
+#[tokio::test]
+async fn models_are_aggregated_apart_and_cut_to_where_all_are_mature() {
+    let mut whole = request(&["cost_per_valid_order"]);
+    (whole.from, whole.to) = (None, None);
+    // Everything is mature; costs are posted up to the 3rd.
+    let late = trade("2026-02-01T00:00:00Z").engine().kpi(&whole).await.expect("answered");
+    let row = &late.rows[0];
+    assert_eq!((row.numerator, row.denominator), (Some(300.0), Some(6.0)));
+    assert_eq!((row.value, row.currency.as_deref()), (Some(50.0), Some("EUR")));
+    assert_eq!(late.kpis[0].matured_to, Some(at("2026-01-04T00:00:00Z")));
+    // Seven days after the 2nd only the orders of the 1st have matured as a whole day.
+    let early = trade("2026-01-09T18:00:00Z").engine().kpi(&whole).await.expect("answered");
+    assert_eq!(early.rows[0].numerator, Some(100.0));
+    assert_eq!(early.rows[0].denominator, Some(2.0));
+    assert_eq!(early.kpis[0].matured_to, Some(at("2026-01-02T00:00:00Z")));
+    // By day: a day each, and none beyond.
+    whole.grain = Some(Grain::D1);
+    let days = trade("2026-02-01T00:00:00Z").engine().kpi(&whole).await.expect("answered");
+    assert_eq!(days.rows.iter().map(|r| r.value).collect::<Vec<_>>(), [Some(50.0); 3]);
+}
+
+#[tokio::test]
+async fn money_of_two_currencies_is_not_added() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    world.costs.push(cost("x", "2026-01-02", 100, "CNY"));
+    let mut whole = request(&["sales_cost"]);
+    (whole.from, whole.to) = (None, None);
+    let text = world.engine().kpi(&whole).await.expect_err("refused").to_string();
+    assert!(text.contains("CNY") && text.contains("EUR"), "{text}");
+    whole.filters = vec!["currency = 'EUR'".to_owned()];
+    let answer = world.engine().kpi(&whole).await.expect("answered");
+    assert_eq!(answer.rows[0].value, Some(300.0));
+}
+
+#[tokio::test]
+async fn the_table_function_gives_the_same_rows() {
+    let engine = World::default().engine();
+    let sql = "SELECT queue_id, sum(numerator) AS a, sum(denominator) AS b, max(unit) AS u \
+               FROM kpi('service_level', '30 minutes', 'queue_id', '2026-01-05', '2026-01-06') \
+               WHERE version >= 1 GROUP BY queue_id ORDER BY queue_id";
+    let result = engine.sql(sql).await.expect("answered");
+    let text = arrow::util::pretty::pretty_format_batches(&result.batches).expect("printable");
+    let text = text.to_string();
+    assert!(text.contains("| sales    | 2.0 | 3.0 | ratio |"), "{text}");
+    assert!(text.contains("| support  | 1.0 | 2.0 | ratio |"), "{text}");
+    let total = engine.sql("SELECT value FROM kpi('SL, offered')").await.expect("answered");
+    assert_eq!(total.rows(), 2);
+    for (wrong, why) in [
+        ("kpi('service_level', '30 minutes', 'agent_id')", "agent_id"),
+        ("kpi('servise_level')", "service_level"),
+        ("kpi('service_level', '7m')", "15m"),
+        ("kpi('service_level', '1h', '', 'yesterday')", "yesterday"),
+        ("kpi()", "1 to 5 arguments"),
+    ] {
+        let error = engine.sql(&format!("SELECT * FROM {wrong}")).await.expect_err(wrong);
+        assert!(error.to_string().contains(why), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_tables_tell_how_a_kpi_is_made() {
+    let engine = World::default().engine();
+    for (sql, rows) in [
+        ("SELECT * FROM kpi.catalog WHERE kpi = 'service_level' AND unit = 'ratio'", 1),
+        ("SELECT * FROM kpi.parts WHERE kpi = 'service_level' AND agg = 'count_if'", 2),
+        (
+            "SELECT * FROM kpi.lineage WHERE kpi = 'service_level' AND part = 'met' \
+             AND fact_table = 'queue_visits' AND fact_column IN ('answered', 'wait_ms')",
+            2,
+        ),
+        (
+            "SELECT DISTINCT input FROM kpi.lineage WHERE kpi = 'cost_per_valid_order'",
+            2,
+        ),
+    ] {
+        assert_eq!(engine.sql(sql).await.expect(sql).rows(), rows, "{sql}");
+    }
+    assert!(engine.sql("SELECT * FROM kpi.targets").await.expect("answered").rows() > 0);
+}

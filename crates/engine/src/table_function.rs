@@ -1,0 +1,264 @@
+//! `kpi(ids, grain, dimensions, from, to)`: KPIs as rows, in long form.
+//!
+//! ```sql
+//! SELECT * FROM kpi('service_level, asa', '30 minutes', 'queue_id', '2026-01-05', '2026-01-06')
+//! ```
+//!
+//! Arguments go by position; all but the ids may be NULL or left out from the end. Several ids
+//! and dimensions are separated by commas. Dates and times without an offset are on the wall
+//! clock of the session's zone (UTC unless set). The rows are those of
+//! [`Engine::kpi`](crate::Engine::kpi): the same code makes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableFunctionImpl, TableProvider};
+use datafusion::common::ScalarValue;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use kpi::{Catalogue, Targets};
+
+use crate::functions::calendar::{parse_grain, parse_zone};
+use crate::functions::instant_type;
+use crate::metadata::columns::Columns;
+use crate::request::{Asker, KpiAnswer, KpiRequest, Prepared, latest_time, parse_instant};
+use crate::{Bounds, EngineError, Views};
+
+/// The function over one version.
+pub(crate) fn kpi_function(
+    catalogue: Arc<Catalogue>,
+    targets: Arc<Targets>,
+    views: Arc<Views>,
+    bounds: Bounds,
+    default_zone: &str,
+) -> Arc<dyn TableFunctionImpl> {
+    let default_zone = default_zone.to_owned();
+    Arc::new(KpiFunction(Arc::new(Source { catalogue, targets, views, bounds, default_zone })))
+}
+
+#[derive(Debug)]
+struct Source {
+    catalogue: Arc<Catalogue>,
+    targets: Arc<Targets>,
+    views: Arc<Views>,
+    bounds: Bounds,
+    default_zone: String,
+}
+
+impl Source {
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            catalogue: &self.catalogue,
+            targets: &self.targets,
+            views: &self.views,
+            bounds: self.bounds,
+            default_zone: &self.default_zone,
+            revision: 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct KpiFunction(Arc<Source>);
+
+impl TableFunctionImpl for KpiFunction {
+    fn call(&self, args: &[Expr]) -> Result<Arc<dyn TableProvider>> {
+        let request = read_arguments(args, &self.0.default_zone)?;
+        // Wrong ids and dimensions are errors of planning.
+        self.0.asker().prepare(&request, &BTreeMap::new(), None)?;
+        let schema = schema_of(&request.by);
+        Ok(Arc::new(KpiTable { source: Arc::clone(&self.0), request, schema }))
+    }
+}
+
+const USAGE: &str = "write kpi('service_level', '30 minutes', 'queue_id', '2026-01-05', \
+                     '2026-01-06'): ids, bucket, dimensions, from, to";
+
+fn read_arguments(args: &[Expr], zone: &str) -> Result<KpiRequest> {
+    if args.is_empty() || args.len() > 5 {
+        return Err(crate::error::refuse("kpi() takes 1 to 5 arguments", USAGE));
+    }
+    let texts = args.iter().map(text).collect::<Result<Vec<_>>>()?;
+    let given = |i: usize| texts.get(i).and_then(|t| t.as_deref()).filter(|t| !t.is_empty());
+    let list = |i: usize| -> Vec<String> {
+        let items = given(i).unwrap_or("").split(',').map(str::trim).filter(|s| !s.is_empty());
+        items.map(str::to_owned).collect()
+    };
+    let invalid = |e: crate::CalendarError| EngineError::Invalid(format!("kpi(): {e}"));
+    let tz = parse_zone(zone).map_err(invalid)?;
+    let instant = |i: usize| given(i).map(|text| parse_instant(text, tz)).transpose();
+    Ok(KpiRequest {
+        ids: list(0),
+        grain: given(1).map(parse_grain).transpose().map_err(invalid)?,
+        by: list(2),
+        from: instant(3)?,
+        to: instant(4)?,
+        zone: Some(zone.to_owned()),
+        ..KpiRequest::default()
+    })
+}
+
+/// The text of an argument; instants are written out, NULL is `None`.
+fn text(arg: &Expr) -> Result<Option<String>> {
+    let wrong = || crate::error::refuse(format!("kpi() takes literals, not {arg}"), USAGE);
+    let value = match arg {
+        Expr::Literal(value, _) => value.clone(),
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => value.clone(),
+            _ => return Err(wrong()),
+        },
+        _ => return Err(wrong()),
+    };
+    match &value {
+        value if value.is_null() => Ok(None),
+        ScalarValue::Date32(_)
+        | ScalarValue::TimestampMicrosecond(..)
+        | ScalarValue::TimestampNanosecond(..) => {
+            let at = value.cast_to(&instant_type())?;
+            match at {
+                ScalarValue::TimestampMicrosecond(Some(at), _) => {
+                    Ok(Some(events::UtcMicros(at).to_string()))
+                }
+                _ => Err(wrong()),
+            }
+        }
+        value => match value.try_as_str() {
+            Some(text) => Ok(text.map(str::to_owned)),
+            None => Err(wrong()),
+        },
+    }
+}
+
+fn schema_of(by: &[String]) -> SchemaRef {
+    let mut fields = vec![
+        Field::new("kpi", DataType::Utf8, true),
+        Field::new("period_start", instant_type(), true),
+    ];
+    fields.extend(by.iter().map(|d| Field::new(d, DataType::Utf8, true)));
+    for name in ["value", "numerator", "denominator", "n", "target"] {
+        fields.push(Field::new(name, DataType::Float64, true));
+    }
+    for name in ["status", "unit", "currency"] {
+        fields.push(Field::new(name, DataType::Utf8, true));
+    }
+    fields.push(Field::new("version", DataType::Int64, true));
+    fields.push(Field::new("definition_hash", DataType::Utf8, true));
+    Arc::new(Schema::new(fields))
+}
+
+/// The answer as rows.
+fn batch_of(answer: &KpiAnswer, by: &[String]) -> Result<RecordBatch, EngineError> {
+    let rows = &answer.rows;
+    let mut columns = Columns::default();
+    columns.text("kpi", rows.iter().map(|r| Some(r.kpi.clone())).collect());
+    columns.time("period_start", rows.iter().map(|r| r.period_start).collect());
+    for (i, dimension) in by.iter().enumerate() {
+        columns.text(dimension, rows.iter().map(|r| r.dims[i].1.clone()).collect());
+    }
+    columns.number("value", rows.iter().map(|r| r.value).collect());
+    columns.number("numerator", rows.iter().map(|r| r.numerator).collect());
+    columns.number("denominator", rows.iter().map(|r| r.denominator).collect());
+    columns.number("n", rows.iter().map(|r| r.n).collect());
+    columns.number("target", rows.iter().map(|r| r.target).collect());
+    columns.text("status", rows.iter().map(|r| Some(r.status.word().to_owned())).collect());
+    columns.text("unit", rows.iter().map(|r| Some(r.unit.kind.word().to_owned())).collect());
+    columns.text("currency", rows.iter().map(|r| r.currency.clone()).collect());
+    columns.int("version", rows.iter().map(|r| Some(i64::from(r.version))).collect());
+    columns.text("definition_hash", rows.iter().map(|r| Some(r.hash.clone())).collect());
+    columns.batch()
+}
+
+#[derive(Debug)]
+struct KpiTable {
+    source: Arc<Source>,
+    request: KpiRequest,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for KpiTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let asker = self.source.asker();
+        let mut posted = BTreeMap::new();
+        for (model, plan) in asker.posted_plans(&self.request)? {
+            let plan = state.create_physical_plan(&plan).await?;
+            let batches = collect(plan, state.task_ctx()).await?;
+            posted.insert(model, latest_time(&batches)?);
+        }
+        let prepared = asker.prepare(&self.request, &posted, None)?;
+        let mut plans = Vec::new();
+        for plan in prepared.plans() {
+            plans.push(state.create_physical_plan(plan).await?);
+        }
+        let rows = Rows {
+            schema: Arc::clone(&self.schema),
+            by: self.request.by.clone(),
+            prepared,
+            plans,
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(
+            Arc::clone(&self.schema),
+            vec![Arc::new(rows)],
+            projection,
+            None,
+            false,
+            limit,
+        )?))
+    }
+}
+
+/// The rows, computed when they are asked for.
+struct Rows {
+    schema: SchemaRef,
+    by: Vec<String>,
+    prepared: Prepared,
+    plans: Vec<Arc<dyn ExecutionPlan>>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KpiRows").field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let (prepared, plans) = (self.prepared.clone(), self.plans.clone());
+        let by = self.by.clone();
+        let batch = async move {
+            let mut results = Vec::new();
+            for plan in plans {
+                results.push(collect(plan, Arc::clone(&context)).await?);
+            }
+            let answer = prepared.answer(&results)?;
+            batch_of(&answer, &by).map_err(DataFusionError::from)
+        };
+        let stream = futures::stream::once(batch);
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+    }
+}

@@ -1,0 +1,358 @@
+//! The KPI views: what a tool sees as tables, and what `MEASURE` finds below their KPI columns.
+//!
+//! A *model view* `kpi.<model>` shows the model's columns and one column a KPI, which is a typed
+//! NULL marked with Arrow field metadata. A *grain view* `kpi.<model>_1h` shows dimensions,
+//! `period_start`, the part columns and the true value of each KPI. In both, the mark names a
+//! [`Measure`]: the expressions that the analyzer rule adds to the view's projection, and how
+//! they are aggregated. Those columns exist only inside a plan that needs them.
+
+mod grain;
+
+pub(crate) use grain::PERIOD;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::error::Result;
+use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use kpi::{Agg, Catalogue, Kind};
+
+use crate::compile::{Compiler, KpiPlan, PartPlan};
+use crate::error::EngineError;
+use crate::functions;
+use crate::models::{self, Model};
+
+/// Keys of metadata that never leave the engine begin so.
+pub(crate) const INTERNAL: &str = "callgauge.";
+/// Marks a KPI column: `<view>/<kpi>`.
+pub(crate) const MEASURE_KEY: &str = "callgauge.measure";
+/// Names the KPI of a marked or computed column, for people.
+pub(crate) const KPI_KEY: &str = "kpi";
+
+/// Columns of every fact that say how the row came to be; views leave them out.
+const BOOKKEEPING: [&str; 6] = ["is_test", "fact_rev", "updated_at", "inferred", "flags", "_seq"];
+
+/// Every model's view and every compiled KPI.
+#[derive(Debug)]
+pub struct Views {
+    models: BTreeMap<String, ModelView>,
+    plans: BTreeMap<String, Arc<KpiPlan>>,
+    measures: HashMap<String, Arc<Measure>>,
+}
+
+/// One model with its KPI columns.
+#[derive(Clone, Debug)]
+pub struct ModelView {
+    /// Name of the model and of its view in schema `kpi`.
+    pub name: String,
+    columns: Vec<String>,
+    plan: LogicalPlan,
+    lineage: BTreeMap<String, Vec<(String, String)>>,
+    /// Grain views: name and plan.
+    pub(crate) grains: Vec<(String, LogicalPlan)>,
+}
+
+/// What a KPI column of a view stands for.
+#[derive(Debug)]
+pub(crate) struct Measure {
+    pub plan: Arc<KpiPlan>,
+    /// Is the column's own value NULL (a model view), not the row's true value (a grain view)?
+    pub of_rows: bool,
+    /// Expressions over the input of the view's projection, with the names they get there.
+    pub hidden: Arc<Vec<(String, Expr)>>,
+    /// One a part of the plan.
+    pub parts: Vec<MeasurePart>,
+}
+
+/// How one part is aggregated from hidden columns.
+#[derive(Clone, Debug)]
+pub(crate) struct MeasurePart {
+    pub arg: Option<usize>,
+    pub filter: Option<usize>,
+    pub fold: Fold,
+}
+
+/// An aggregate over rows, or the merge of such aggregates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fold {
+    Count,
+    Sum,
+    Min,
+    Max,
+    Distinct,
+    Histogram,
+    MergeCount,
+    MergeHistogram,
+    /// A distinct count cannot be merged from counts.
+    Unmergeable,
+}
+
+impl Fold {
+    fn of_rows(agg: Agg) -> Fold {
+        match agg {
+            Agg::CountIf => Fold::Count,
+            Agg::Min => Fold::Min,
+            Agg::Max => Fold::Max,
+            Agg::Distinct => Fold::Distinct,
+            Agg::Histogram => Fold::Histogram,
+            Agg::Sum | Agg::LastByTime | Agg::TimeWeighted => Fold::Sum,
+        }
+    }
+
+    fn of_states(agg: Agg) -> Fold {
+        match agg {
+            Agg::CountIf => Fold::MergeCount,
+            Agg::Histogram => Fold::MergeHistogram,
+            Agg::Distinct => Fold::Unmergeable,
+            other => Fold::of_rows(other),
+        }
+    }
+
+    /// The aggregate of `arg` over the rows where `filter`.
+    pub(crate) fn aggregate(self, arg: Option<Expr>, filter: Option<Expr>) -> Expr {
+        let arg = arg.unwrap_or_else(|| lit(1_i64));
+        let over = |expr: Expr| with_filter(expr, filter.clone());
+        match self {
+            Fold::Count => over(count(arg)),
+            Fold::Sum => over(functions::checked_sum(arg)),
+            Fold::Min => over(min(arg)),
+            Fold::Max | Fold::Unmergeable => over(max(arg)),
+            Fold::Distinct => over(count_distinct(arg)),
+            Fold::Histogram => over(functions::histogram(arg)),
+            Fold::MergeCount => over(functions::checked_sum(arg)),
+            Fold::MergeHistogram => over(functions::merge_histogram(arg)),
+        }
+    }
+
+    /// What a part's aggregate means when no row was there to aggregate.
+    pub(crate) fn finished(self, aggregated: Expr) -> Expr {
+        match self {
+            Fold::MergeCount => coalesce(vec![aggregated, lit(0_i64)]),
+            _ => aggregated,
+        }
+    }
+}
+
+fn with_filter(expr: Expr, filter: Option<Expr>) -> Expr {
+    match expr {
+        Expr::AggregateFunction(mut function) => {
+            function.params.filter = filter.map(Box::new);
+            Expr::AggregateFunction(function)
+        }
+        other => other,
+    }
+}
+
+impl ModelView {
+    /// The view's plan, its columns unqualified: model columns, then marked KPI columns.
+    pub fn plan(&self) -> LogicalPlan {
+        self.plan.clone()
+    }
+
+    /// Its columns that are not KPIs.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Fact tables and columns that a model column is made from.
+    pub fn lineage(&self, column: &str) -> Vec<(String, String)> {
+        self.lineage.get(column).cloned().unwrap_or_default()
+    }
+}
+
+impl Views {
+    /// A compiled KPI that has a column in a view: one over a single model and time.
+    pub fn plan_of(&self, kpi: &str) -> Option<&Arc<KpiPlan>> {
+        self.plans.get(kpi)
+    }
+
+    /// The view of a model.
+    pub fn model(&self, name: &str) -> Option<&ModelView> {
+        self.models.get(name)
+    }
+
+    /// All views, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &ModelView> {
+        self.models.values()
+    }
+
+    /// What a marked column stands for.
+    pub(crate) fn measure(&self, mark: &str) -> Option<&Arc<Measure>> {
+        self.measures.get(mark)
+    }
+
+    /// Compiles every KPI and builds every view.
+    pub(crate) fn build(
+        models: Vec<Model>,
+        catalogue: &Catalogue,
+        compiler: &dyn Fn(&Model) -> CompilerInput,
+        zone: &str,
+    ) -> Result<Views, EngineError> {
+        let mut views =
+            Views { models: BTreeMap::new(), plans: BTreeMap::new(), measures: HashMap::new() };
+        for model in models {
+            let input = compiler(&model);
+            let plans = compile_model(&model, catalogue, &input.compiler(&model))?;
+            let view = views.add_model(&model, &plans, zone)?;
+            views.models.insert(model.name, view);
+            views.plans.extend(plans.into_iter().map(|p| (p.kpi.id.clone(), p)));
+        }
+        Ok(views)
+    }
+
+    fn add_model(
+        &mut self,
+        model: &Model,
+        plans: &[Arc<KpiPlan>],
+        zone: &str,
+    ) -> Result<ModelView> {
+        let input = LogicalPlanBuilder::from(model.plan.clone()).filter(not_test())?.build()?;
+        let columns: Vec<String> = model
+            .columns()
+            .filter(|c| !BOOKKEEPING.contains(c) && !plans.iter().any(|p| p.kpi.id == **c))
+            .map(str::to_owned)
+            .collect();
+        let mut exprs: Vec<Expr> =
+            columns.iter().map(|c| model.column(c).alias(c.clone())).collect();
+        let mut hidden = Hidden::new(&model.name);
+        let parts: Vec<Vec<MeasurePart>> =
+            plans.iter().map(|plan| hidden.parts_of_rows(plan)).collect();
+        let hidden = Arc::new(hidden.exprs);
+        for (plan, parts) in plans.iter().zip(parts) {
+            let mark = format!("{}/{}", model.name, plan.kpi.id);
+            exprs.push(marked(null(&plan.data_type), plan, &mark));
+            let hidden = Arc::clone(&hidden);
+            let measure = Measure { plan: Arc::clone(plan), of_rows: true, hidden, parts };
+            self.measures.insert(mark, Arc::new(measure));
+        }
+        let plan = LogicalPlanBuilder::from(input.clone()).project(exprs)?.build()?;
+        let lineage = columns
+            .iter()
+            .map(|c| (c.clone(), models::lineage(&model.plan, c)))
+            .collect();
+        let grains = self.grain_views(model, &input, plans, zone)?;
+        Ok(ModelView { name: model.name.clone(), columns, plan, lineage, grains })
+    }
+}
+
+/// What a model's compiler borrows.
+pub(crate) struct CompilerInput {
+    pub state: Arc<datafusion::execution::SessionState>,
+    pub bounds: crate::session::Bounds,
+    pub settings: Arc<crate::settings::Settings>,
+}
+
+impl CompilerInput {
+    fn compiler<'a>(&'a self, model: &'a Model) -> Compiler<'a> {
+        Compiler {
+            state: &self.state,
+            schema: model.plan.schema(),
+            bounds: self.bounds,
+            settings: &self.settings,
+        }
+    }
+}
+
+/// All KPIs that have a column in the model's view, in the order of the catalogue.
+fn compile_model(
+    model: &Model,
+    catalogue: &Catalogue,
+    compiler: &Compiler<'_>,
+) -> Result<Vec<Arc<KpiPlan>>, EngineError> {
+    let mut plans = Vec::new();
+    for kpi in catalogue.iter() {
+        let plan = match &kpi.kind {
+            Kind::Measured(m) if m.model == model.name => Some(compiler.measured(kpi)?),
+            Kind::Derived(d) if d.models == [model.name.as_str()] => {
+                compiler.derived(kpi, catalogue)?
+            }
+            _ => None,
+        };
+        plans.extend(plan.map(Arc::new));
+    }
+    Ok(plans)
+}
+
+fn not_test() -> Expr {
+    Expr::Not(Box::new(col("is_test")))
+}
+
+fn null(of: &DataType) -> Expr {
+    Expr::Literal(ScalarValue::try_from(of).unwrap_or(ScalarValue::Null), None)
+}
+
+/// The expression as the KPI's column, with everything a reader wants to know about it.
+fn marked(expr: Expr, plan: &KpiPlan, mark: &str) -> Expr {
+    let mut metadata = kpi_metadata(plan);
+    metadata.insert(MEASURE_KEY.to_owned(), mark.to_owned());
+    expr.alias_with_metadata(&plan.kpi.id, Some(FieldMetadata::new(metadata)))
+}
+
+/// Field metadata that tells about a KPI: id, title, unit, formula, version, hash.
+pub(crate) fn kpi_metadata(plan: &KpiPlan) -> BTreeMap<String, String> {
+    let kpi = &plan.kpi;
+    let entries = [
+        (KPI_KEY, kpi.id.clone()),
+        ("title", kpi.title.en.clone()),
+        ("unit", kpi.unit.kind.word().to_owned()),
+        ("formula", kpi.formula.clone()),
+        ("version", kpi.version.to_string()),
+        ("definition_hash", plan.hash.clone()),
+    ];
+    entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+/// Hidden columns of one view; equal expressions are one column.
+struct Hidden {
+    prefix: String,
+    exprs: Vec<(String, Expr)>,
+    index: HashMap<Expr, usize>,
+}
+
+impl Hidden {
+    fn new(view: &str) -> Self {
+        Hidden { prefix: format!("__{view}_"), exprs: Vec::new(), index: HashMap::new() }
+    }
+
+    fn add(&mut self, expr: &Expr) -> usize {
+        if let Some(&known) = self.index.get(expr) {
+            return known;
+        }
+        let position = self.exprs.len();
+        self.exprs.push((format!("{}{position}", self.prefix), expr.clone()));
+        self.index.insert(expr.clone(), position);
+        position
+    }
+
+    /// Parts over rows. Counts always have a filter column: through an outer join a row that
+    /// was not there must not be counted.
+    fn parts_of_rows(&mut self, plan: &KpiPlan) -> Vec<MeasurePart> {
+        let mut part = |part: &PartPlan| {
+            let always = (part.agg == Agg::CountIf).then(|| lit(true));
+            MeasurePart {
+                arg: part.arg.as_ref().map(|arg| self.add(arg)),
+                filter: part.filter.clone().or(always).map(|filter| self.add(&filter)),
+                fold: Fold::of_rows(part.agg),
+            }
+        };
+        plan.parts.iter().map(&mut part).collect()
+    }
+}
+
+/// Dimensions that all the plans may be grouped by, in the model's order of columns.
+fn shared_dimensions(model: &Model, plans: &[&Arc<KpiPlan>]) -> Vec<String> {
+    let sets: Vec<BTreeSet<&str>> =
+        plans.iter().map(|p| p.kpi.dimensions.iter().map(String::as_str).collect()).collect();
+    let in_all = |column: &&str| sets.iter().all(|set| set.contains(column));
+    model.columns().filter(in_all).map(str::to_owned).collect()
+}
+
+/// A column without qualifier, whatever its name looks like.
+pub(crate) fn plain(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}

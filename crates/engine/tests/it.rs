@@ -1,0 +1,8 @@
+//! The engine from outside: SQL in text files, and what text cannot show.
+
+#[path = "it/data.rs"]
+mod data;
+#[path = "it/engine.rs"]
+mod engine;
+#[path = "it/slt.rs"]
+mod slt;

@@ -1,0 +1,311 @@
+//! One small contact centre, the same rows in every form: in memory, in Parquet, or half each.
+
+use std::sync::Arc;
+
+use engine::{Engine, Settings, model_specs};
+use events::{Decimal, Text, UtcMicros};
+use facts::{Common, Cost, FactEdit, FactRows, Interaction, Leg, Order, QueueVisit, Survey};
+use kpi::Catalogue;
+use store::{Commit, Mode, Store};
+use tempfile::TempDir;
+
+/// Where the rows lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All in memory.
+    Memory,
+    /// All in Parquet.
+    Parquet,
+    /// The first half in Parquet, the second in memory.
+    Mixed,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Form; 3] = [Form::Memory, Form::Parquet, Form::Mixed];
+}
+
+/// Midnight UTC of Monday, 5 January 2026: day 0 of everything below.
+pub const DAY_0: UtcMicros = UtcMicros(1_767_571_200_000_000);
+
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// An engine over the rows, and the folder that must live as long.
+pub struct World {
+    /// The engine.
+    pub engine: Engine,
+    /// Its store.
+    pub store: Arc<Store>,
+    _folder: Option<TempDir>,
+}
+
+/// Opens the world in one form.
+pub fn world(form: Form) -> World {
+    world_with(form, settings())
+}
+
+/// Horizon on day 30, history from day -60.
+pub fn settings() -> Settings {
+    Settings {
+        horizon: Some(DAY_0.plus_ms(30 * DAY_MS)),
+        history_start: Some(DAY_0.plus_ms(-60 * DAY_MS)),
+        as_of: Some(DAY_0.plus_ms(30 * DAY_MS)),
+        ..Settings::default()
+    }
+}
+
+/// The shipped definitions.
+pub fn catalogue() -> Arc<Catalogue> {
+    let models = model_specs().expect("the models plan");
+    match Catalogue::builtin(&models) {
+        Ok(catalogue) => Arc::new(catalogue),
+        Err(problems) => {
+            let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{}", text.join("\n"))
+        }
+    }
+}
+
+/// Opens the world in one form with other settings.
+pub fn world_with(form: Form, settings: Settings) -> World {
+    let (store, folder) = match form {
+        Form::Memory => (Store::in_memory(), None),
+        Form::Parquet | Form::Mixed => {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            (Store::create_or_open(folder.path()).expect("a new store"), Some(folder))
+        }
+    };
+    let (first, second) = halves(rows());
+    let first_mode = if form == Form::Memory { Mode::Memory } else { Mode::Durable };
+    let second_mode = if form == Form::Parquet { Mode::Durable } else { Mode::Memory };
+    commit(&store, first, first_mode);
+    commit(&store, second, second_mode);
+    let store = Arc::new(store);
+    let engine = Engine::new(Arc::clone(&store), catalogue(), settings).expect("an engine");
+    World { engine, store, _folder: folder }
+}
+
+/// Adds rows in one commit.
+pub fn commit(store: &Store, added: FactRows, mode: Mode) {
+    let edit = FactEdit { added, ..FactEdit::default() };
+    let commit =
+        Commit { edit: &edit, quarantine: &[], checkpoint: &[], mode, recorded_at: DAY_0 };
+    store.commit(commit).expect("rows that fit");
+}
+
+fn halves(rows: FactRows) -> (FactRows, FactRows) {
+    fn split<R: Clone>(rows: &[R]) -> (Vec<R>, Vec<R>) {
+        let (first, second) = rows.split_at(rows.len() / 2);
+        (first.to_vec(), second.to_vec())
+    }
+    let (mut first, mut second) = (FactRows::default(), FactRows::default());
+    (first.QueueVisit, second.QueueVisit) = split(&rows.QueueVisit);
+    (first.Leg, second.Leg) = split(&rows.Leg);
+    (first.Interaction, second.Interaction) = split(&rows.Interaction);
+    (first.Survey, second.Survey) = split(&rows.Survey);
+    (first.Order, second.Order) = split(&rows.Order);
+    (first.Cost, second.Cost) = split(&rows.Cost);
+    (first, second)
+}
+
+fn rows() -> FactRows {
+    FactRows {
+        QueueVisit: (0..3_000).map(visit).collect(),
+        Leg: (0..600).map(leg).collect(),
+        Interaction: repeats().into_iter().chain(chain()).collect(),
+        Survey: (0..100).map(survey).collect(),
+        Order: (0..40).map(order).collect(),
+        Cost: (0..20).map(cost).collect(),
+        ..FactRows::default()
+    }
+}
+
+fn common(is_test: bool) -> Common {
+    Common { tenant_id: "default".into(), source: "test".into(), is_test, ..Common::default() }
+}
+
+fn id(prefix: &str, number: i64) -> Text {
+    format!("{prefix}{number:05}").into()
+}
+
+const QUEUES: [&str; 3] = ["sales", "support", "billing"];
+const CHANNELS: [&str; 3] = ["voice", "chat", "email"];
+
+/// A visit every four minutes for a good eight days. Waits are not whole seconds.
+pub fn visit(i: i64) -> QueueVisit {
+    let entered_at = DAY_0.plus_ms(i * 240_000);
+    let wait_ms = (i * 37 % 90) * 1_000 + i % 7;
+    let waiting = i >= 2_995;
+    let blocked = !waiting && i % 23 == 5;
+    let abandoned = !waiting && !blocked && i % 11 == 0;
+    let flowed_out = !waiting && !blocked && !abandoned && i % 17 == 3;
+    let answered = !(waiting || blocked || abandoned || flowed_out);
+    let outcome = match (waiting, blocked, abandoned, flowed_out) {
+        (true, ..) => "waiting",
+        (_, true, ..) => "full",
+        (_, _, true, _) => "abandoned",
+        (.., true) => "callback",
+        _ => "answered",
+    };
+    let wait_ms = if blocked { 0 } else { wait_ms };
+    let known = (!waiting).then_some(wait_ms);
+    let agent = answered.then(|| id("a", i % 5));
+    QueueVisit {
+        common: common(i % 29 == 0),
+        visit_id: id("v", i),
+        interaction_id: id("c", i),
+        root_id: id("c", i),
+        visit_no: 1,
+        visit_kind: if i % 31 == 7 { "internal" } else { "customer" }.into(),
+        channel: CHANNELS[(i / 5 % 3) as usize].into(),
+        direction: "inbound".into(),
+        queue_id: QUEUES[(i * i % 7 % 3) as usize].into(),
+        site_id: (i % 2 == 0).then(|| "north".into()),
+        entered_at,
+        left_at: known.map(|wait| entered_at.plus_ms(wait)),
+        outcome: outcome.into(),
+        waiting,
+        answered,
+        abandoned,
+        flowed_out,
+        blocked,
+        wait_ms: known,
+        wait_up_s: known.map(|w| (w + 999) / 1_000),
+        wait_down_s: known.map(|w| w / 1_000),
+        leg_id: answered.then(|| id("l", i)),
+        agent_id: agent,
+        ..QueueVisit::default()
+    }
+}
+
+/// Legs of 0 to 400 s; every 50th is still open.
+fn leg(i: i64) -> Leg {
+    let connected_at = DAY_0.plus_ms(i * 1_200_000);
+    let (talk_ms, hold_ms, acw_ms) = (i * 13 % 400 * 1_000, i % 4 * 5_000, i % 3 * 10_000);
+    let handle_ms = talk_ms + hold_ms + acw_ms;
+    Leg {
+        common: common(i % 37 == 0),
+        leg_id: id("l", i),
+        interaction_id: id("c", i),
+        root_id: id("c", i),
+        leg_no: 1,
+        agent_id: id("a", i % 5),
+        team_id: Some(if i % 5 < 2 { "red" } else { "blue" }.into()),
+        queue_id: Some(QUEUES[(i % 3) as usize].into()),
+        channel: "voice".into(),
+        direction: "inbound".into(),
+        role: if i % 19 == 0 { "consult" } else { "primary" }.into(),
+        initiation: "queue".into(),
+        connected_at,
+        completed_at: (i % 50 != 0).then(|| connected_at.plus_ms(handle_ms)),
+        handled: i % 19 != 0,
+        talk_ms,
+        hold_ms,
+        hold_count: i64::from(hold_ms > 0),
+        acw_ms,
+        handle_ms,
+        ..Leg::default()
+    }
+}
+
+fn interaction(number: i64, customer: &str, reason: &str, day: i64) -> Interaction {
+    Interaction {
+        common: common(false),
+        interaction_id: id("x", number),
+        root_id: id("x", number),
+        customer_id: Some(customer.into()),
+        channel: "voice".into(),
+        direction: "inbound".into(),
+        started_at: DAY_0.plus_ms(day * DAY_MS),
+        ended_at: Some(DAY_0.plus_ms(day * DAY_MS + 300_000)),
+        handled: true,
+        agent_legs: 1,
+        first_queue_id: Some(if reason == "bill" { "billing" } else { "shipping" }.into()),
+        last_queue_id: Some(if reason == "bill" { "billing" } else { "shipping" }.into()),
+        reason_code: Some(reason.into()),
+        ..Interaction::default()
+    }
+}
+
+/// Example X3 of the catalogue.
+fn repeats() -> Vec<Interaction> {
+    let contacts = [
+        ("A", "bill", 0),
+        ("A", "bill", 3),
+        ("B", "ship", 0),
+        ("C", "ship", 0),
+        ("C", "ship", 10),
+        ("D", "bill", 1),
+        ("D", "ship", 2),
+        ("E", "bill", 28),
+    ];
+    let numbered = contacts.iter().zip(1..);
+    numbered.map(|((customer, reason, day), n)| interaction(n, customer, reason, *day)).collect()
+}
+
+/// What must not disturb X3: a call with its callback, an attempt that nobody took, a test call,
+/// a caller nobody knows, a call without a reason.
+fn chain() -> Vec<Interaction> {
+    let mut callback = interaction(12, "F", "ship", 21);
+    (callback.root_id, callback.parent_id) = (id("x", 11), Some(id("x", 11)));
+    callback.direction = "outbound".into();
+    let mut attempt = interaction(13, "B", "ship", 4);
+    (attempt.handled, attempt.abandoned, attempt.agent_legs) = (false, true, 0);
+    attempt.reason_code = None;
+    let mut test = interaction(14, "A", "bill", 1);
+    test.common.is_test = true;
+    let mut unknown = interaction(15, "", "bill", 1);
+    unknown.customer_id = None;
+    vec![interaction(11, "F", "ship", 20), callback, attempt, test, unknown]
+}
+
+fn survey(i: i64) -> Survey {
+    let sent_at = DAY_0.plus_ms(i * 3_600_000);
+    Survey {
+        common: common(false),
+        survey_id: id("s", i),
+        instrument: if i % 2 == 0 { "csat5" } else { "nps" }.into(),
+        sent_at,
+        answered_at: (i % 10 != 9).then(|| sent_at.plus_ms(600_000)),
+        contact_at: Some(sent_at),
+        score: (i % 10 != 9).then_some(if i % 2 == 0 { i / 2 % 5 + 1 } else { i / 2 % 11 }),
+        queue_id: Some(QUEUES[(i % 3) as usize].into()),
+        channel: Some("voice".into()),
+        ..Survey::default()
+    }
+}
+
+fn order(i: i64) -> Order {
+    Order {
+        common: common(false),
+        order_id: id("o", i),
+        channel: Some("voice".into()),
+        placed_at: DAY_0.plus_ms(i * DAY_MS / 2),
+        verify_result: Some(if i % 10 == 9 { "failed" } else { "passed" }.into()),
+        valid: i % 10 != 9,
+        net_kept: i % 10 < 8,
+        lines: 1,
+        units: i % 3 + 1,
+        value_gross: Decimal(i128::from(i) * 12_345 + 1),
+        value_net: Decimal(i128::from(i) * 12_345 + 1),
+        currency: Some("CNY".into()),
+        kind: "new".into(),
+        ..Order::default()
+    }
+}
+
+fn cost(i: i64) -> Cost {
+    Cost {
+        common: common(false),
+        cost_id: id("k", i),
+        day: format!("2026-01-{:02}", i / 2 + 5).into(),
+        day_at: DAY_0.plus_ms(i / 2 * DAY_MS),
+        pool: if i % 2 == 0 { "labour" } else { "telecom" }.into(),
+        purpose: if i % 4 < 2 { "sales" } else { "service" }.into(),
+        channel: Some("voice".into()),
+        amount: Decimal(10_000_000 + i128::from(i) * 333),
+        currency: "CNY".into(),
+        ..Cost::default()
+    }
+}

@@ -1,0 +1,155 @@
+//! What SQL text cannot show: metadata, pinned versions, pruning, options.
+
+use std::collections::BTreeMap;
+
+use engine::{EngineError, Settings};
+use facts::FactRows;
+use kpi::ParamValue;
+use store::Mode;
+
+use crate::data::{DAY_0, Form, catalogue, commit, settings, visit, world, world_with};
+use crate::slt::text_rows;
+
+async fn one(world: &crate::data::World, sql: &str) -> String {
+    let result = world.engine.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    text_rows(&result)[0][0].clone()
+}
+
+#[tokio::test]
+async fn every_result_names_its_kpis_and_what_it_was_computed_from() {
+    let world = world(Form::Memory);
+    let sql = "SELECT queue_id, MEASURE(asa) * 2 AS twice, MEASURE(service_level) AS sl \
+               FROM kpi.queue_visits GROUP BY queue_id HAVING MEASURE(offered) > 0";
+    let result = world.engine.sql(sql).await.expect("a query");
+    let ids: Vec<&str> = result.meta.kpis.iter().map(|k| k.id.as_str()).collect();
+    assert_eq!(ids, ["asa", "offered", "service_level"]);
+    let metadata = result.schema.metadata();
+    assert_eq!(metadata["kpi"], "asa,offered,service_level");
+    assert_eq!(metadata["version"], "1,1,1");
+    let catalogue = catalogue();
+    let hash = &catalogue.get("asa").expect("shipped").hash;
+    assert!(metadata["definition_hash"].starts_with(hash.as_str()));
+    assert_eq!(metadata["as_of"], "2026-02-04T00:00:00Z");
+    assert_eq!(metadata["approx"], "false");
+    assert_eq!(metadata["revision"], "2");
+    let field = result.schema.field_with_name("sl").expect("the column");
+    assert_eq!(field.metadata()["kpi"], "service_level");
+    assert_eq!(field.metadata()["unit"], "ratio");
+    assert!(field.metadata().keys().all(|k| !k.starts_with("callgauge.")));
+}
+
+#[tokio::test]
+async fn a_plain_query_names_no_kpi() {
+    let world = world(Form::Memory);
+    let result = world.engine.sql("SELECT count(*) FROM facts.legs").await.expect("a query");
+    assert!(result.meta.kpis.is_empty());
+    assert!(!result.schema.metadata().contains_key("kpi"));
+}
+
+#[tokio::test]
+async fn a_grain_view_read_raw_names_the_kpis_it_shows() {
+    let world = world(Form::Memory);
+    let sql = "SELECT period_start, asa FROM kpi.queue_visits_1d LIMIT 1";
+    let result = world.engine.sql(sql).await.expect("a query");
+    assert_eq!(result.meta.kpis.len(), 1);
+    assert_eq!(result.meta.kpis[0].id, "asa");
+}
+
+#[tokio::test]
+async fn a_snapshot_keeps_its_version_while_rows_arrive() {
+    for form in Form::ALL {
+        let world = world(form);
+        let pinned = world.engine.snapshot().await.expect("a snapshot");
+        let more = FactRows { QueueVisit: (5_000..5_100).map(visit).collect(), ..FactRows::default() };
+        let mode = if form == Form::Memory { Mode::Memory } else { Mode::Durable };
+        commit(&world.store, more, mode);
+        let count = "SELECT count(*) FROM facts.queue_visits";
+        let old = pinned.sql(count).await.expect("a query");
+        assert_eq!(text_rows(&old)[0][0], "3000", "{form:?}");
+        assert_eq!(one(&world, count).await, "3100", "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn strict_sessions_refuse_what_bi_tools_write() {
+    let strict = world_with(Form::Memory, Settings { strict: true, ..settings() });
+    let refused = strict.engine.sql("SELECT SUM(asa) FROM kpi.queue_visits").await;
+    let error = refused.expect_err("strict").to_string();
+    assert!(error.contains("kpi.strict"), "{error}");
+    strict.engine.sql("SELECT MEASURE(asa) FROM kpi.queue_visits").await.expect("MEASURE is fine");
+}
+
+#[tokio::test]
+async fn a_parameter_override_changes_the_number_and_is_echoed() {
+    let params = BTreeMap::from([(
+        "service_level".to_owned(),
+        BTreeMap::from([("threshold".to_owned(), ParamValue::Duration(60_000))]),
+    )]);
+    let changed = world_with(Form::Memory, Settings { params, ..settings() });
+    let usual = world(Form::Memory);
+    let sql = "SELECT MEASURE(service_level) FROM kpi.queue_visits";
+    let by_hand = "SELECT CAST(count(*) FILTER (WHERE answered AND wait_ms <= 60000) AS DOUBLE) \
+                   / count(*) FILTER (WHERE answered OR (abandoned AND wait_ms >= 5000)) \
+                   FROM facts.queue_visits WHERE NOT is_test AND visit_kind = 'customer'";
+    assert_eq!(one(&changed, sql).await, one(&usual, by_hand).await);
+    assert_ne!(one(&changed, sql).await, one(&usual, sql).await);
+    let result = changed.engine.sql(sql).await.expect("a query");
+    assert_eq!(result.meta.kpis[0].params["threshold"], ParamValue::Duration(60_000));
+}
+
+#[tokio::test]
+async fn counting_rows_reads_no_file() {
+    let world = world(Form::Parquet);
+    let sql = "EXPLAIN SELECT count(*) FROM facts.queue_visits";
+    let result = world.engine.sql(sql).await.expect("a plan");
+    let text: String = text_rows(&result).into_iter().flatten().collect();
+    assert!(!text.contains("DataSourceExec"), "{text}");
+}
+
+#[tokio::test]
+async fn files_outside_the_asked_time_are_not_opened() {
+    let world = world(Form::Parquet);
+    let explain = |day: i64| {
+        let from = DAY_0.plus_ms(day * crate::data::DAY_MS);
+        format!("EXPLAIN SELECT MEASURE(asa) FROM kpi.queue_visits WHERE entered_at >= '{from}'")
+    };
+    let files = |text: &str| text.matches(".parquet").count();
+    let mut found = Vec::new();
+    for day in [0, 6, 20] {
+        let result = world.engine.sql(&explain(day)).await.expect("a plan");
+        let physical = text_rows(&result).into_iter().flatten().collect::<String>();
+        found.push(files(&physical));
+    }
+    assert!(found[0] > found[1] && found[1] > found[2] && found[2] == 0, "{found:?}");
+}
+
+#[tokio::test]
+async fn parts_that_kpis_share_are_computed_once() {
+    let world = world(Form::Memory);
+    let sql = "EXPLAIN SELECT MEASURE(service_level), MEASURE(abandon_rate) FROM kpi.queue_visits";
+    let result = world.engine.sql(sql).await.expect("a plan");
+    let plan = text_rows(&result).into_iter().flatten().collect::<String>();
+    let logical = plan.split("physical_plan").next().unwrap_or_default();
+    let aggregates = logical.matches("__part_").count();
+    assert!(logical.contains("__part_2") && !logical.contains("__part_3"), "{aggregates}: {plan}");
+    assert_eq!(logical.matches("TableScan").count(), 1, "{plan}");
+}
+
+#[tokio::test]
+async fn a_query_that_needs_more_memory_than_allowed_fails_and_says_so() {
+    let small = world_with(Form::Memory, Settings { memory_bytes: 200_000, ..settings() });
+    let sql = "SELECT a.visit_id, count(*) FROM facts.queue_visits a, facts.queue_visits b \
+               WHERE a.channel = b.channel AND a.outcome = b.outcome GROUP BY 1 ORDER BY 2";
+    match small.engine.sql(sql).await {
+        Err(EngineError::OutOfMemory(text)) => assert!(text.contains("memory"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_too_long_is_refused_before_it_is_parsed() {
+    let world = world(Form::Memory);
+    let sql = format!("SELECT 1 {}", " ".repeat(70_000));
+    let error = world.engine.sql(&sql).await.expect_err("too long");
+    assert!(matches!(error, EngineError::Refused { .. }), "{error}");
+}

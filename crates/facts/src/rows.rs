@@ -1,0 +1,227 @@
+//! The fact tables, one entry each. Column names are the contract with SQL and the catalogue.
+
+use events::{Decimal, Text, UtcMicros};
+
+use crate::table::{Cell, Column, ColumnType, TableVisitor, Value, fact_tables};
+
+/// Columns that every fact table has.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Common {
+    /// Whose contact centre.
+    pub tenant_id: Text,
+    /// Source of the entity's first event.
+    pub source: Text,
+    /// Test rows are ignored by KPIs.
+    pub is_test: bool,
+    /// 1 for the first state of a row, one more for each restatement that changed its entity.
+    pub fact_rev: i64,
+    /// `recorded_at` of the newest event behind the row.
+    pub updated_at: UtcMicros,
+    /// Was the row, or an end of it, concluded rather than told?
+    pub inferred: bool,
+    /// Marks such as `duration_given`, `bad_order`.
+    pub flags: Vec<Text>,
+}
+
+impl Common {
+    /// Their columns.
+    pub const COLUMNS: [Column; 7] = [
+        Column {
+            name: "tenant_id",
+            kind: ColumnType::Text,
+            nullable: false,
+        },
+        Column {
+            name: "source",
+            kind: ColumnType::Text,
+            nullable: false,
+        },
+        Column {
+            name: "is_test",
+            kind: ColumnType::Bool,
+            nullable: false,
+        },
+        Column {
+            name: "fact_rev",
+            kind: ColumnType::Int,
+            nullable: false,
+        },
+        Column {
+            name: "updated_at",
+            kind: ColumnType::Time,
+            nullable: false,
+        },
+        Column {
+            name: "inferred",
+            kind: ColumnType::Bool,
+            nullable: false,
+        },
+        Column {
+            name: "flags",
+            kind: ColumnType::Texts,
+            nullable: false,
+        },
+    ];
+
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.is_test == other.is_test
+            && self.inferred == other.inferred
+            && self.flags == other.flags
+    }
+
+    pub(crate) fn cells<'a>(&'a self, sink: &mut impl FnMut(Cell<'a>)) {
+        sink(self.tenant_id.cell());
+        sink(self.source.cell());
+        sink(self.is_test.cell());
+        sink(self.fact_rev.cell());
+        sink(self.updated_at.cell());
+        sink(self.inferred.cell());
+        sink(self.flags.cell());
+    }
+}
+
+fact_tables! {
+    /// One stay of one contact in one queue.
+    ///
+    /// Exactly one of `waiting`, `answered`, `abandoned`, `flowed_out`, `blocked` is true.
+    QueueVisit = "queue_visits", key [visit_id], time "entered_at" {
+        visit_id: Text, interaction_id: Text, root_id: Text, visit_no: i64, visit_kind: Text,
+        customer_id: Option<Text>, channel: Text, direction: Text, queue_id: Text,
+        site_id: Option<Text>, entry_point: Option<Text>, language: Option<Text>,
+        priority: Option<i64>, required_skills: Vec<Text>, reason_code: Option<Text>,
+        entered_at: UtcMicros, left_at: Option<UtcMicros>,
+        /// `waiting`, `answered`, `abandoned`, or the reason of a flow-out or a block.
+        outcome: Text,
+        waiting: bool, answered: bool, abandoned: bool, flowed_out: bool, blocked: bool,
+        silent_abandon: bool,
+        /// From entry to leaving, ring included; NULL while waiting.
+        wait_ms: Option<i64>,
+        /// `wait_ms` in seconds, rounded up.
+        wait_up_s: Option<i64>,
+        /// `wait_ms` in seconds, rounded down.
+        wait_down_s: Option<i64>,
+        ring_ms: i64, offers: i64, offers_missed: i64, ewt_ms: Option<i64>,
+        ewt_method: Option<Text>, agent_id: Option<Text>, team_id: Option<Text>,
+        leg_id: Option<Text>, callback_id: Option<Text>,
+    }
+
+    /// One agent's connection to one contact.
+    Leg = "legs", key [leg_id], time "connected_at" {
+        leg_id: Text, interaction_id: Text, root_id: Text, visit_id: Option<Text>, leg_no: i64,
+        agent_id: Text, team_id: Option<Text>, site_id: Option<Text>, queue_id: Option<Text>,
+        channel: Text, direction: Text,
+        /// The last role.
+        role: Text,
+        initiation: Text, offered_at: Option<UtcMicros>, connected_at: UtcMicros,
+        disconnected_at: Option<UtcMicros>,
+        /// End of after-call work, or the disconnect if there is none.
+        completed_at: Option<UtcMicros>,
+        /// Was a customer connected (last role primary)?
+        handled: bool,
+        dial_ms: i64, ring_ms: i64, talk_ms: i64, hold_ms: i64, hold_count: i64, acw_ms: i64,
+        /// dial + talk + hold + after-call work.
+        handle_ms: i64,
+        silence_ms: Option<i64>, sentiment_milli: Option<i64>, disposition_codes: Vec<Text>,
+        disposition_code: Option<Text>, transferred_out: bool, transfer_kind: Option<Text>,
+        transfer_reason: Option<Text>, transfer_to: Option<Text>,
+    }
+
+    /// One customer contact, however many queues and agents.
+    Interaction = "interactions", key [interaction_id], time "started_at" {
+        interaction_id: Text, root_id: Text, parent_id: Option<Text>, thread_id: Option<Text>,
+        customer_id: Option<Text>, channel: Text, direction: Text, purpose: Option<Text>,
+        entry_point: Option<Text>, language: Option<Text>, started_at: UtcMicros,
+        ended_at: Option<UtcMicros>, ended_by: Option<Text>, end_reason: Option<Text>,
+        /// Entered a queue or asked for an agent.
+        requested_agent: bool,
+        /// Has at least one handled leg.
+        handled: bool,
+        /// Never handled and the last visit abandoned.
+        abandoned: bool,
+        agent_legs: i64, queue_visits: i64, first_queue_id: Option<Text>,
+        last_queue_id: Option<Text>, first_agent_id: Option<Text>, first_team_id: Option<Text>,
+        wait_ms: i64, handle_ms: i64,
+        /// Union of the customer's time with agents.
+        experience_ms: i64,
+        first_reply_ms: Option<i64>, transfers: i64, transferred: bool, ivr_routed: bool,
+        misrouted: bool, escalated: bool, self_service: bool, ss_completed: bool,
+        reason_code: Option<Text>, reason_codes: Vec<Text>, not_resolvable_first: bool,
+        complaint: bool, cancel_intent: bool, duplicate: bool, spam: bool, dispositioned: bool,
+        disposition_code: Option<Text>, resolved: Option<bool>, order_id: Option<Text>,
+        case_id: Option<Text>, orders_placed: i64, orders_valid: i64, orders_net: i64,
+        value_net: Decimal, currency: Option<Text>,
+    }
+
+    /// One span of an agent's status or work.
+    AgentStateSpan = "agent_states", key [agent_id, timeline, started_at], time "started_at" {
+        agent_id: Text,
+        /// `status` or `work`.
+        timeline: Text,
+        state: Text, reason: Option<Text>, started_at: UtcMicros, ended_at: Option<UtcMicros>,
+        duration_ms: Option<i64>, routable: bool, productive: bool, paid: bool,
+        session_id: Option<Text>, team_id: Option<Text>, leg_id: Option<Text>,
+    }
+
+    /// One survey, sent and perhaps answered.
+    Survey = "surveys", key [survey_id], time "sent_at" {
+        survey_id: Text, instrument: Text,
+        /// When it went out; the answer's time if that is not known.
+        sent_at: UtcMicros,
+        answered_at: Option<UtcMicros>, contact_at: Option<UtcMicros>, score: Option<i64>,
+        customer_id: Option<Text>, interaction_id: Option<Text>, leg_id: Option<Text>,
+        case_id: Option<Text>, agent_id: Option<Text>, team_id: Option<Text>,
+        queue_id: Option<Text>, channel: Option<Text>,
+    }
+
+    /// One order with what became of it.
+    Order = "orders", key [order_id], time "placed_at" {
+        order_id: Text, customer_id: Option<Text>, channel: Option<Text>, site_id: Option<Text>,
+        campaign: Option<Text>, interaction_id: Option<Text>, leg_id: Option<Text>,
+        agent_id: Option<Text>, team_id: Option<Text>, queue_id: Option<Text>,
+        placed_at: UtcMicros,
+        verify_result: Option<Text>, verified_at: Option<UtcMicros>,
+        cancelled_at: Option<UtcMicros>, shipped_at: Option<UtcMicros>,
+        promise_at: Option<UtcMicros>, delivered_at: Option<UtcMicros>,
+        refused_at: Option<UtcMicros>,
+        /// When the last of all lines came back; NULL while some are kept.
+        returned_at: Option<UtcMicros>,
+        exchanged_at: Option<UtcMicros>, refunded_at: Option<UtcMicros>,
+        /// Verification passed and not cancelled before shipment.
+        valid: bool,
+        /// Valid, shipped, not refused, not fully returned.
+        net_kept: bool,
+        lines: i64, lines_returned: i64, units: i64, value_gross: Decimal,
+        value_returned: Decimal, value_net: Decimal, currency: Option<Text>, kind: Text,
+        upsell_offered: bool, has_upsell: bool, cross_sell_offered: bool, has_cross_sell: bool,
+        notify_eligible: bool, notified: bool, holdout: bool,
+    }
+
+    /// One day of a posted cost line.
+    Cost = "costs", key [cost_id, day], time "day_at" {
+        cost_id: Text,
+        /// The day in the line's zone, as `YYYY-MM-DD`.
+        day: Text,
+        /// Start of that day.
+        day_at: UtcMicros,
+        pool: Text, purpose: Text, site_id: Option<Text>, queue_id: Option<Text>,
+        channel: Option<Text>, campaign: Option<Text>, amount: Decimal, currency: Text,
+        allocated: bool,
+    }
+
+    /// One callback or voicemail.
+    Callback = "callbacks", key [callback_id], time "requested_at" {
+        callback_id: Text, kind: Text, visit_id: Option<Text>, interaction_id: Option<Text>,
+        queue_id: Text, channel: Option<Text>, requested_at: UtcMicros,
+        scheduled_for: Option<UtcMicros>, first_attempt_at: Option<UtcMicros>,
+        connected_at: Option<UtcMicros>, attempts: i64, outcome: Option<Text>,
+        wait_from_request_ms: Option<i64>,
+        /// From the first queue entry to the connection.
+        wait_total_ms: Option<i64>,
+    }
+
+    /// A finding that did not stop a row from being made.
+    Issue = "issues", key [kind, entity, detail], time "found_at" {
+        kind: Text, entity: Text, detail: Text, found_at: UtcMicros,
+    }
+}

@@ -1,0 +1,129 @@
+//! Telling a repeat from a new event.
+//!
+//! The idempotency key is (tenant, source, event id). Inside a batch keys are compared as they
+//! are. Against the store their 64-bit hashes are, with those of every file whose span of time has
+//! the event's `occurred_at` in it; same content means that also the time is the same, so an exact
+//! repeat is always found. Another content under the same id is found too if its time lies in the
+//! span of the file that has the id.
+
+use std::collections::BTreeSet;
+
+use events::{Event, Reject, RejectCode, UtcMicros};
+use hashbrown::{HashTable, hash_table::Entry};
+use store::{EventIds, Store, content_hash};
+
+use crate::pipeline::batch::Decoded;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A batch without its repeats.
+#[derive(Debug, Default)]
+pub(crate) struct Deduped {
+    /// New events in order, one per id.
+    pub fresh: Vec<Event>,
+    pub duplicates: u64,
+    /// Events whose id is taken.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// An event whose id is taken by another one.
+#[derive(Debug)]
+pub(crate) struct Conflict {
+    pub event: Event,
+    pub line: u32,
+    pub reject: Reject,
+}
+
+/// Splits a batch into new events, duplicates and conflicts.
+pub(crate) fn dedupe(decoded: Vec<Decoded>, store: &Store) -> store::Result<Deduped> {
+    let stored = StoredIds::load(&decoded, store)?;
+    let mut result = Deduped::default();
+    result.fresh.reserve(decoded.len());
+    let mut seen: HashTable<(u64, u32)> = HashTable::with_capacity(decoded.len());
+    for Decoded { event, id_hash, line } in decoded {
+        if let Some(content) = stored.find(&event, id_hash) {
+            result.repeat(event, line, content);
+            continue;
+        }
+        let same_key = |&(hash, position): &(u64, u32)| {
+            hash == id_hash && same_id(&result.fresh[position as usize], &event)
+        };
+        match seen.entry(id_hash, same_key, |&(hash, _)| hash) {
+            Entry::Occupied(entry) => {
+                let content = content_hash(&result.fresh[entry.get().1 as usize]);
+                result.repeat(event, line, content);
+            }
+            Entry::Vacant(entry) => {
+                let position = u32::try_from(result.fresh.len()).expect("a batch is small");
+                entry.insert((id_hash, position));
+                result.fresh.push(event);
+            }
+        }
+    }
+    Ok(result)
+}
+
+fn same_id(left: &Event, right: &Event) -> bool {
+    left.event_id == right.event_id
+        && left.source == right.source
+        && left.tenant_id == right.tenant_id
+}
+
+impl Deduped {
+    /// Counts an event whose id is taken by one with this content.
+    fn repeat(&mut self, event: Event, line: u32, content: u64) {
+        if content_hash(&event) == content {
+            self.duplicates += 1;
+            return;
+        }
+        let detail = format!(
+            "'{}' of source '{}' is taken by an event with other content: send a change as a new \
+             event with correction_of",
+            event.event_id, event.source
+        );
+        let reject = Reject::new(RejectCode::IdConflict, "event_id", detail);
+        self.conflicts.push(Conflict { event, line, reject });
+    }
+}
+
+/// Ids of the store around the times of a batch.
+struct StoredIds {
+    /// First and last day of a span without gaps, with its ids; ascending.
+    spans: Vec<(i64, i64, EventIds)>,
+}
+
+impl StoredIds {
+    /// Loads day by day and not from the first to the last: one event with a time long ago must
+    /// not bring in everything since.
+    fn load(decoded: &[Decoded], store: &Store) -> store::Result<Self> {
+        let days: BTreeSet<i64> = decoded.iter().map(|d| day_of(&d.event)).collect();
+        let mut spans: Vec<(i64, i64)> = Vec::new();
+        for day in days {
+            match spans.last_mut() {
+                Some((_, last)) if *last + 1 >= day => *last = day,
+                _ => spans.push((day, day)),
+            }
+        }
+        let load = |(first, last): (i64, i64)| {
+            let times = decoded.iter().filter_map(|d| {
+                (first..=last).contains(&day_of(&d.event)).then_some(d.event.occurred_at)
+            });
+            let (from, to) = times.fold((UtcMicros(i64::MAX), UtcMicros(i64::MIN)), |span, t| {
+                (span.0.min(t), span.1.max(t))
+            });
+            Ok((first, last, store.event_ids(from, to)?))
+        };
+        let spans = spans.into_iter().map(load).collect::<store::Result<_>>()?;
+        Ok(StoredIds { spans })
+    }
+
+    fn find(&self, event: &Event, id_hash: u64) -> Option<u64> {
+        let day = day_of(event);
+        let at = self.spans.partition_point(|(_, last, _)| *last < day);
+        self.spans.get(at).and_then(|(_, _, ids)| ids.find(id_hash))
+    }
+}
+
+fn day_of(event: &Event) -> i64 {
+    event.occurred_at.0.div_euclid(DAY_MICROS)
+}

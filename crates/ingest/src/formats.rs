@@ -1,0 +1,180 @@
+//! Where lines come from: files and streams, and the formats beside NDJSON.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+};
+
+use events::{Event, Text, UtcMicros};
+
+use crate::{
+    asterisk::{QueueLog, QueueLogSettings},
+    csv_mapping::{CsvError, CsvRows, Mapping},
+    limits,
+    ndjson::LineReader,
+    pipeline::{Batch, Lines},
+};
+
+/// An input could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {error}", name.as_deref().unwrap_or("the input"))]
+pub struct ReadError {
+    /// Which input.
+    pub name: Option<Text>,
+    /// Why.
+    #[source]
+    pub error: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ReadError {
+    pub(crate) fn new(
+        name: Option<Text>,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        ReadError { name, error: error.into() }
+    }
+}
+
+/// An input that can be read from.
+pub struct OpenInput {
+    /// Its name for messages and the quarantine.
+    pub name: Option<Text>,
+    /// Its bytes.
+    pub reader: Box<dyn BufRead + Send>,
+}
+
+/// Inputs that are opened one after the other.
+pub struct Inputs(Box<dyn Iterator<Item = Result<OpenInput, ReadError>> + Send>);
+
+impl Inputs {
+    /// These files, named as they are given.
+    pub fn files(paths: Vec<PathBuf>) -> Self {
+        Inputs(Box::new(paths.into_iter().map(|path| {
+            let name = Some(Text::from(path.to_string_lossy()));
+            match File::open(&path) {
+                Ok(file) => Ok(OpenInput { name, reader: buffered(file) }),
+                Err(error) => Err(ReadError::new(name, error)),
+            }
+        })))
+    }
+
+    /// One stream, as standard input.
+    pub fn stream(name: Option<Text>, stream: impl Read + Send + 'static) -> Self {
+        let input = OpenInput { name, reader: buffered(stream) };
+        Inputs(Box::new(std::iter::once(Ok(input))))
+    }
+}
+
+fn buffered(stream: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
+    Box::new(BufReader::with_capacity(limits::READ_BYTES, stream))
+}
+
+impl Iterator for Inputs {
+    type Item = Result<OpenInput, ReadError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+/// Asterisk's `queue_log`. Several inputs are the rotated parts of one log, oldest first.
+pub struct QueueLogLines {
+    lines: LineReader,
+    log: QueueLog,
+}
+
+impl QueueLogLines {
+    /// Reads all parts, one after the other.
+    pub fn new(inputs: Inputs, settings: QueueLogSettings) -> Self {
+        QueueLogLines { lines: LineReader::new(inputs), log: QueueLog::new(settings) }
+    }
+
+    /// How many rows of each kind meant no event, as `CONFIGRELOAD`.
+    pub fn unmapped(&self) -> &BTreeMap<Text, u64> {
+        self.log.unmapped()
+    }
+}
+
+impl Lines for QueueLogLines {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        let log = &mut self.log;
+        self.lines.next(batch, |batch, number, line| batch.events(number, line, log.line(line)))
+    }
+}
+
+/// Tables with one mapping.
+pub struct CsvLines<'m> {
+    mapping: &'m Mapping,
+    tenant_id: Text,
+    recorded_at: UtcMicros,
+    inputs: Inputs,
+    open: Option<(Option<Text>, CsvRows<'m, Box<dyn BufRead + Send>>)>,
+}
+
+impl<'m> CsvLines<'m> {
+    /// Reads all tables, one after the other; each has the columns that the mapping names.
+    pub fn new(
+        inputs: Inputs,
+        mapping: &'m Mapping,
+        tenant_id: Text,
+        recorded_at: UtcMicros,
+    ) -> Self {
+        CsvLines { mapping, tenant_id, recorded_at, inputs, open: None }
+    }
+
+    fn open_next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        let Some(input) = self.inputs.next() else { return Ok(false) };
+        let OpenInput { name, reader } = input?;
+        batch.begin_file(name.clone());
+        let tenant_id = self.tenant_id.clone();
+        let rows = CsvRows::new(self.mapping, tenant_id, self.recorded_at, reader)
+            .map_err(|error: CsvError| ReadError::new(name.clone(), error))?;
+        self.open = Some((name, rows));
+        Ok(true)
+    }
+}
+
+impl Lines for CsvLines<'_> {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        let Some((name, rows)) = &mut self.open else {
+            return self.open_next(batch);
+        };
+        match rows.next() {
+            None => self.open = None,
+            Some(Err(error)) => return Err(ReadError::new(name.clone(), error)),
+            Some(Ok(row)) => {
+                batch.read(row.raw.len() as u64 + 1);
+                batch.events(row.line, &row.raw, row.result);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Events that are made, not read, as by the simulator.
+pub struct Made<I> {
+    events: I,
+    number: u64,
+}
+
+impl<I: Iterator<Item = Event> + Send> Made<I> {
+    /// Takes all events; one that breaks a rule is rejected like a line.
+    pub fn new(events: I) -> Self {
+        Made { events, number: 0 }
+    }
+}
+
+impl<I: Iterator<Item = Event> + Send> Lines for Made<I> {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        let Some(event) = self.events.next() else { return Ok(false) };
+        self.number += 1;
+        match event.check() {
+            Ok(()) => batch.event(self.number, b"", Ok(event)),
+            Err(reject) => {
+                batch.event(self.number, event.to_json_line().as_bytes(), Err(reject));
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,95 @@
+//! The shipped definitions, built into the program: one line a file.
+
+use crate::read::SourceFile;
+
+/// Name and text of every file under `sql/kpis`, in the order of the catalogue.
+const FILES: &[(&str, &str)] = &[
+    (
+        "sql/kpis/operations/service_level.yml",
+        include_str!("../../../sql/kpis/operations/service_level.yml"),
+    ),
+    (
+        "sql/kpis/operations/abandonment.yml",
+        include_str!("../../../sql/kpis/operations/abandonment.yml"),
+    ),
+    (
+        "sql/kpis/operations/volume.yml",
+        include_str!("../../../sql/kpis/operations/volume.yml"),
+    ),
+    (
+        "sql/kpis/operations/wait.yml",
+        include_str!("../../../sql/kpis/operations/wait.yml"),
+    ),
+    (
+        "sql/kpis/operations/flow.yml",
+        include_str!("../../../sql/kpis/operations/flow.yml"),
+    ),
+    (
+        "sql/kpis/operations/contacts.yml",
+        include_str!("../../../sql/kpis/operations/contacts.yml"),
+    ),
+    (
+        "sql/kpis/operations/handling.yml",
+        include_str!("../../../sql/kpis/operations/handling.yml"),
+    ),
+    (
+        "sql/kpis/operations/transfer.yml",
+        include_str!("../../../sql/kpis/operations/transfer.yml"),
+    ),
+    (
+        "sql/kpis/operations/orders.yml",
+        include_str!("../../../sql/kpis/operations/orders.yml"),
+    ),
+    (
+        "sql/kpis/operations/sales.yml",
+        include_str!("../../../sql/kpis/operations/sales.yml"),
+    ),
+    (
+        "sql/kpis/customer/fcr.yml",
+        include_str!("../../../sql/kpis/customer/fcr.yml"),
+    ),
+    (
+        "sql/kpis/customer/resolution.yml",
+        include_str!("../../../sql/kpis/customer/resolution.yml"),
+    ),
+    (
+        "sql/kpis/customer/satisfaction.yml",
+        include_str!("../../../sql/kpis/customer/satisfaction.yml"),
+    ),
+    (
+        "sql/kpis/customer/nps.yml",
+        include_str!("../../../sql/kpis/customer/nps.yml"),
+    ),
+    (
+        "sql/kpis/customer/effort.yml",
+        include_str!("../../../sql/kpis/customer/effort.yml"),
+    ),
+    (
+        "sql/kpis/financial/cost.yml",
+        include_str!("../../../sql/kpis/financial/cost.yml"),
+    ),
+    (
+        "sql/kpis/financial/cost_per_order.yml",
+        include_str!("../../../sql/kpis/financial/cost_per_order.yml"),
+    ),
+];
+
+const TARGETS: &[(&str, &str)] = &[("sql/targets.yml", include_str!("../../../sql/targets.yml"))];
+
+fn files(table: &[(&str, &str)]) -> Vec<SourceFile> {
+    let file = |(name, text): &(&str, &str)| SourceFile {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+    };
+    table.iter().map(file).collect()
+}
+
+/// The shipped definition files: the first layer of [`crate::Catalogue::load`].
+pub fn builtin_files() -> Vec<SourceFile> {
+    files(FILES)
+}
+
+/// The shipped targets file: the first layer of [`crate::Targets::load`].
+pub fn builtin_targets() -> Vec<SourceFile> {
+    files(TARGETS)
+}

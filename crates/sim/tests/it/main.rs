@@ -1,0 +1,5 @@
+//! Tests of simulated worlds through the public interface.
+
+mod recount;
+mod samples;
+mod worlds;

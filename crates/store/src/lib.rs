@@ -1,0 +1,58 @@
+//! Durable storage of events and facts.
+//!
+//! A [`Store`] holds tables of rows. The only way to change them is a [`Commit`]: the events of a
+//! batch, the fact rows that they add and supersede, and the lines that were rejected, all or
+//! nothing. A commit that has returned is on the disk. Readers pin a [`Version`]: an immutable list
+//! of Parquet files and of rows that are still in memory. What is true is said by the manifest,
+//! `docs/format/manifest.md`.
+//!
+//! What this crate guarantees:
+//! - After a crash at any moment the folder opens again with a whole number of commits, and with
+//!   every commit that was acknowledged.
+//! - No stored row is superseded: files that hold a row which is replaced are written anew without
+//!   it, so any Parquet reader that reads the files of the manifest sees what we see.
+//! - A damaged file is an error with its name, never another number.
+//!
+//! What it is not: it folds nothing, computes nothing and knows no SQL. There is no log of single
+//! events yet (`wal/` in the folder is kept for it). Its place is in front of
+//! `commit::prepare`: `Store::commit` in [`Mode::Memory`] already applies rows to a version without
+//! writing them, and [`Store::flush`] makes files of them in one edit, to which the position
+//! reached in that log will be added.
+//!
+//! All access to files goes through [`Io`], so that a test can make each operation fail. The clock
+//! is not read; times come with the commit.
+
+mod columns;
+mod commit;
+mod compact;
+mod error;
+mod files;
+mod folder;
+mod ids;
+mod index;
+mod io;
+mod links;
+mod log;
+mod manifest;
+mod objects;
+mod parquet_file;
+mod quarantine;
+mod replace;
+mod rows;
+mod sort;
+mod split;
+mod store;
+mod tables;
+mod version;
+
+pub use commit::{Commit, Committed, Mode};
+pub use error::{Error, Result};
+pub use ids::{EventIds, content_hash, event_id_hash};
+pub use io::{DirEntry, Io, IoFile, RealIo};
+pub use manifest::{DataFile, Sidecar};
+pub use parquet_file::ROW_GROUP_ROWS;
+pub use quarantine::QuarantineRow;
+pub use rows::batch;
+pub use store::{Settings, Store};
+pub use tables::{CONTENT_HASH, LOG, QUARANTINE, SEQ, arrow_schema, table_schema};
+pub use version::{TableData, Version};

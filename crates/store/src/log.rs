@@ -1,0 +1,368 @@
+//! Events to the columns of the log, and back.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Int64Array, Int64Builder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+};
+use events::{Attributes, Correction, CorrectionOp, Event, EventData, Text, UtcMicros};
+
+use crate::{
+    Error, Result,
+    columns::{int, optional, text, time},
+    ids::{IdBlock, content_hash_of, event_id_hash},
+    links::{ENTITIES_MAX, LinkBlock, LinkBlockBuilder},
+    rows::seq_value,
+    split::{Joined, Split},
+    tables::{self, ID_COLUMNS, LOG},
+};
+
+/// One event on its way into the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogRow<'a> {
+    pub event: &'a Event,
+    pub entity: &'a str,
+    pub seq: u64,
+}
+
+/// What is known about the events of a file or batch without reading it.
+#[derive(Clone, Debug)]
+pub(crate) struct LogBlocks {
+    pub ids: Arc<IdBlock>,
+    pub links: Arc<LinkBlock>,
+}
+
+/// Events as columns, in the order of the log, with their index.
+pub(crate) struct LogPart {
+    pub batch: RecordBatch,
+    pub blocks: LogBlocks,
+}
+
+/// Sorts the events and puts them into columns, with what is known about them.
+pub(crate) fn log_part(mut rows: Vec<LogRow<'_>>) -> Result<LogPart> {
+    sort(&mut rows);
+    let mut columns = LogColumns::with_capacity(rows.len());
+    let mut pairs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let content = columns.push(row)?;
+        let event = row.event;
+        pairs.push((
+            event_id_hash(&event.tenant_id, &event.source, &event.event_id),
+            content,
+        ));
+    }
+    let ids = Arc::new(IdBlock::new(&pairs));
+    let blocks = LogBlocks {
+        ids,
+        links: Arc::new(link_index(&rows)?),
+    };
+    Ok(LogPart {
+        batch: columns.finish()?,
+        blocks,
+    })
+}
+
+/// As [`log_part`], the columns alone.
+pub(crate) fn log_batch(mut rows: Vec<LogRow<'_>>) -> Result<RecordBatch> {
+    sort(&mut rows);
+    let mut columns = LogColumns::with_capacity(rows.len());
+    for row in &rows {
+        columns.push(row)?;
+    }
+    columns.finish()
+}
+
+fn sort(rows: &mut [LogRow<'_>]) {
+    rows.sort_by(|a, b| {
+        let key = |r: &LogRow<'_>| (r.event.occurred_at, r.event.source_seq);
+        let entity = |a: &LogRow<'_>, b: &LogRow<'_>| a.entity.cmp(b.entity);
+        let tenant = a.event.tenant_id.cmp(&b.event.tenant_id);
+        tenant
+            .then_with(|| entity(a, b))
+            .then_with(|| key(a).cmp(&key(b)))
+    });
+}
+
+/// Where each entity's rows are, in rows that are sorted.
+fn link_index(rows: &[LogRow<'_>]) -> Result<LinkBlock> {
+    let mut builder = LinkBlockBuilder::default();
+    let mut links = Vec::new();
+    for entity in
+        rows.chunk_by(|a, b| a.entity == b.entity && a.event.tenant_id == b.event.tenant_id)
+    {
+        links.clear();
+        links.extend(entity.iter().flat_map(|row| facts::event_links(row.event)));
+        links.sort_unstable();
+        links.dedup();
+        builder.entity(entity.len(), &links);
+    }
+    match builder.entities() {
+        ..=ENTITIES_MAX => Ok(builder.finish()),
+        more => Err(Error::encoding(
+            LOG,
+            format!("{more} entities in one commit"),
+        )),
+    }
+}
+
+struct LogColumns {
+    tenant_id: StringBuilder,
+    source: StringBuilder,
+    event_id: StringBuilder,
+    source_seq: Int64Builder,
+    event_type: StringBuilder,
+    schema_version: Int64Builder,
+    occurred_at: TimestampMicrosecondBuilder,
+    recorded_at: TimestampMicrosecondBuilder,
+    correction_of: StringBuilder,
+    correction_op: StringBuilder,
+    entity: StringBuilder,
+    ids: [StringBuilder; ID_COLUMNS.len()],
+    data: StringBuilder,
+    attributes: StringBuilder,
+    content_hash: Int64Builder,
+    seq: Int64Builder,
+    split: Split,
+    scratch: Vec<u8>,
+}
+
+impl LogColumns {
+    fn with_capacity(rows: usize) -> Self {
+        let text = |bytes: usize| StringBuilder::with_capacity(rows, rows * bytes);
+        let int = || Int64Builder::with_capacity(rows);
+        let time = || TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC");
+        LogColumns {
+            tenant_id: text(8),
+            source: text(8),
+            event_id: text(16),
+            source_seq: int(),
+            event_type: text(16),
+            schema_version: int(),
+            occurred_at: time(),
+            recorded_at: time(),
+            correction_of: text(0),
+            correction_op: text(0),
+            entity: text(24),
+            ids: std::array::from_fn(|_| text(8)),
+            data: text(48),
+            attributes: text(0),
+            content_hash: int(),
+            seq: int(),
+            split: Split::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Appends an event and returns the hash of its content.
+    fn push(&mut self, row: &LogRow<'_>) -> Result<u64> {
+        let event = row.event;
+        self.split.fill(&event.data).map_err(|e| {
+            Error::encoding(
+                LOG,
+                format!("event '{}' cannot be written: {e}", event.event_id),
+            )
+        })?;
+        self.tenant_id.append_value(&event.tenant_id);
+        self.source.append_value(&event.source);
+        self.event_id.append_value(&event.event_id);
+        self.source_seq.append_option(event.source_seq);
+        self.event_type.append_value(event.data.event_type());
+        self.schema_version.append_value(event.schema_version);
+        self.occurred_at.append_value(event.occurred_at.0);
+        self.recorded_at.append_value(event.recorded_at.0);
+        let correction = event.correction.as_ref();
+        self.correction_of
+            .append_option(correction.map(|c| c.of.as_str()));
+        self.correction_op
+            .append_option(correction.map(|c| c.op.as_str()));
+        self.entity.append_value(row.entity);
+        for (column, builder) in self.ids.iter_mut().enumerate() {
+            builder.append_option(self.split.id(column));
+        }
+        self.data.append_value(self.split.json_text());
+        self.attributes
+            .append_option(attributes_json(&event.attributes));
+        let content = content_hash_of(event, &self.split, &mut self.scratch);
+        self.content_hash.append_value(content.cast_signed());
+        self.seq.append_value(seq_value(row.seq));
+        Ok(content)
+    }
+
+    fn finish(mut self) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.tenant_id.finish()),
+            Arc::new(self.source.finish()),
+            Arc::new(self.event_id.finish()),
+            Arc::new(self.source_seq.finish()),
+            Arc::new(self.event_type.finish()),
+            Arc::new(self.schema_version.finish()),
+            Arc::new(self.occurred_at.finish()),
+            Arc::new(self.recorded_at.finish()),
+            Arc::new(self.correction_of.finish()),
+            Arc::new(self.correction_op.finish()),
+            Arc::new(self.entity.finish()),
+        ];
+        columns.extend(
+            self.ids
+                .iter_mut()
+                .map(|b| Arc::new(b.finish()) as ArrayRef),
+        );
+        columns.push(Arc::new(self.data.finish()));
+        columns.push(Arc::new(self.attributes.finish()));
+        columns.push(Arc::new(self.content_hash.finish()));
+        columns.push(Arc::new(self.seq.finish()));
+        let schema = Arc::clone(&tables::known(LOG).schema);
+        RecordBatch::try_new(schema, columns).map_err(|e| Error::encoding(LOG, e))
+    }
+}
+
+fn attributes_json(attributes: &Attributes) -> Option<String> {
+    (!attributes.is_empty())
+        .then(|| serde_json::to_string(attributes).expect("a map of texts is always JSON"))
+}
+
+/// An event that was read back.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRow {
+    pub event: Event,
+    pub entity: Text,
+    pub seq: u64,
+}
+
+/// Reads the events out of columns of the log.
+pub(crate) fn events_of(batch: &RecordBatch) -> Result<Vec<StoredRow>> {
+    let columns = LogReader::new(batch)?;
+    (0..batch.num_rows()).map(|row| columns.row(row)).collect()
+}
+
+struct LogReader<'a> {
+    texts: TextColumns<'a>,
+    source_seq: &'a Int64Array,
+    schema_version: &'a Int64Array,
+    occurred_at: &'a TimestampMicrosecondArray,
+    recorded_at: &'a TimestampMicrosecondArray,
+    seq: &'a Int64Array,
+}
+
+struct TextColumns<'a> {
+    tenant_id: &'a StringArray,
+    source: &'a StringArray,
+    event_id: &'a StringArray,
+    event_type: &'a StringArray,
+    correction_of: &'a StringArray,
+    correction_op: &'a StringArray,
+    entity: &'a StringArray,
+    ids: Vec<&'a StringArray>,
+    data: &'a StringArray,
+    attributes: &'a StringArray,
+}
+
+impl<'a> LogReader<'a> {
+    fn new(batch: &'a RecordBatch) -> Result<Self> {
+        Ok(LogReader {
+            texts: TextColumns {
+                tenant_id: text(LOG, batch, "tenant_id")?,
+                source: text(LOG, batch, "source")?,
+                event_id: text(LOG, batch, "event_id")?,
+                event_type: text(LOG, batch, "event_type")?,
+                correction_of: text(LOG, batch, "correction_of")?,
+                correction_op: text(LOG, batch, "correction_op")?,
+                entity: text(LOG, batch, "entity")?,
+                ids: ID_COLUMNS
+                    .iter()
+                    .map(|name| text(LOG, batch, name))
+                    .collect::<Result<_>>()?,
+                data: text(LOG, batch, "data")?,
+                attributes: text(LOG, batch, "attributes")?,
+            },
+            source_seq: int(LOG, batch, "source_seq")?,
+            schema_version: int(LOG, batch, "schema_version")?,
+            occurred_at: time(LOG, batch, "occurred_at")?,
+            recorded_at: time(LOG, batch, "recorded_at")?,
+            seq: int(LOG, batch, tables::SEQ)?,
+        })
+    }
+
+    fn row(&self, row: usize) -> Result<StoredRow> {
+        let texts = &self.texts;
+        let event = Event {
+            tenant_id: texts.tenant_id.value(row).into(),
+            source: texts.source.value(row).into(),
+            event_id: texts.event_id.value(row).into(),
+            source_seq: self
+                .source_seq
+                .is_valid(row)
+                .then(|| self.source_seq.value(row)),
+            schema_version: self.schema_version.value(row),
+            occurred_at: UtcMicros(self.occurred_at.value(row)),
+            recorded_at: UtcMicros(self.recorded_at.value(row)),
+            correction: self.correction(row)?,
+            data: self.data(row)?,
+            attributes: self.attributes(row)?,
+        };
+        let seq = u64::try_from(self.seq.value(row)).map_err(|e| Error::encoding(LOG, e))?;
+        Ok(StoredRow {
+            event,
+            entity: texts.entity.value(row).into(),
+            seq,
+        })
+    }
+
+    fn unreadable(&self, row: usize, what: &str, error: impl std::fmt::Display) -> Error {
+        let id = self.texts.event_id.value(row);
+        Error::encoding(
+            LOG,
+            format!("{what} of event '{id}' cannot be read: {error}"),
+        )
+    }
+
+    fn correction(&self, row: usize) -> Result<Option<Correction>> {
+        let Some(of) = optional(self.texts.correction_of, row) else {
+            return Ok(None);
+        };
+        let op = optional(self.texts.correction_op, row).unwrap_or_default();
+        let op = CorrectionOp::parse(op)
+            .ok_or_else(|| self.unreadable(row, "the correction", format_args!("'{op}'")))?;
+        Ok(Some(Correction { of: of.into(), op }))
+    }
+
+    fn data(&self, row: usize) -> Result<EventData> {
+        let event_type = self.texts.event_type.value(row);
+        let ids = std::array::from_fn(|i| optional(self.texts.ids[i], row));
+        let joined = Joined {
+            ids,
+            json: self.texts.data.value(row),
+        };
+        // What the vocabulary did not know was set apart before the event was stored.
+        let mut unknown = Attributes::new();
+        match EventData::decode(event_type, joined, &mut unknown) {
+            Some(Ok(data)) => Ok(data),
+            Some(Err(error)) => Err(self.unreadable(row, "the data", error)),
+            None => Err(self.unreadable(row, "the type", format_args!("'{event_type}'"))),
+        }
+    }
+
+    fn attributes(&self, row: usize) -> Result<Attributes> {
+        match optional(self.texts.attributes, row) {
+            Some(json) => {
+                serde_json::from_str(json).map_err(|e| self.unreadable(row, "an attribute", e))
+            }
+            None => Ok(Attributes::new()),
+        }
+    }
+}
+
+/// Ids of the events in columns `tenant_id, source, event_id, _content_hash`.
+pub(crate) fn id_pairs(batch: &RecordBatch, pairs: &mut Vec<(u64, u64)>) -> Result<()> {
+    let (tenant, source) = (text(LOG, batch, "tenant_id")?, text(LOG, batch, "source")?);
+    let (id, content) = (
+        text(LOG, batch, "event_id")?,
+        int(LOG, batch, tables::CONTENT_HASH)?,
+    );
+    pairs.extend((0..batch.num_rows()).map(|row| {
+        let hash = event_id_hash(tenant.value(row), source.value(row), id.value(row));
+        (hash, content.value(row).cast_unsigned())
+    }));
+    Ok(())
+}

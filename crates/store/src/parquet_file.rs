@@ -1,0 +1,153 @@
+//! Record batches to Parquet bytes and back. Layout: `docs/format/parquet.md`.
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::concat_batches,
+    datatypes::{DataType, Int64Type, TimestampMicrosecondType},
+};
+use bytes::Bytes;
+use parquet::{
+    arrow::{
+        ArrowWriter, ProjectionMask,
+        arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection},
+    },
+    basic::{Compression, Encoding, ZstdLevel},
+    file::{
+        metadata::SortingColumn,
+        properties::{EnabledStatistics, WriterProperties},
+    },
+    schema::types::ColumnPath,
+};
+
+use crate::{
+    Error, Result,
+    tables::{LOG, SEQ, TableSpec},
+};
+
+/// Rows in a row group.
+pub const ROW_GROUP_ROWS: usize = 131_072;
+
+/// Text columns whose values are nearly all different within a file, or whose neighbours share a
+/// beginning because the file is sorted by them.
+const UNIQUE_TEXTS: [&str; 5] = ["event_id", "visit_id", "leg_id", "interaction_id", "entity"];
+
+/// A Parquet file in memory.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub bytes: Vec<u8>,
+    pub rows: u64,
+    pub footer_bytes: u64,
+    pub time: Option<(i64, i64)>,
+    pub seq: (u64, u64),
+}
+
+/// Encodes rows that are already in the order of the table.
+pub(crate) fn encode(spec: &TableSpec, batch: &RecordBatch) -> Result<Encoded> {
+    let fail = |e: parquet::errors::ParquetError| Error::encoding(spec.name, e);
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(spec))).map_err(fail)?;
+    writer.write(batch).map_err(fail)?;
+    let bytes = writer.into_inner().map_err(fail)?;
+    let seq = int_range(batch, SEQ).unwrap_or((0, 0));
+    Ok(Encoded {
+        rows: batch.num_rows() as u64,
+        footer_bytes: footer_bytes(&bytes),
+        time: time_range(batch, spec.time),
+        seq: (seq.0.unsigned_abs(), seq.1.unsigned_abs()),
+        bytes,
+    })
+}
+
+/// Metadata, its length and the magic at the end of the file.
+fn footer_bytes(file: &[u8]) -> u64 {
+    let tail = file
+        .last_chunk::<8>()
+        .expect("a Parquet file ends in length and magic");
+    u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]])) + 8
+}
+
+fn properties(spec: &TableSpec) -> WriterProperties {
+    let level = ZstdLevel::try_new(1).expect("zstd has a level 1");
+    let place = |name: &&str| spec.schema.index_of(name).ok();
+    let sorting = spec.sort.iter().filter_map(place).map(|at| SortingColumn {
+        column_idx: at as i32,
+        descending: false,
+        nulls_first: false,
+    });
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        // A list of texts is one leaf, so places in the schema are places of leaves too.
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_created_by(format!("callgauge {}", env!("CARGO_PKG_VERSION")));
+    for field in spec.schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if let Some(encoding) = plain_encoding(spec, field.name(), field.data_type()) {
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), encoding);
+        }
+        if spec.name == LOG && matches!(field.name().as_str(), "data" | "attributes") {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
+    properties.build()
+}
+
+/// The encoding of a column that has no dictionary.
+fn plain_encoding(spec: &TableSpec, name: &str, kind: &DataType) -> Option<Encoding> {
+    match kind {
+        DataType::Int64 if name == crate::tables::CONTENT_HASH => Some(Encoding::PLAIN),
+        DataType::Int64 | DataType::Timestamp(..) => Some(Encoding::DELTA_BINARY_PACKED),
+        DataType::Utf8 if UNIQUE_TEXTS.contains(&name) || spec.key.contains(&name) => {
+            Some(Encoding::DELTA_BYTE_ARRAY)
+        }
+        _ => None,
+    }
+}
+
+/// Least and greatest value of a time column; `None` without values.
+pub(crate) fn time_range(batch: &RecordBatch, name: &str) -> Option<(i64, i64)> {
+    let array = batch
+        .column_by_name(name)?
+        .as_primitive_opt::<TimestampMicrosecondType>()?;
+    Some((arrow::compute::min(array)?, arrow::compute::max(array)?))
+}
+
+fn int_range(batch: &RecordBatch, name: &str) -> Option<(i64, i64)> {
+    let array = batch
+        .column_by_name(name)?
+        .as_primitive_opt::<Int64Type>()?;
+    Some((arrow::compute::min(array)?, arrow::compute::max(array)?))
+}
+
+/// Reads some columns (`None`: all) and rows (`None`: all) as one batch.
+pub(crate) fn decode(
+    spec: &TableSpec,
+    file: Bytes,
+    columns: Option<&[&str]>,
+    rows: Option<RowSelection>,
+) -> Result<RecordBatch> {
+    let fail = |e: &dyn std::fmt::Display| Error::encoding(spec.name, e);
+    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied());
+        reader = reader.with_projection(mask);
+    }
+    if let Some(rows) = rows {
+        reader = reader.with_row_selection(rows);
+    }
+    let reader = reader
+        .with_batch_size(ROW_GROUP_ROWS)
+        .build()
+        .map_err(|e| fail(&e))?;
+    let schema = match columns {
+        None => std::sync::Arc::clone(&spec.schema),
+        Some(_) => arrow::array::RecordBatchReader::schema(&reader),
+    };
+    let batches = reader
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| fail(&e))?;
+    concat_batches(&schema, &batches).map_err(|e| fail(&e))
+}

@@ -1,0 +1,2 @@
+-- One row: one callback or voicemail.
+SELECT * FROM facts.callbacks

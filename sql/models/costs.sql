@@ -1,0 +1,2 @@
+-- One row: one day of a posted cost line.
+SELECT * FROM facts.costs

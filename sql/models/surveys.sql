@@ -1,0 +1,2 @@
+-- One row: one survey, sent and perhaps answered.
+SELECT * FROM facts.surveys
