@@ -414,7 +414,18 @@ def contacts_per_order(case, expected):
                "(SELECT count(*) FROM facts.orders) AS den")
 
 
+def transfer_rate(case, expected):
+    variant = expected.get("variant", "")
+    if variant.startswith("transfers"):
+        den = "(SELECT count(*) FROM facts.legs)" if variant.endswith("legs") else "count(*)"
+        return ratio("sum(transfers)", den, "facts.interactions")
+    return Question(kpi="transfer_rate")
+
+
 def share_of_contacts(case, expected):
+    if "code" in expected["group"]:
+        code = f"array_has(disposition_codes, '{expected['group']['code']}')"
+        return ratio(count_if(code), "count(*)", "facts.legs")
     reason = expected["group"]["reason"]
     if expected["metric"] == "share_of_contacts":
         return ratio(count_if(f"reason_code = '{reason}'"), "count(*)", "facts.interactions")
@@ -661,6 +672,14 @@ METRICS = {
         "FROM facts.interactions WHERE order_id IS NOT NULL"),
     "share_of_contacts": share_of_contacts,
     "cumulative_share": share_of_contacts,
+    "transfer_rate": transfer_rate,
+    "routing_accuracy": plain(
+        "routing_accuracy", f"SELECT {count_if('ivr_routed AND handled AND NOT misrouted')} "
+        f"AS num, {count_if('ivr_routed AND handled')} AS den FROM facts.interactions"),
+    "disposition_coverage": plain(
+        "disposition_coverage", f"SELECT {count_if('handled AND dispositioned')} AS num, "
+        f"{count_if('handled')} AS den FROM facts.interactions"),
+    "code_uses": facts("sum(array_length(disposition_codes)) AS value FROM facts.legs"),
     "day_length": day_length,
     "day_buckets": day_buckets,
     "hour_buckets": hour_buckets,

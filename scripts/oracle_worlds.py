@@ -58,11 +58,11 @@ class World:
         return interaction
 
     def visit(self, at, interaction, outcome="answered", wait=5.0, queue="q", agent=None,
-              talk=60.0, kind="customer"):
+              talk=60.0, kind="customer", via=None):
         """A stay in a queue; wait None: how long is not known. Returns (its end, leg id)."""
         visit, reason = self.name("visit"), REASONS.get(outcome, outcome)
         self.add(at, "queue.entered", visit_id=visit, interaction_id=interaction, queue_id=queue,
-                 visit_kind=kind)
+                 visit_kind=kind, via=via)
         if reason == "open":
             return at, None
         left = at + us(wait or 0)
@@ -168,6 +168,53 @@ def ivr_interactions(case):
                       interaction_id=interaction, kind="ivr")
             world.add(end, "selfservice.ended", session_id=session, outcome=outcome)
         world.end(end, interaction)
+    world.watermark()
+    return world
+
+
+def transferred(world, at, transfers=0, to_queue=True):
+    """A contact that the menu sent to a queue and agents sent on, to queues or a supervisor."""
+    interaction = world.start(at)
+    end, leg = world.visit(at, interaction, queue="q0", via="ivr")
+    for n in range(transfers):
+        moved = {"to_kind": "queue", "to_id": f"q{n + 1}"}
+        if not to_queue:
+            moved = {"to_kind": "agent", "to_id": "supervisor", "reason": "escalation"}
+        world.add(end, "transfer.completed", transfer_id=leg + ".t", from_leg_id=leg,
+                  kind="blind", **moved)
+        if to_queue:
+            end, leg = world.visit(end, interaction, queue=moved["to_id"], via="transfer")
+        else:
+            leg = world.name("leg")
+            world.connect(end, leg, interaction, "supervisor", initiation="transfer_blind")
+            end += 60 * SECOND
+            world.add(end, "leg.disconnected", leg_id=leg)
+    world.end(end, interaction)
+
+
+def transfers(case):
+    """Contacts with transfers; or how many there were, and how many were sent on."""
+    world = World()
+    if "totals" in case["inputs"]:
+        row = case["inputs"]["totals"][0]
+        moved = row.get("transferred", row["handled"] - row.get("routed_properly", 0))
+        for n in range(row["handled"]):
+            transferred(world, BASE + n * SECOND, int(n < moved))
+    else:
+        for n, row in enumerate(case["inputs"]["interactions"]):
+            at = BASE + n * 3600 * SECOND
+            transferred(world, at, row["transfers"], row["kind"] != "supervisor")
+    world.watermark()
+    return world
+
+
+def coded_contacts(case):
+    """Contacts with the codes that their agent set."""
+    world = World()
+    for row in case["inputs"]["contacts"]:
+        _, end, leg = world.contact(BASE)
+        if row["codes"]:
+            world.add(end, "disposition.set", leg_id=leg, codes=row["codes"])
     world.watermark()
     return world
 

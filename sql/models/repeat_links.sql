@@ -29,7 +29,7 @@ WITH contacts AS (
     first_value(first_team_id ORDER BY first_agent_id IS NULL, started_at, interaction_id)
       AS team_id,
     bool_or(handled) AS handled,
-    bool_or(not_resolvable_first) AS not_resolvable_first
+    coalesce(bool_or(not_resolvable_first), false) AS not_resolvable_first
   FROM facts.interactions
   GROUP BY tenant_id, is_test, root_id
 ),

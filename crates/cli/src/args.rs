@@ -70,7 +70,7 @@ pub struct Demo {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// How many days to simulate.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
     /// How many agents work there.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=5000))]

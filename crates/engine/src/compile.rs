@@ -5,6 +5,7 @@
 //! from nothing else. Row expressions stay typed DataFusion expressions over the model's columns;
 //! parameters and the bounds of the data are literals by then.
 
+mod currency;
 mod rows;
 mod value;
 
@@ -79,19 +80,26 @@ impl Compiler<'_> {
         let none = BTreeMap::new();
         let params = kpi.param_values(self.settings.params.get(&kpi.id).unwrap_or(&none));
         let filter = self.common_filter(kpi, &measured.time, &measured.filters, &params)?;
-        let parts = measured
+        let mut parts = measured
             .parts
             .iter()
             .map(|part| self.part(kpi, part, filter.as_ref(), &params))
             .collect::<Result<Vec<_>, _>>()?;
-        let value = ValueNode::resolve(&kpi.value, &mut |leaf| match leaf {
-            Value::Part(name) => {
-                parts.iter().position(|p| p.name == *name).map(ValueNode::Part)
-            }
-            _ => None,
+        let guards = self.guard_money(&mut parts);
+        let value = ValueNode::resolve(&kpi.value, &mut |leaf| {
+            let Value::Part(name) = leaf else { return None };
+            let part = measured.parts.iter().position(|p| p.name == *name)?;
+            Some(ValueNode::part(part, guards[part]))
         });
         let value = value.map_err(|e| about(kpi, &kpi.value.to_string(), e))?;
-        self.plan(kpi, measured.model.clone(), measured.time.clone(), parts, params, value)
+        self.plan(
+            kpi,
+            measured.model.clone(),
+            measured.time.clone(),
+            parts,
+            params,
+            value,
+        )
     }
 
     fn plan(
@@ -109,7 +117,16 @@ impl Compiler<'_> {
         };
         let data_type = value.data_type(&parts);
         let hash = kpi.hash.clone();
-        Ok(KpiPlan { kpi: Arc::new(kpi.clone()), model, time, parts, params, data_type, hash, value })
+        Ok(KpiPlan {
+            kpi: Arc::new(kpi.clone()),
+            model,
+            time,
+            parts,
+            params,
+            data_type,
+            hash,
+            value,
+        })
     }
 
     /// Compiles a derived KPI all of whose inputs count rows of this model by the same time.
@@ -121,15 +138,23 @@ impl Compiler<'_> {
         catalogue: &Catalogue,
     ) -> Result<Option<KpiPlan>, EngineError> {
         let inputs = catalogue.inputs_of(kpi);
-        let Some(first) = inputs.first() else { return Ok(None) };
-        let (Some(model), Some(time)) = (first.model(), first.time()) else { return Ok(None) };
-        if inputs.iter().any(|i| i.model() != Some(model) || i.time() != Some(time)) {
+        let Some(first) = inputs.first() else {
+            return Ok(None);
+        };
+        let (Some(model), Some(time)) = (first.model(), first.time()) else {
+            return Ok(None);
+        };
+        if inputs
+            .iter()
+            .any(|i| i.model() != Some(model) || i.time() != Some(time))
+        {
             return Ok(None);
         }
         let mut parts = Vec::new();
         let mut params = BTreeMap::new();
         let value = self.input_value(kpi, catalogue, &mut parts, &mut params)?;
-        self.plan(kpi, model.to_owned(), time.to_owned(), parts, params, value).map(Some)
+        self.plan(kpi, model.to_owned(), time.to_owned(), parts, params, value)
+            .map(Some)
     }
 
     /// The value of a KPI with every input replaced by its own value over `parts`.
@@ -144,9 +169,16 @@ impl Compiler<'_> {
             let plan = self.measured(kpi)?;
             let offset = parts.len();
             for part in plan.parts {
-                parts.push(PartPlan { name: format!("{}.{}", kpi.id, part.name), ..part });
+                parts.push(PartPlan {
+                    name: format!("{}.{}", kpi.id, part.name),
+                    ..part
+                });
             }
-            params.extend(plan.params.into_iter().map(|(k, v)| (format!("{}.{k}", kpi.id), v)));
+            params.extend(
+                plan.params
+                    .into_iter()
+                    .map(|(k, v)| (format!("{}.{k}", kpi.id), v)),
+            );
             return Ok(plan.value.shifted(offset));
         }
         let mut failed = None;
@@ -177,7 +209,9 @@ impl Compiler<'_> {
         params: &BTreeMap<String, ParamValue>,
     ) -> Result<Option<Expr>, EngineError> {
         let column = self.row_expr(kpi, time, params)?;
-        let nullable = column.nullable(self.schema).map_err(|e| about(kpi, time, e))?;
+        let nullable = column
+            .nullable(self.schema)
+            .map_err(|e| about(kpi, time, e))?;
         let mut all: Vec<Expr> = Vec::new();
         for filter in filters {
             all.push(self.condition(kpi, filter, params)?);
@@ -200,14 +234,23 @@ impl Compiler<'_> {
             (own, common) => own.or_else(|| common.cloned()),
         };
         let (arg, filter) = match part.agg {
-            Agg::CountIf => (None, and_common(Some(self.condition(kpi, &part.expr, params)?))),
+            Agg::CountIf => (
+                None,
+                and_common(Some(self.condition(kpi, &part.expr, params)?)),
+            ),
             _ => {
                 let (arg, when) = rows::split_case(self.row_expr(kpi, &part.expr, params)?);
                 (Some(arg), and_common(when))
             }
         };
         let data_type = self.part_type(kpi, part, arg.as_ref())?;
-        Ok(PartPlan { name: part.name.clone(), agg: part.agg, arg, filter, data_type })
+        Ok(PartPlan {
+            name: part.name.clone(),
+            agg: part.agg,
+            arg,
+            filter,
+            data_type,
+        })
     }
 
     /// Type of the aggregate; refuses what cannot be summed exactly.
@@ -218,7 +261,9 @@ impl Compiler<'_> {
         arg: Option<&Expr>,
     ) -> Result<DataType, EngineError> {
         let of = match arg {
-            Some(arg) => arg.get_type(self.schema).map_err(|e| about(kpi, &part.expr, e))?,
+            Some(arg) => arg
+                .get_type(self.schema)
+                .map_err(|e| about(kpi, &part.expr, e))?,
             None => DataType::Boolean,
         };
         match (part.agg, &of) {
@@ -233,7 +278,11 @@ impl Compiler<'_> {
             (agg, _) => {
                 let text = format!(
                     "{agg:?} needs a whole number{}, this is {of}",
-                    if agg == Agg::Histogram { "" } else { " or a decimal" },
+                    if agg == Agg::Histogram {
+                        ""
+                    } else {
+                        " or a decimal"
+                    },
                 );
                 Err(about(kpi, &part.expr, text))
             }

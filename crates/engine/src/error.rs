@@ -43,7 +43,10 @@ fn hint_line(hint: Option<&str>) -> String {
 impl EngineError {
     /// A refusal with a reason of one line and a hint.
     pub(crate) fn refused(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        EngineError::Refused { reason: reason.into(), hint: Some(hint.into()) }
+        EngineError::Refused {
+            reason: reason.into(),
+            hint: Some(hint.into()),
+        }
     }
 
     pub(crate) fn definitions<P: std::fmt::Display>(problems: Vec<P>) -> Self {
@@ -91,9 +94,10 @@ impl From<DataFusionError> for EngineError {
 /// An error that several streams hold can only be read, not taken.
 fn from_shared(error: &DataFusionError) -> EngineError {
     match own(error) {
-        Some(EngineError::Refused { reason, hint }) => {
-            EngineError::Refused { reason: reason.clone(), hint: hint.clone() }
-        }
+        Some(EngineError::Refused { reason, hint }) => EngineError::Refused {
+            reason: reason.clone(),
+            hint: hint.clone(),
+        },
         Some(EngineError::Overflow(text)) => EngineError::Overflow(text.clone()),
         Some(other) => EngineError::Invalid(other.to_string()),
         None => classify(error),
@@ -138,6 +142,9 @@ mod tests {
     #[test]
     fn an_error_held_by_several_streams_is_still_recognised() {
         let shared = DataFusionError::Shared(std::sync::Arc::new(refuse("no", "yes")));
-        assert!(matches!(EngineError::from(shared), EngineError::Refused { .. }));
+        assert!(matches!(
+            EngineError::from(shared),
+            EngineError::Refused { .. }
+        ));
     }
 }

@@ -1,7 +1,7 @@
 //! Runs the examples that stand in KPI files, through the same path as every request.
 //!
-//! An example is rows of the models and the numbers they must give. Each gets an engine of its
-//! own over just these rows, with its own parameters and its own idea of now.
+//! An example is rows of the models and the numbers they must give, with its own parameters and
+//! its own idea of now. Stored data play no part in it.
 
 mod rows;
 
@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, ParamValue, Place, Value};
 use store::Version;
 
@@ -47,7 +48,11 @@ pub enum Wrong {
 impl fmt::Display for ExampleProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { file, line, column } = &self.place;
-        write!(f, "{file}:{line}:{column}: {}: example {}: ", self.kpi, self.example)?;
+        write!(
+            f,
+            "{file}:{line}:{column}: {}: example {}: ",
+            self.kpi, self.example
+        )?;
         match &self.what {
             Wrong::Failed(why) => f.write_str(why),
             Wrong::Number { of, expected, got } => {
@@ -102,51 +107,158 @@ pub async fn check_some(
     let mut checked = Checked::default();
     // Variants have the examples of their base: each place is run once.
     let mut seen = BTreeSet::new();
+    let mut groups: BTreeMap<String, Vec<Case<'_>>> = BTreeMap::new();
     for kpi in catalogue.iter().filter(|kpi| wanted(kpi)) {
         for example in &kpi.examples {
             let place = &example.place;
             if !seen.insert((place.file.clone(), place.line, place.column)) {
                 continue;
             }
+            let case = Case {
+                number: seen.len(),
+                kpi,
+                example,
+            };
             checked.examples += 1;
             checked.numbers += example.expect.len();
-            checked.problems.extend(check_example(catalogue, &models, kpi, example).await);
+            if case.is_of_inputs() {
+                checked
+                    .problems
+                    .extend(case.problems(from_inputs(catalogue, example)));
+            } else {
+                let settings = settings(catalogue, example);
+                groups
+                    .entry(format!("{settings:?}"))
+                    .or_default()
+                    .push(case);
+            }
         }
+    }
+    for cases in groups.values() {
+        checked
+            .problems
+            .extend(run_together(catalogue, &models, cases).await);
     }
     Ok(checked)
 }
 
-async fn check_example(
+/// An example to run.
+struct Case<'a> {
+    number: usize,
+    kpi: &'a Kpi,
+    example: &'a Example,
+}
+
+impl Case<'_> {
+    fn is_of_inputs(&self) -> bool {
+        self.example.tables.is_empty() && !self.example.inputs.is_empty()
+    }
+
+    /// Examples run over one engine as tenants of it: no number sees another tenant's rows.
+    fn tenant(&self) -> String {
+        format!("example-{}", self.number)
+    }
+
+    fn problem(&self, what: Wrong) -> ExampleProblem {
+        ExampleProblem {
+            place: self.example.place.clone(),
+            kpi: self.kpi.id.clone(),
+            example: self.example.name.clone(),
+            what,
+        }
+    }
+
+    fn problems(&self, numbers: Result<Numbers, EngineError>) -> Vec<ExampleProblem> {
+        let numbers = match numbers {
+            Ok(numbers) => numbers,
+            Err(error) => return vec![self.problem(Wrong::Failed(error.to_string()))],
+        };
+        let compare = |expected: &Expected| {
+            let of = name_of(&expected.of);
+            let Some(&got) = numbers.get(&of) else {
+                return Some(Wrong::Failed(format!("there is no {of}")));
+            };
+            let (matches, expected) = (expected.matches(got), expected.value);
+            (!matches).then_some(Wrong::Number { of, expected, got })
+        };
+        self.example
+            .expect
+            .iter()
+            .filter_map(compare)
+            .map(|what| self.problem(what))
+            .collect()
+    }
+
+    async fn ask(&self, engine: &Engine) -> Result<Numbers, EngineError> {
+        let ids: BTreeSet<&str> = self
+            .example
+            .expect
+            .iter()
+            .map(|expected| match &expected.of {
+                ExpectedOf::Kpi(id) | ExpectedOf::Part { kpi: id, .. } => id.as_str(),
+            })
+            .collect();
+        let request = KpiRequest {
+            ids: ids.into_iter().map(str::to_owned).collect(),
+            filters: vec![format!("tenant_id = '{}'", self.tenant())],
+            ..KpiRequest::default()
+        };
+        Ok(numbers_of(&engine.kpi(&request).await?))
+    }
+}
+
+/// Runs examples with the same settings over one engine that holds all their rows.
+async fn run_together(
     catalogue: &Arc<Catalogue>,
     models: &[ModelSpec],
-    kpi: &Kpi,
-    example: &Example,
+    cases: &[Case<'_>],
 ) -> Vec<ExampleProblem> {
-    let problem = |what| ExampleProblem {
-        place: example.place.clone(),
-        kpi: kpi.id.clone(),
-        example: example.name.clone(),
-        what,
+    let all = |error: EngineError| {
+        let why = error.to_string();
+        cases
+            .iter()
+            .map(|case| case.problem(Wrong::Failed(why.clone())))
+            .collect()
     };
-    let numbers = if example.tables.is_empty() && !example.inputs.is_empty() {
-        from_inputs(catalogue, example)
-    } else {
-        from_rows(catalogue, models, example).await
+    let Some(first) = cases.first() else {
+        return Vec::new();
     };
-    let numbers = match numbers {
-        Ok(numbers) => numbers,
-        Err(error) => return vec![problem(Wrong::Failed(error.to_string()))],
+    let engine = batches(models, cases).and_then(|batches| {
+        let version = Arc::new(Version::from_batches(batches));
+        Engine::new(
+            version,
+            Arc::clone(catalogue),
+            settings(catalogue, first.example),
+        )
+    });
+    let engine = match engine {
+        Ok(engine) => engine,
+        Err(error) => return all(error),
     };
-    let compare = |expected: &Expected| {
-        let of = name_of(&expected.of);
-        let got = match numbers.get(&of) {
-            Some(got) => *got,
-            None => return Some(Wrong::Failed(format!("there is no {of}"))),
-        };
-        let (matches, expected) = (expected.matches(got), expected.value);
-        (!matches).then_some(Wrong::Number { of, expected, got })
-    };
-    example.expect.iter().filter_map(compare).map(problem).collect()
+    let mut problems = Vec::new();
+    for case in cases {
+        problems.extend(case.problems(case.ask(&engine).await));
+    }
+    problems
+}
+
+fn batches(
+    models: &[ModelSpec],
+    cases: &[Case<'_>],
+) -> Result<HashMap<String, Vec<RecordBatch>>, EngineError> {
+    let mut batches: HashMap<String, Vec<RecordBatch>> = HashMap::new();
+    for case in cases {
+        for table in &case.example.tables {
+            let missing = || EngineError::Invalid(format!("there is no model {}", table.model));
+            let model = models
+                .iter()
+                .find(|m| m.name == table.model)
+                .ok_or_else(missing)?;
+            let batch = rows::batch(model, &table.rows, &case.tenant())?;
+            batches.entry(table.model.clone()).or_default().push(batch);
+        }
+    }
+    Ok(batches)
 }
 
 fn name_of(of: &ExpectedOf) -> String {
@@ -158,30 +270,6 @@ fn name_of(of: &ExpectedOf) -> String {
 
 /// Numbers by KPI, or by `kpi.part`.
 type Numbers = BTreeMap<String, Option<f64>>;
-
-async fn from_rows(
-    catalogue: &Arc<Catalogue>,
-    models: &[ModelSpec],
-    example: &Example,
-) -> Result<Numbers, EngineError> {
-    let mut batches = HashMap::new();
-    for table in &example.tables {
-        let missing = || EngineError::Invalid(format!("there is no model {}", table.model));
-        let model = models.iter().find(|m| m.name == table.model).ok_or_else(missing)?;
-        batches.insert(table.model.clone(), vec![rows::batch(model, &table.rows)?]);
-    }
-    let version = Arc::new(Version::from_batches(batches));
-    let engine = Engine::new(version, Arc::clone(catalogue), settings(catalogue, example))?;
-    let ids: BTreeSet<String> = example
-        .expect
-        .iter()
-        .map(|expected| match &expected.of {
-            ExpectedOf::Kpi(id) | ExpectedOf::Part { kpi: id, .. } => id.clone(),
-        })
-        .collect();
-    let request = KpiRequest { ids: ids.into_iter().collect(), ..KpiRequest::default() };
-    Ok(numbers_of(&engine.kpi(&request).await?))
-}
 
 fn numbers_of(answer: &KpiAnswer) -> Numbers {
     let mut numbers = Numbers::new();
@@ -198,7 +286,10 @@ fn settings(catalogue: &Catalogue, example: &Example) -> Settings {
     let mut params: BTreeMap<String, BTreeMap<String, ParamValue>> = BTreeMap::new();
     for kpi in catalogue.iter() {
         let own = kpi.params.iter().filter_map(|p| {
-            example.params.get(&p.name).map(|value| (p.name.clone(), value.clone()))
+            example
+                .params
+                .get(&p.name)
+                .map(|value| (p.name.clone(), value.clone()))
         });
         let own: BTreeMap<_, _> = own.collect();
         if !own.is_empty() {
@@ -260,16 +351,21 @@ mod tests {
     async fn a_wrong_example_is_named_with_expected_and_got() {
         let models = model_specs().expect("the models plan");
         let mut files = kpi::builtin_files();
-        let wrong = files.iter_mut().find(|f| f.text.contains("kpi: service_level\n"));
+        let wrong = files
+            .iter_mut()
+            .find(|f| f.text.contains("kpi: service_level\n"));
         let file = wrong.expect("service_level is built in");
-        file.text = file.text.replace("met: 70,", "met: 71,");
+        file.text = file.text.replace("met: 70\n", "met: 71\n");
         let catalogue = Catalogue::load(&[files], &models).expect("still sound");
         let only = |kpi: &Kpi| kpi.id == "service_level";
-        let checked =
-            check_some(&Arc::new(catalogue), &only).await.expect("the models plan");
+        let checked = check_some(&Arc::new(catalogue), &only)
+            .await
+            .expect("the models plan");
         let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
         assert!(
-            problems.iter().any(|p| p.contains("service_level.met is 70, expected 71")),
+            problems
+                .iter()
+                .any(|p| p.contains("service_level.met is 70, expected 71")),
             "{problems:?}"
         );
     }

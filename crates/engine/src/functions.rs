@@ -33,17 +33,24 @@ pub(crate) fn instant(micros: i64) -> ScalarValue {
 pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
     let mut all = vec![Arc::new(bucket::udf(default_zone))];
     all.extend(histogram::READERS.iter().cloned());
-    all.extend([Arc::clone(&time::MS_BETWEEN), Arc::clone(&time::TO_TIMESTAMP)]);
+    all.extend([
+        Arc::clone(&time::MS_BETWEEN),
+        Arc::clone(&time::TO_TIMESTAMP),
+    ]);
     all
 }
 
 /// Every aggregate function but the markers of the MEASURE rule.
 pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    [&checked_sum::CHECKED_SUM, &checked_sum::SUM, &count_if::COUNT_IF]
-        .into_iter()
-        .chain([&histogram::HISTOGRAM, &histogram::MERGE])
-        .map(|udaf| Arc::clone(udaf))
-        .collect()
+    [
+        &checked_sum::CHECKED_SUM,
+        &checked_sum::SUM,
+        &count_if::COUNT_IF,
+    ]
+    .into_iter()
+    .chain([&histogram::HISTOGRAM, &histogram::MERGE])
+    .map(|udaf| Arc::clone(udaf))
+    .collect()
 }
 
 /// Sum of Int64 (to Int64) or Decimal128 (to 38 digits); NULL of nothing; overflow is an error.
@@ -79,11 +86,6 @@ pub(crate) fn share_within(h: Expr, limit: f64) -> Expr {
 /// Number of values in a histogram: Int64.
 pub(crate) fn histogram_count(h: Expr) -> Expr {
     histogram::READERS[2].call(vec![h])
-}
-
-/// `b - a` in whole milliseconds.
-pub(crate) fn ms_between(a: Expr, b: Expr) -> Expr {
-    time::MS_BETWEEN.call(vec![a, b])
 }
 
 /// Start of the calendar bucket that `ts` is in.

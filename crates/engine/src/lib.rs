@@ -95,7 +95,11 @@ impl Engine {
     /// The same engine with other targets.
     #[must_use]
     pub fn with_targets(self, targets: Arc<Targets>) -> Engine {
-        Engine { targets, latest: Mutex::new(None), ..self }
+        Engine {
+            targets,
+            latest: Mutex::new(None),
+            ..self
+        }
     }
 
     /// The KPI definitions it answers with.

@@ -30,9 +30,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, cast};
 use datafusion::optimizer::AnalyzerRule;
-use kpi::Agg;
 
 use crate::error::refuse;
+use crate::functions as library;
 use crate::result::UsedKpi;
 use crate::session::KpiOptions;
 use crate::views::{Fold, KPI_KEY, MEASURE_KEY, Measure, Views, kpi_metadata, plain};
@@ -59,17 +59,31 @@ impl AnalyzerRule for MeasureRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-        let strict = options.extensions.get::<KpiOptions>().is_some_and(|o| o.strict);
-        let rewriter = Rewriter { views: &self.views, strict };
+        let strict = options
+            .extensions
+            .get::<KpiOptions>()
+            .is_some_and(|o| o.strict);
+        let rewriter = Rewriter {
+            views: &self.views,
+            strict,
+        };
         // Nodes above a rewritten one hold its old schema, whose marks are gone.
         let changed = Cell::new(false);
         let done = plan.transform_up_with_subqueries(|node| {
-            let node = if changed.get() { node.recompute_schema()? } else { node };
+            let node = if changed.get() {
+                node.recompute_schema()?
+            } else {
+                node
+            };
             let rewritten = rewriter.node(node)?;
             changed.set(changed.get() || rewritten.transformed);
             Ok(rewritten)
         })?;
-        if changed.get() { done.data.recompute_schema() } else { Ok(done.data) }
+        if changed.get() {
+            done.data.recompute_schema()
+        } else {
+            Ok(done.data)
+        }
     }
 }
 
@@ -111,14 +125,16 @@ impl Rewriter<'_> {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         }
         for found in uses.values() {
-            trace::check_dimensions(self.views, &aggregate, &found.measure, &found.column)?;
+            trace::check_dimensions(&aggregate, &found.measure, &found.column)?;
         }
         self.replace(&aggregate, &uses).map(Transformed::yes)
     }
 
     /// The KPI call that an aggregate expression is, if it is one.
     fn kpi_call(&self, expr: &Expr, schema: &DFSchema) -> Result<Option<Use>> {
-        let Expr::AggregateFunction(function) = peel_alias(expr) else { return Ok(None) };
+        let Expr::AggregateFunction(function) = peel_alias(expr) else {
+            return Ok(None);
+        };
         let params = &function.params;
         let filter = params.filter.clone();
         if let Some(filter) = &filter {
@@ -127,7 +143,12 @@ impl Rewriter<'_> {
         match Argument::of(self.views, &params.args, schema) {
             Argument::Kpi(measure, column) => {
                 let call = argument::check_call(function, &measure, self.strict)?;
-                Ok(Some(Use { measure, call, column, filter }))
+                Ok(Some(Use {
+                    measure,
+                    call,
+                    column,
+                    filter,
+                }))
             }
             Argument::Computed(kpi) => Err(refusal::computed(function.func.name(), &kpi)),
             Argument::Plain if functions::is_marker(function.func.name()) => {
@@ -150,7 +171,9 @@ impl Rewriter<'_> {
         let mut above: Vec<Expr> = Vec::new();
         let groups = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
         for index in 0..groups {
-            above.push(Expr::Column(Column::from(aggregate.schema.qualified_field(index))));
+            above.push(Expr::Column(Column::from(
+                aggregate.schema.qualified_field(index),
+            )));
         }
         for (position, expr) in aggregate.aggr_expr.iter().enumerate() {
             let (qualifier, field) = aggregate.schema.qualified_field(groups + position);
@@ -182,16 +205,21 @@ impl Rewriter<'_> {
         let computed: Vec<Option<String>> = projection
             .expr
             .iter()
-            .map(|expr| match Argument::of(self.views, std::slice::from_ref(expr), &schema) {
-                Argument::Computed(kpi) => Some(kpi),
-                _ => None,
-            })
+            .map(
+                |expr| match Argument::of(self.views, std::slice::from_ref(expr), &schema) {
+                    Argument::Computed(kpi) => Some(kpi),
+                    _ => None,
+                },
+            )
             .collect();
         let unmarked = |index: usize, kpi: &String| {
             let field = projection.schema.field(index);
             field.metadata().get(MEASURE_KEY) != Some(&computed_mark(kpi))
         };
-        let news = computed.iter().enumerate().any(|(i, k)| k.as_ref().is_some_and(|k| unmarked(i, k)));
+        let news = computed
+            .iter()
+            .enumerate()
+            .any(|(i, k)| k.as_ref().is_some_and(|k| unmarked(i, k)));
         if !news {
             return Ok(Transformed::no(LogicalPlan::Projection(projection)));
         }
@@ -244,12 +272,14 @@ impl Use {
     fn value(&self, hidden: &Hidden, shared: &mut Shared) -> Result<Expr> {
         let plan = &self.measure.plan;
         if let Call::Part(index) = self.call {
-            return match plan.parts[index].agg {
+            let part = &plan.parts[index];
+            return match part.agg {
                 // Of a histogram the one number is how many values it holds.
-                Agg::Histogram => {
-                    Ok(crate::functions::histogram_count(self.part(index, hidden, shared)?))
+                kpi::Agg::Histogram => {
+                    Ok(library::histogram_count(self.part(index, hidden, shared)?))
                 }
-                _ => self.part(index, hidden, shared),
+                _ if part.data_type.is_numeric() => self.part(index, hidden, shared),
+                _ => Err(refusal::not_a_number(&part.name)),
             };
         }
         let parts = (0..plan.parts.len())
@@ -268,11 +298,10 @@ impl Use {
             let hint = format!("use kpi.{}", self.measure.plan.model);
             return Err(refuse(reason, hint));
         }
-        let column = |i: usize| Expr::Column(hidden[&i].clone());
-        let own = part.filter.map(column);
-        let asked = self.filter.as_deref().cloned();
-        let filter = own.into_iter().chain(asked).reduce(Expr::and);
-        let aggregate = part.fold.aggregate(part.arg.map(column), filter);
+        let column = Expr::Column(hidden[&part.column].clone());
+        let aggregate = part
+            .fold
+            .aggregate(column, self.filter.as_deref().cloned())?;
         Ok(part.fold.finished(shared.add(aggregate)))
     }
 }
@@ -289,7 +318,10 @@ fn peel_alias(expr: &Expr) -> &Expr {
 pub(crate) fn used_kpis(plan: &LogicalPlan, views: &Views) -> Result<Vec<UsedKpi>> {
     let mut ids: BTreeMap<String, ()> = BTreeMap::new();
     for field in plan.schema().fields() {
-        let measure = field.metadata().get(MEASURE_KEY).and_then(|mark| views.measure(mark));
+        let measure = field
+            .metadata()
+            .get(MEASURE_KEY)
+            .and_then(|mark| views.measure(mark));
         if let Some(measure) = measure.filter(|m| !m.of_rows) {
             ids.insert(measure.plan.kpi.id.clone(), ());
         }
@@ -308,7 +340,11 @@ pub(crate) fn used_kpis(plan: &LogicalPlan, views: &Views) -> Result<Vec<UsedKpi
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(ids.into_keys().filter_map(|id| views.plan_of(&id)).map(|plan| used(plan)).collect())
+    Ok(ids
+        .into_keys()
+        .filter_map(|id| views.plan_of(&id))
+        .map(|plan| used(plan))
+        .collect())
 }
 
 fn used(plan: &crate::KpiPlan) -> UsedKpi {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use kpi::{
     Agg, Catalogue, Clock, Direction, Empty, Kind, Kpi, Lifecycle, Limit, Maturity, Targets,
-    UnitKind, Window, rowsql,
+    Window, rowsql,
 };
 
 use crate::{EngineError, Views};
@@ -34,31 +34,80 @@ pub(crate) fn metadata_tables(
 fn catalog(catalogue: &Catalogue) -> Columns {
     let all: Vec<&Kpi> = catalogue.iter().collect();
     let mut columns = Columns::default();
+    add_identity(&mut columns, &all);
+    add_definition(&mut columns, &all);
+    add_presentation(&mut columns, &all);
+    columns
+}
+
+fn add_identity(columns: &mut Columns, all: &[&Kpi]) {
     let text = |of: fn(&Kpi) -> &str| all.iter().map(|k| Some(of(k).to_owned())).collect();
     let some = |of: fn(&Kpi) -> Option<String>| all.iter().map(|k| of(k)).collect();
-    let list = |of: fn(&Kpi) -> &[String]| all.iter().map(|k| of(k).to_vec()).collect();
+    let int = |of: fn(&Kpi) -> u32| all.iter().map(|k| Some(i64::from(of(k)))).collect();
     columns.text("kpi", text(|k| &k.id));
-    columns.int("version", all.iter().map(|k| Some(i64::from(k.version))).collect());
+    columns.int("version", int(|k| k.version));
     columns.text("title", text(|k| &k.title.en));
     columns.text("title_zh_cn", text(|k| &k.title.zh_cn));
     columns.text("title_zh_tw", text(|k| &k.title.zh_tw));
-    columns.texts("aliases", list(|k| &k.aliases));
+    columns.texts("aliases", all.iter().map(|k| k.aliases.clone()).collect());
     columns.text("kpi_group", text(|k| &k.group));
     columns.text("description", text(|k| &k.description));
     columns.text("formula", text(|k| &k.formula));
     columns.text("status", text(|k| lifecycle(&k.status)));
     columns.text("replaced_by", some(replaced_by));
     columns.text("variant_of", some(|k| k.variant_of.clone()));
+    columns.text("definition_hash", text(|k| &k.hash));
+    columns.text("basis", text(|k| &k.source.basis));
+    columns.texts(
+        "seeds",
+        all.iter().map(|k| k.source.seeds.clone()).collect(),
+    );
+    columns.text("file", text(|k| &k.place.file));
+    columns.int("line", int(|k| k.place.line));
+}
+
+fn add_definition(columns: &mut Columns, all: &[&Kpi]) {
+    let some = |of: fn(&Kpi) -> Option<String>| all.iter().map(|k| of(k)).collect();
+    let list = |of: fn(&Kpi) -> &[String]| all.iter().map(|k| of(k).to_vec()).collect();
+    let empty = |k: &Kpi| {
+        if k.empty == Empty::Zero {
+            "zero"
+        } else {
+            "no_value"
+        }
+    };
     columns.text("model", some(|k| k.model().map(str::to_owned)));
     columns.text("grain", some(|k| k.measured().map(|m| m.grain.clone())));
-    columns.text("clock", some(|k| k.measured().map(|m| clock(m.clock).to_owned())));
+    columns.text(
+        "clock",
+        some(|k| Some(clock(k.measured()?.clock).to_owned())),
+    );
     columns.text("time_column", some(|k| k.time().map(str::to_owned)));
     columns.texts("inputs", list(Kpi::inputs));
     columns.texts("filters", list(Kpi::filters));
     columns.text("value", some(|k| Some(k.value.to_string())));
     columns.texts("params", all.iter().map(|k| params(k)).collect());
-    columns.text("empty", text(|k| if k.empty == Empty::Zero { "zero" } else { "no_value" }));
+    columns.text(
+        "empty",
+        all.iter().map(|k| Some(empty(k).to_owned())).collect(),
+    );
     columns.text("maturity", some(|k| Some(maturity(&k.maturity))));
+    columns.texts("dimensions", list(|k| &k.dimensions));
+    columns.text("smallest_bucket", some(|k| Some(k.buckets.min.to_string())));
+    columns.text(
+        "usual_bucket",
+        some(|k| Some(k.buckets.default.to_string())),
+    );
+    columns.text(
+        "additivity",
+        some(|k| Some(snake(&format!("{:?}", k.additivity())))),
+    );
+}
+
+fn add_presentation(columns: &mut Columns, all: &[&Kpi]) {
+    let text = |of: fn(&Kpi) -> &str| all.iter().map(|k| Some(of(k).to_owned())).collect();
+    let some = |of: fn(&Kpi) -> Option<String>| all.iter().map(|k| of(k)).collect();
+    let least = |k: &&Kpi| k.thresholds.min_n.and_then(|n| i64::try_from(n).ok());
     columns.text("unit", text(|k| k.unit.kind.word()));
     columns.text("unit_of", some(|k| k.unit.of.clone()));
     columns.text("shown_in", text(|k| &k.unit.show.suffix));
@@ -66,34 +115,57 @@ fn catalog(catalogue: &Catalogue) -> Columns {
     columns.number("target", all.iter().map(|k| k.target).collect());
     columns.text("good", some(|k| k.thresholds.good.map(limit)));
     columns.text("warn", some(|k| k.thresholds.warn.map(limit)));
-    columns.int("min_n", all.iter().map(|k| k.thresholds.min_n.map(|n| n as i64)).collect());
-    columns.texts("dimensions", list(|k| &k.dimensions));
-    columns.text("smallest_bucket", some(|k| Some(k.buckets.min.to_string())));
-    columns.text("usual_bucket", some(|k| Some(k.buckets.default.to_string())));
-    columns.text("additivity", some(|k| Some(snake(&format!("{:?}", k.additivity())))));
-    columns.text("basis", text(|k| &k.source.basis));
-    columns.texts("seeds", list(|k| &k.source.seeds));
-    columns.text("definition_hash", text(|k| &k.hash));
-    columns.text("file", text(|k| &k.place.file));
-    columns.int("line", all.iter().map(|k| Some(i64::from(k.place.line))).collect());
-    columns
+    columns.int("min_n", all.iter().map(least).collect());
 }
 
 /// One row a part of a measured KPI.
 fn parts(catalogue: &Catalogue) -> Columns {
     let all: Vec<(&Kpi, usize, &kpi::Part)> = catalogue
         .iter()
-        .flat_map(|k| k.parts().iter().enumerate().map(move |(i, part)| (k, i, part)))
+        .flat_map(|k| {
+            k.parts()
+                .iter()
+                .enumerate()
+                .map(move |(i, part)| (k, i, part))
+        })
         .collect();
     let mut columns = Columns::default();
-    columns.text("kpi", all.iter().map(|(k, ..)| Some(k.id.clone())).collect());
-    columns.int("position", all.iter().map(|(_, i, _)| Some(*i as i64 + 1)).collect());
-    columns.text("part", all.iter().map(|(.., p)| Some(p.name.clone())).collect());
-    columns.text("model", all.iter().map(|(k, ..)| k.model().map(str::to_owned)).collect());
-    columns.text("agg", all.iter().map(|(.., p)| Some(agg(p.agg).to_owned())).collect());
-    columns.text("expr", all.iter().map(|(.., p)| Some(p.expr.clone())).collect());
-    columns.texts("columns", all.iter().map(|(.., p)| p.columns.clone()).collect());
-    columns.texts("params", all.iter().map(|(.., p)| p.params.clone()).collect());
+    columns.text(
+        "kpi",
+        all.iter().map(|(k, ..)| Some(k.id.clone())).collect(),
+    );
+    columns.int(
+        "position",
+        all.iter().map(|(_, i, _)| Some(*i as i64 + 1)).collect(),
+    );
+    columns.text(
+        "part",
+        all.iter().map(|(.., p)| Some(p.name.clone())).collect(),
+    );
+    columns.text(
+        "model",
+        all.iter()
+            .map(|(k, ..)| k.model().map(str::to_owned))
+            .collect(),
+    );
+    columns.text(
+        "agg",
+        all.iter()
+            .map(|(.., p)| Some(agg(p.agg).to_owned()))
+            .collect(),
+    );
+    columns.text(
+        "expr",
+        all.iter().map(|(.., p)| Some(p.expr.clone())).collect(),
+    );
+    columns.texts(
+        "columns",
+        all.iter().map(|(.., p)| p.columns.clone()).collect(),
+    );
+    columns.texts(
+        "params",
+        all.iter().map(|(.., p)| p.params.clone()).collect(),
+    );
     columns
 }
 
@@ -133,10 +205,16 @@ fn lineage(catalogue: &Catalogue, views: &Views) -> Columns {
 }
 
 fn steps_of(kpi: &Kpi, input: &Kpi, views: &Views) -> Vec<Step> {
-    let Kind::Measured(measured) = &input.kind else { return Vec::new() };
+    let Kind::Measured(measured) = &input.kind else {
+        return Vec::new();
+    };
     let mut used: Vec<(Option<&str>, &'static str, String)> = Vec::new();
     for part in &measured.parts {
-        used.extend(part.columns.iter().map(|c| (Some(part.name.as_str()), "part", c.clone())));
+        used.extend(
+            part.columns
+                .iter()
+                .map(|c| (Some(part.name.as_str()), "part", c.clone())),
+        );
     }
     for filter in &measured.filters {
         let names = rowsql::used(filter).map_or(Vec::new(), |u| u.column_names());
@@ -164,7 +242,11 @@ fn steps_of(kpi: &Kpi, input: &Kpi, views: &Views) -> Vec<Step> {
 /// A column whose name is also a KPI's is not shown by the view; the fact has it.
 fn facts_of(model: &str, column: &str, views: &Views) -> Vec<(String, String)> {
     let found = views.model(model).map_or(Vec::new(), |m| m.lineage(column));
-    if found.is_empty() { vec![(model.to_owned(), column.to_owned())] } else { found }
+    if found.is_empty() {
+        vec![(model.to_owned(), column.to_owned())]
+    } else {
+        found
+    }
 }
 
 /// One row an entry of the targets files, as they hold now.
@@ -173,7 +255,10 @@ fn targets(targets: &Targets) -> Columns {
     let mut columns = Columns::default();
     columns.text("kpi", all.iter().map(|t| Some(t.kpi.clone())).collect());
     let matches = |t: &&kpi::Target| -> Vec<String> {
-        t.matches.iter().map(|(dimension, value)| format!("{dimension}={value}")).collect()
+        t.matches
+            .iter()
+            .map(|(dimension, value)| format!("{dimension}={value}"))
+            .collect()
     };
     columns.texts("dimensions", all.iter().map(matches).collect());
     columns.time("valid_from", all.iter().map(|t| t.valid_from).collect());
@@ -181,8 +266,14 @@ fn targets(targets: &Targets) -> Columns {
     columns.number("target", all.iter().map(|t| t.target).collect());
     columns.text("good", all.iter().map(|t| t.good.map(limit)).collect());
     columns.text("warn", all.iter().map(|t| t.warn.map(limit)).collect());
-    columns.text("file", all.iter().map(|t| Some(t.place.file.clone())).collect());
-    columns.int("line", all.iter().map(|t| Some(i64::from(t.place.line))).collect());
+    columns.text(
+        "file",
+        all.iter().map(|t| Some(t.place.file.clone())).collect(),
+    );
+    columns.int(
+        "line",
+        all.iter().map(|t| Some(i64::from(t.place.line))).collect(),
+    );
     columns
 }
 
@@ -236,8 +327,14 @@ fn maturity(maturity: &Maturity) -> String {
         Maturity::None => "none".to_owned(),
         Maturity::Posted => "posted".to_owned(),
         Maturity::Common => "common".to_owned(),
-        Maturity::Window { column, window: Window::Param(name) } => format!("{column} + :{name}"),
-        Maturity::Window { column, window: Window::Ms(ms) } => {
+        Maturity::Window {
+            column,
+            window: Window::Param(name),
+        } => format!("{column} + :{name}"),
+        Maturity::Window {
+            column,
+            window: Window::Ms(ms),
+        } => {
             format!("{column} + {}", kpi::duration_text(*ms))
         }
     }
@@ -252,7 +349,10 @@ fn limit(limit: Limit) -> String {
 
 fn params(kpi: &Kpi) -> Vec<String> {
     let values = kpi.param_values(&Default::default());
-    values.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    values
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 /// `CrossModel` becomes `cross_model`.

@@ -20,15 +20,30 @@ use crate::settings::Settings;
 
 /// Name and SELECT of every model.
 pub(crate) const MODELS: [(&str, &str); 9] = [
-    ("queue_visits", include_str!("../../../sql/models/queue_visits.sql")),
+    (
+        "queue_visits",
+        include_str!("../../../sql/models/queue_visits.sql"),
+    ),
     ("legs", include_str!("../../../sql/models/legs.sql")),
-    ("interactions", include_str!("../../../sql/models/interactions.sql")),
+    (
+        "interactions",
+        include_str!("../../../sql/models/interactions.sql"),
+    ),
     ("surveys", include_str!("../../../sql/models/surveys.sql")),
     ("orders", include_str!("../../../sql/models/orders.sql")),
     ("costs", include_str!("../../../sql/models/costs.sql")),
-    ("callbacks", include_str!("../../../sql/models/callbacks.sql")),
-    ("agent_states", include_str!("../../../sql/models/agent_states.sql")),
-    ("repeat_links", include_str!("../../../sql/models/repeat_links.sql")),
+    (
+        "callbacks",
+        include_str!("../../../sql/models/callbacks.sql"),
+    ),
+    (
+        "agent_states",
+        include_str!("../../../sql/models/agent_states.sql"),
+    ),
+    (
+        "repeat_links",
+        include_str!("../../../sql/models/repeat_links.sql"),
+    ),
 ];
 
 /// A planned model.
@@ -42,12 +57,19 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(name: &str, select: LogicalPlan) -> Result<Self> {
         let plan = LogicalPlanBuilder::from(select).alias(name)?.build()?;
-        Ok(Model { name: name.to_owned(), plan })
+        Ok(Model {
+            name: name.to_owned(),
+            plan,
+        })
     }
 
     /// Names of its columns, in order.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.plan.schema().fields().iter().map(|f| f.name().as_str())
+        self.plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
     }
 
     /// A column as an expression over the model's plan.
@@ -58,8 +80,11 @@ impl Model {
     /// Some column of time, for a view without any KPI.
     pub(crate) fn time_or_first(&self) -> &str {
         let fields = self.plan.schema().fields();
-        let time = fields.iter().find(|f| matches!(f.data_type(), DataType::Timestamp(_, _)));
-        time.or_else(|| fields.iter().next()).map_or("", |f| f.name())
+        let time = fields
+            .iter()
+            .find(|f| matches!(f.data_type(), DataType::Timestamp(_, _)));
+        time.or_else(|| fields.iter().next())
+            .map_or("", |f| f.name())
     }
 
     fn spec(&self) -> ModelSpec {
@@ -102,7 +127,12 @@ pub fn model_specs() -> std::result::Result<Vec<ModelSpec>, EngineError> {
 /// Fact tables and columns that `column` of a plan is computed from.
 pub(crate) fn lineage(plan: &LogicalPlan, column: &str) -> Vec<(String, String)> {
     let mut found = BTreeSet::new();
-    if let Some(index) = plan.schema().fields().iter().position(|f| f.name() == column) {
+    if let Some(index) = plan
+        .schema()
+        .fields()
+        .iter()
+        .position(|f| f.name() == column)
+    {
         trace(plan, index, &mut found);
     }
     found.into_iter().collect()
@@ -136,7 +166,10 @@ fn trace(plan: &LogicalPlan, index: usize, found: &mut BTreeSet<(String, String)
             }
         }
         // Inputs with the same columns in the same places: aliases, filters, sorts, unions.
-        other => other.inputs().iter().for_each(|input| trace(input, index, found)),
+        other => other
+            .inputs()
+            .iter()
+            .for_each(|input| trace(input, index, found)),
     }
 }
 

@@ -50,10 +50,20 @@ impl FactTable {
             .filter(|&i| is_shown(data.schema.field(i).name()))
             .collect();
         let schema: SchemaRef = Arc::new(data.schema.project(&shown)?);
-        let memory = data.memory.iter().map(|b| b.project(&shown)).collect::<Result<_, _>>()?;
+        let memory = data
+            .memory
+            .iter()
+            .map(|b| b.project(&shown))
+            .collect::<Result<_, _>>()?;
         let time = data.time.as_ref().and_then(|t| schema.index_of(t).ok());
         let constraints = primary_key(&schema, data.key.iter().map(AsRef::as_ref));
-        Ok(FactTable { schema, files: data.files.clone(), memory, time, constraints })
+        Ok(FactTable {
+            schema,
+            files: data.files.clone(),
+            memory,
+            time,
+            constraints,
+        })
     }
 
     /// A table that the version does not have: the same columns, no rows.
@@ -61,7 +71,13 @@ impl FactTable {
         let schema = store::arrow_schema(table);
         let time = schema.index_of(table.time).ok();
         let constraints = primary_key(&schema, table.key.iter().copied());
-        FactTable { schema, files: Vec::new(), memory: Vec::new(), time, constraints }
+        FactTable {
+            schema,
+            files: Vec::new(),
+            memory: Vec::new(),
+            time,
+            constraints,
+        }
     }
 
     /// A table without rows that is not a fact table.
@@ -133,7 +149,11 @@ impl FactTable {
         let hint = usize::try_from(file.footer_bytes).unwrap_or(0);
         let one = PartitionedFile::new(&file.path, file.bytes)
             .with_statistics(Arc::new(self.statistics_of(&[file])));
-        if hint > 0 { one.with_metadata_size_hint(hint) } else { one }
+        if hint > 0 {
+            one.with_metadata_size_hint(hint)
+        } else {
+            one
+        }
     }
 
     /// Exact rows and time range; nothing is claimed about other columns.
@@ -159,7 +179,10 @@ fn is_shown(column: &str) -> bool {
 /// `tenant_id` and the table's own key identify a row.
 fn primary_key<'a>(schema: &Schema, key: impl Iterator<Item = &'a str>) -> Constraints {
     let named = std::iter::once("tenant_id").chain(key.filter(|k| *k != "tenant_id"));
-    match named.map(|k| schema.index_of(k)).collect::<Result<Vec<_>, _>>() {
+    match named
+        .map(|k| schema.index_of(k))
+        .collect::<Result<Vec<_>, _>>()
+    {
         Ok(columns) if columns.len() > 1 => {
             Constraints::new_unverified(vec![Constraint::PrimaryKey(columns)])
         }
@@ -218,8 +241,12 @@ impl TableProvider for FactTable {
             Some(time) => TimeRange::of(filters, self.schema.field(time).name()),
             None => TimeRange::ALL,
         };
-        let files: Vec<&DataFile> =
-            self.files.iter().map(AsRef::as_ref).filter(|f| range.overlaps(f)).collect();
+        let files: Vec<&DataFile> = self
+            .files
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|f| range.overlaps(f))
+            .collect();
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !files.is_empty() {
             parts.push(self.scan_files(state, files, projection, limit)?);
@@ -263,7 +290,10 @@ struct TimeRange {
 }
 
 impl TimeRange {
-    const ALL: TimeRange = TimeRange { from: i64::MIN, to: i64::MAX };
+    const ALL: TimeRange = TimeRange {
+        from: i64::MIN,
+        to: i64::MAX,
+    };
 
     /// What the conjuncts of `filters` say about `column`; anything else is ignored.
     fn of(filters: &[Expr], column: &str) -> Self {
@@ -356,6 +386,9 @@ mod tests {
         let either = col("t").gt(at(5)).or(col("q").eq(lit("a")));
         assert_eq!(TimeRange::of(&[either], "t"), TimeRange::ALL);
         assert_eq!(TimeRange::of(&[col("u").gt(at(5))], "t"), TimeRange::ALL);
-        assert_eq!(TimeRange::of(&[col("t").not_between(at(1), at(2))], "t"), TimeRange::ALL);
+        assert_eq!(
+            TimeRange::of(&[col("t").not_between(at(1), at(2))], "t"),
+            TimeRange::ALL
+        );
     }
 }

@@ -152,8 +152,12 @@ impl KpiAnswer {
             .collect();
         let all = || self.rows.iter().filter_map(|row| row.period_start);
         let from = self.from.or_else(|| all().min());
-        let to = self.to.or_else(|| all().max().map(|last| UtcMicros(last.0 + 1)));
-        let (Some(from), Some(to)) = (from, to) else { return Vec::new() };
+        let to = self
+            .to
+            .or_else(|| all().max().map(|last| UtcMicros(last.0 + 1)));
+        let (Some(from), Some(to)) = (from, to) else {
+            return Vec::new();
+        };
         let zero = self.kpis.iter().any(|k| k.id == kpi && k.empty_is_zero);
         Calendar::new(grain, zone)
             .starts(from.0, to.0)
@@ -197,7 +201,7 @@ async fn ask(
         revision: snapshot.version.committed_seq,
     };
     let mut posted = BTreeMap::new();
-    for (model, plan) in asker.posted_plans(request)? {
+    for (model, plan) in asker.posted_plans(request, Some(&state))? {
         let latest = snapshot.run(plan).await?;
         posted.insert(model, latest_time(&latest.batches)?);
     }

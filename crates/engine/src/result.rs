@@ -60,9 +60,8 @@ pub struct UsedKpi {
 
 impl ResultMeta {
     fn entries(&self) -> HashMap<String, String> {
-        let list = |f: fn(&UsedKpi) -> String| {
-            self.kpis.iter().map(f).collect::<Vec<_>>().join(",")
-        };
+        let list =
+            |f: fn(&UsedKpi) -> String| self.kpis.iter().map(f).collect::<Vec<_>>().join(",");
         let mut entries = HashMap::from([
             ("as_of".to_owned(), self.as_of.to_string()),
             ("revision".to_owned(), self.revision.to_string()),
@@ -90,14 +89,21 @@ pub(crate) fn finish(
         .map(|batch| contract_batch(&schema, &batch))
         .collect::<Result<_, arrow::error::ArrowError>>()
         .map_err(|e| EngineError::Internal(e.to_string()))?;
-    Ok(QueryResult { schema, batches, meta })
+    Ok(QueryResult {
+        schema,
+        batches,
+        meta,
+    })
 }
 
 /// Internal marks are taken off; what tells a reader about a KPI stays.
 fn contract_field(field: &Field) -> Field {
     let mut metadata = field.metadata().clone();
     metadata.retain(|key, _| !key.starts_with(crate::views::INTERNAL));
-    field.clone().with_data_type(contract_type(field.data_type())).with_metadata(metadata)
+    field
+        .clone()
+        .with_data_type(contract_type(field.data_type()))
+        .with_metadata(metadata)
 }
 
 fn contract_batch(
@@ -110,16 +116,16 @@ fn contract_batch(
         .zip(schema.fields())
         .map(|(column, field)| contract_column(column, field.data_type()))
         .collect::<Result<Vec<_>, _>>()?;
-    let options =
-        arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-fn contract_column(
-    column: &ArrayRef,
-    to: &DataType,
-) -> Result<ArrayRef, arrow::error::ArrowError> {
-    if column.data_type() == to { Ok(Arc::clone(column)) } else { cast(column, to) }
+fn contract_column(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    if column.data_type() == to {
+        Ok(Arc::clone(column))
+    } else {
+        cast(column, to)
+    }
 }
 
 /// No view, large, dictionary or unsigned types; every time in microseconds and with a zone.
@@ -166,7 +172,9 @@ mod tests {
             Field::new("n", DataType::UInt64, true),
         ]);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringViewArray::from(vec!["a long enough text to need a view"])),
+            Arc::new(StringViewArray::from(vec![
+                "a long enough text to need a view",
+            ])),
             Arc::new(UInt64Array::from(vec![3])),
         ];
         let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns).expect("same types");

@@ -17,10 +17,10 @@ use datafusion::common::extensions_options;
 use datafusion::config::ConfigExtension;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::Analyzer;
@@ -117,11 +117,36 @@ impl Snapshot {
     pub async fn sql(&self, text: &str) -> Result<QueryResult> {
         if text.len() > SQL_BYTES_MAX {
             let reason = format!("the query is longer than {SQL_BYTES_MAX} bytes");
-            return Err(EngineError::refused(reason, "split it, or make a list shorter"));
+            return Err(EngineError::refused(
+                reason,
+                "split it, or make a list shorter",
+            ));
         }
-        let plan = self.state().create_logical_plan(text).await?;
+        let planned = self.state().create_logical_plan(text).await;
+        let plan = planned.map_err(|e| self.explained(e.into()))?;
         read_only(&plan)?;
         self.run(plan).await
+    }
+
+    /// A flag of a fact whose name is also a KPI's is not in the KPI view: say so.
+    fn explained(&self, error: EngineError) -> EngineError {
+        let EngineError::Invalid(text) = &error else {
+            return error;
+        };
+        let quoted = text
+            .split_once("non-boolean predicate '")
+            .and_then(|(_, t)| t.split_once('\''));
+        let name = quoted.map(|(column, _)| column.rsplit('.').next().unwrap_or(column));
+        match name.and_then(|name| self.views.plan_of(name)) {
+            None => error,
+            Some(plan) => EngineError::refused(
+                format!(
+                    "{} in WHERE: in a kpi view this is the KPI, not the flag",
+                    plan.kpi.id
+                ),
+                format!("the flag of a row stands in facts.{}", plan.model),
+            ),
+        }
     }
 
     /// Analyses (`MEASURE`), optimises and runs a plan.
@@ -132,10 +157,18 @@ impl Snapshot {
             (state.create_physical_plan(&plan).await?, Vec::new())
         } else {
             let options = state.config_options();
-            let analysed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
+            let analysed = state
+                .analyzer()
+                .execute_and_check(plan, options, |_, _| {})?;
             let kpis = measure::used_kpis(&analysed, &self.views)?;
             let optimised = state.optimizer().optimize(analysed, &state, |_, _| {})?;
-            (state.query_planner().create_physical_plan(&optimised, &state).await?, kpis)
+            (
+                state
+                    .query_planner()
+                    .create_physical_plan(&optimised, &state)
+                    .await?,
+                kpis,
+            )
         };
         let schema: SchemaRef = physical.schema();
         let stream = execute_stream(physical, state.task_ctx())?;
@@ -161,9 +194,10 @@ fn read_only(plan: &LogicalPlan) -> Result<()> {
         .with_allow_dml(false)
         .with_allow_statements(false);
     options.verify_plan(plan).map_err(|e| match e {
-        DataFusionError::Plan(reason) => {
-            EngineError::refused(reason, "only queries are answered here: SELECT, SHOW, EXPLAIN")
-        }
+        DataFusionError::Plan(reason) => EngineError::refused(
+            reason,
+            "only queries are answered here: SELECT, SHOW, EXPLAIN",
+        ),
         other => other.into(),
     })
 }
@@ -185,7 +219,9 @@ pub(crate) fn runtime(source: &Source, settings: &Settings) -> Result<Arc<Runtim
     runtime.deregister_object_store(local.as_ref())?;
     if let Source::Store(store) = source {
         let url = ObjectStoreUrl::parse(DATA_URL)?;
-        let objects = store.object_store().map_err(|e| EngineError::Store(e.to_string()))?;
+        let objects = store
+            .object_store()
+            .map_err(|e| EngineError::Store(e.to_string()))?;
         runtime.register_object_store(url.as_ref(), objects);
     }
     Ok(runtime)
@@ -197,12 +233,16 @@ fn config(settings: &Settings) -> SessionConfig {
         .with_default_catalog_and_schema(CATALOGUE, "kpi")
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(true)
-        .with_option_extension(KpiOptions { strict: settings.strict });
+        .with_option_extension(KpiOptions {
+            strict: settings.strict,
+        });
     let options = config.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.collect_statistics = false;
     options.execution.enable_file_stream_work_stealing = false;
-    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
+    options
+        .execution
+        .use_row_number_estimates_to_optimize_partitioning = true;
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.optimizer.expand_views_at_output = false;
@@ -223,10 +263,16 @@ impl Base {
             .with_runtime_env(runtime);
         let scalar = functions::scalar_functions(&settings.zone);
         let own = scalar.into_iter().chain([Arc::new(matured_function())]);
-        builder.scalar_functions().get_or_insert_default().extend(own);
+        builder
+            .scalar_functions()
+            .get_or_insert_default()
+            .extend(own);
         let aggregates = functions::aggregate_functions().into_iter();
         let aggregates = aggregates.chain(measure::aggregate_functions());
-        builder.aggregate_functions().get_or_insert_default().extend(aggregates);
+        builder
+            .aggregate_functions()
+            .get_or_insert_default()
+            .extend(aggregates);
         let state = builder.build();
 
         let catalogue = Arc::new(MemoryCatalogProvider::new());
@@ -235,7 +281,9 @@ impl Base {
         catalogue.register_schema("facts", Arc::<MemorySchemaProvider>::clone(&facts))?;
         catalogue.register_schema("events", events)?;
         catalogue.register_schema("kpi", Arc::<MemorySchemaProvider>::clone(&kpi))?;
-        state.catalog_list().register_catalog(CATALOGUE.to_owned(), catalogue);
+        state
+            .catalog_list()
+            .register_catalog(CATALOGUE.to_owned(), catalogue);
 
         let models = models_of(&state, &facts)?;
         Ok(Base { state, kpi, models })
@@ -256,9 +304,17 @@ impl Base {
         };
         let views = Views::build(self.models.clone(), catalogue, &input, &settings.zone)?;
         for view in views.iter() {
-            register(&self.kpi, &view.name, Arc::new(ViewTable::new(view.plan(), None)))?;
+            register(
+                &self.kpi,
+                &view.name,
+                Arc::new(ViewTable::new(view.plan(), None)),
+            )?;
             for (name, plan) in &view.grains {
-                register(&self.kpi, name, Arc::new(ViewTable::new(plan.clone(), None)))?;
+                register(
+                    &self.kpi,
+                    name,
+                    Arc::new(ViewTable::new(plan.clone(), None)),
+                )?;
             }
         }
         Ok(views)
@@ -272,10 +328,14 @@ impl Base {
         }
         let mut rules = Analyzer::new().rules;
         // After `grouping()` is resolved, which takes columns away; before types are coerced.
-        let coercion = rules.iter().position(|r| r.name() == "type_coercion").unwrap_or(0);
+        let coercion = rules
+            .iter()
+            .position(|r| r.name() == "type_coercion")
+            .unwrap_or(0);
         rules.insert(coercion, Arc::new(MeasureRule::new(Arc::clone(views))));
-        let mut state =
-            SessionStateBuilder::new_from_existing(self.state).with_analyzer_rules(rules).build();
+        let mut state = SessionStateBuilder::new_from_existing(self.state)
+            .with_analyzer_rules(rules)
+            .build();
         let function = table_function::kpi_function(
             Arc::clone(catalogue),
             Arc::clone(targets),
@@ -311,7 +371,11 @@ fn fact_schema(version: &Version) -> Result<Arc<MemorySchemaProvider>> {
     if !schema.table_exist(store::QUARANTINE)
         && let Some(columns) = store::table_schema(store::QUARANTINE)
     {
-        register(&schema, store::QUARANTINE, Arc::new(FactTable::empty_of(columns)))?;
+        register(
+            &schema,
+            store::QUARANTINE,
+            Arc::new(FactTable::empty_of(columns)),
+        )?;
     }
     Ok(Arc::new(schema))
 }
@@ -346,7 +410,11 @@ fn models_of(state: &SessionState, facts: &MemorySchemaProvider) -> Result<Vec<M
         let text = if given { rows.as_str() } else { select };
         let plan = plan_now(state, text)?;
         if !facts.table_exist(name) {
-            register(facts, name, Arc::new(ViewTable::new(plan.clone(), Some(select.to_owned()))))?;
+            register(
+                facts,
+                name,
+                Arc::new(ViewTable::new(plan.clone(), Some(select.to_owned()))),
+            )?;
         }
         models.push(Model::new(name, plan)?);
     }
@@ -357,6 +425,8 @@ fn models_of(state: &SessionState, facts: &MemorySchemaProvider) -> Result<Vec<M
 fn plan_now(state: &SessionState, text: &str) -> Result<LogicalPlan> {
     match state.create_logical_plan(text).now_or_never() {
         Some(plan) => Ok(plan?),
-        None => Err(EngineError::Internal("planning a model had to wait".to_owned())),
+        None => Err(EngineError::Internal(
+            "planning a model had to wait".to_owned(),
+        )),
     }
 }

@@ -40,7 +40,13 @@ pub(crate) fn kpi_function(
     default_zone: &str,
 ) -> Arc<dyn TableFunctionImpl> {
     let default_zone = default_zone.to_owned();
-    Arc::new(KpiFunction(Arc::new(Source { catalogue, targets, views, bounds, default_zone })))
+    Arc::new(KpiFunction(Arc::new(Source {
+        catalogue,
+        targets,
+        views,
+        bounds,
+        default_zone,
+    })))
 }
 
 #[derive(Debug)]
@@ -74,7 +80,11 @@ impl TableFunctionImpl for KpiFunction {
         // Wrong ids and dimensions are errors of planning.
         self.0.asker().prepare(&request, &BTreeMap::new(), None)?;
         let schema = schema_of(&request.by);
-        Ok(Arc::new(KpiTable { source: Arc::clone(&self.0), request, schema }))
+        Ok(Arc::new(KpiTable {
+            source: Arc::clone(&self.0),
+            request,
+            schema,
+        }))
     }
 }
 
@@ -86,9 +96,18 @@ fn read_arguments(args: &[Expr], zone: &str) -> Result<KpiRequest> {
         return Err(crate::error::refuse("kpi() takes 1 to 5 arguments", USAGE));
     }
     let texts = args.iter().map(text).collect::<Result<Vec<_>>>()?;
-    let given = |i: usize| texts.get(i).and_then(|t| t.as_deref()).filter(|t| !t.is_empty());
+    let given = |i: usize| {
+        texts
+            .get(i)
+            .and_then(|t| t.as_deref())
+            .filter(|t| !t.is_empty())
+    };
     let list = |i: usize| -> Vec<String> {
-        let items = given(i).unwrap_or("").split(',').map(str::trim).filter(|s| !s.is_empty());
+        let items = given(i)
+            .unwrap_or("")
+            .split(',')
+            .map(str::trim)
+            .filter(|s| !s.is_empty());
         items.map(str::to_owned).collect()
     };
     let invalid = |e: crate::CalendarError| EngineError::Invalid(format!("kpi(): {e}"));
@@ -158,20 +177,45 @@ fn batch_of(answer: &KpiAnswer, by: &[String]) -> Result<RecordBatch, EngineErro
     let rows = &answer.rows;
     let mut columns = Columns::default();
     columns.text("kpi", rows.iter().map(|r| Some(r.kpi.clone())).collect());
-    columns.time("period_start", rows.iter().map(|r| r.period_start).collect());
+    columns.time(
+        "period_start",
+        rows.iter().map(|r| r.period_start).collect(),
+    );
     for (i, dimension) in by.iter().enumerate() {
-        columns.text(dimension, rows.iter().map(|r| r.dims[i].1.clone()).collect());
+        columns.text(
+            dimension,
+            rows.iter().map(|r| r.dims[i].1.clone()).collect(),
+        );
     }
     columns.number("value", rows.iter().map(|r| r.value).collect());
     columns.number("numerator", rows.iter().map(|r| r.numerator).collect());
     columns.number("denominator", rows.iter().map(|r| r.denominator).collect());
     columns.number("n", rows.iter().map(|r| r.n).collect());
     columns.number("target", rows.iter().map(|r| r.target).collect());
-    columns.text("status", rows.iter().map(|r| Some(r.status.word().to_owned())).collect());
-    columns.text("unit", rows.iter().map(|r| Some(r.unit.kind.word().to_owned())).collect());
-    columns.text("currency", rows.iter().map(|r| r.currency.clone()).collect());
-    columns.int("version", rows.iter().map(|r| Some(i64::from(r.version))).collect());
-    columns.text("definition_hash", rows.iter().map(|r| Some(r.hash.clone())).collect());
+    columns.text(
+        "status",
+        rows.iter()
+            .map(|r| Some(r.status.word().to_owned()))
+            .collect(),
+    );
+    columns.text(
+        "unit",
+        rows.iter()
+            .map(|r| Some(r.unit.kind.word().to_owned()))
+            .collect(),
+    );
+    columns.text(
+        "currency",
+        rows.iter().map(|r| r.currency.clone()).collect(),
+    );
+    columns.int(
+        "version",
+        rows.iter().map(|r| Some(i64::from(r.version))).collect(),
+    );
+    columns.text(
+        "definition_hash",
+        rows.iter().map(|r| Some(r.hash.clone())).collect(),
+    );
     columns.batch()
 }
 
@@ -201,7 +245,7 @@ impl TableProvider for KpiTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let asker = self.source.asker();
         let mut posted = BTreeMap::new();
-        for (model, plan) in asker.posted_plans(&self.request)? {
+        for (model, plan) in asker.posted_plans(&self.request, None)? {
             let plan = state.create_physical_plan(&plan).await?;
             let batches = collect(plan, state.task_ctx()).await?;
             posted.insert(model, latest_time(&batches)?);
@@ -238,7 +282,9 @@ struct Rows {
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KpiRows").field("by", &self.by).finish_non_exhaustive()
+        f.debug_struct("KpiRows")
+            .field("by", &self.by)
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,6 +305,9 @@ impl PartitionStream for Rows {
             batch_of(&answer, &by).map_err(DataFusionError::from)
         };
         let stream = futures::stream::once(batch);
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            stream,
+        ))
     }
 }

@@ -17,9 +17,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::functions_aggregate::expr_fn::{count_distinct, max, min};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
 use kpi::{Agg, Catalogue, Kind};
 
 use crate::compile::{Compiler, KpiPlan, PartPlan};
@@ -35,7 +35,14 @@ pub(crate) const MEASURE_KEY: &str = "callgauge.measure";
 pub(crate) const KPI_KEY: &str = "kpi";
 
 /// Columns of every fact that say how the row came to be; views leave them out.
-const BOOKKEEPING: [&str; 6] = ["is_test", "fact_rev", "updated_at", "inferred", "flags", "_seq"];
+const BOOKKEEPING: [&str; 6] = [
+    "is_test",
+    "fact_rev",
+    "updated_at",
+    "inferred",
+    "flags",
+    "_seq",
+];
 
 /// Every model's view and every compiled KPI.
 #[derive(Debug)]
@@ -69,11 +76,14 @@ pub(crate) struct Measure {
     pub parts: Vec<MeasurePart>,
 }
 
-/// How one part is aggregated from hidden columns.
-#[derive(Clone, Debug)]
+/// How one part is aggregated from a hidden column.
+///
+/// The column holds the part's argument where its condition is true and NULL elsewhere (of a
+/// count the condition itself): so a row that an outer join adds counts for nothing, and no
+/// aggregate needs a FILTER, which DataFusion runs by copying the whole batch.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct MeasurePart {
-    pub arg: Option<usize>,
-    pub filter: Option<usize>,
+    pub column: usize,
     pub fold: Fold,
 }
 
@@ -113,20 +123,22 @@ impl Fold {
         }
     }
 
-    /// The aggregate of `arg` over the rows where `filter`.
-    pub(crate) fn aggregate(self, arg: Option<Expr>, filter: Option<Expr>) -> Expr {
-        let arg = arg.unwrap_or_else(|| lit(1_i64));
-        let over = |expr: Expr| with_filter(expr, filter.clone());
-        match self {
-            Fold::Count => over(count(arg)),
-            Fold::Sum => over(functions::checked_sum(arg)),
-            Fold::Min => over(min(arg)),
-            Fold::Max | Fold::Unmergeable => over(max(arg)),
-            Fold::Distinct => over(count_distinct(arg)),
-            Fold::Histogram => over(functions::histogram(arg)),
-            Fold::MergeCount => over(functions::checked_sum(arg)),
-            Fold::MergeHistogram => over(functions::merge_histogram(arg)),
-        }
+    /// The aggregate of `arg`, over the rows where `filter`.
+    pub(crate) fn aggregate(self, arg: Expr, filter: Option<Expr>) -> Result<Expr> {
+        let arg = match filter {
+            None => arg,
+            Some(filter) if self == Fold::Count => filter.and(arg),
+            Some(filter) => when(filter, arg).end()?,
+        };
+        Ok(match self {
+            Fold::Count => functions::count_if(arg),
+            Fold::Sum | Fold::MergeCount => functions::checked_sum(arg),
+            Fold::Min => min(arg),
+            Fold::Max | Fold::Unmergeable => max(arg),
+            Fold::Distinct => count_distinct(arg),
+            Fold::Histogram => functions::histogram(arg),
+            Fold::MergeHistogram => functions::merge_histogram(arg),
+        })
     }
 
     /// What a part's aggregate means when no row was there to aggregate.
@@ -135,16 +147,6 @@ impl Fold {
             Fold::MergeCount => coalesce(vec![aggregated, lit(0_i64)]),
             _ => aggregated,
         }
-    }
-}
-
-fn with_filter(expr: Expr, filter: Option<Expr>) -> Expr {
-    match expr {
-        Expr::AggregateFunction(mut function) => {
-            function.params.filter = filter.map(Box::new);
-            Expr::AggregateFunction(function)
-        }
-        other => other,
     }
 }
 
@@ -193,14 +195,19 @@ impl Views {
         compiler: &dyn Fn(&Model) -> CompilerInput,
         zone: &str,
     ) -> Result<Views, EngineError> {
-        let mut views =
-            Views { models: BTreeMap::new(), plans: BTreeMap::new(), measures: HashMap::new() };
+        let mut views = Views {
+            models: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            measures: HashMap::new(),
+        };
         for model in models {
             let input = compiler(&model);
             let plans = compile_model(&model, catalogue, &input.compiler(&model))?;
             let view = views.add_model(&model, &plans, zone)?;
             views.models.insert(model.name, view);
-            views.plans.extend(plans.into_iter().map(|p| (p.kpi.id.clone(), p)));
+            views
+                .plans
+                .extend(plans.into_iter().map(|p| (p.kpi.id.clone(), p)));
         }
         Ok(views)
     }
@@ -211,32 +218,51 @@ impl Views {
         plans: &[Arc<KpiPlan>],
         zone: &str,
     ) -> Result<ModelView> {
-        let input = LogicalPlanBuilder::from(model.plan.clone()).filter(not_test())?.build()?;
+        let input = LogicalPlanBuilder::from(model.plan.clone())
+            .filter(not_test())?
+            .build()?;
         let columns: Vec<String> = model
             .columns()
             .filter(|c| !BOOKKEEPING.contains(c) && !plans.iter().any(|p| p.kpi.id == **c))
             .map(str::to_owned)
             .collect();
-        let mut exprs: Vec<Expr> =
-            columns.iter().map(|c| model.column(c).alias(c.clone())).collect();
+        let mut exprs: Vec<Expr> = columns
+            .iter()
+            .map(|c| model.column(c).alias(c.clone()))
+            .collect();
         let mut hidden = Hidden::new(&model.name);
-        let parts: Vec<Vec<MeasurePart>> =
-            plans.iter().map(|plan| hidden.parts_of_rows(plan)).collect();
+        let parts: Vec<Vec<MeasurePart>> = plans
+            .iter()
+            .map(|plan| hidden.parts_of_rows(plan))
+            .collect::<Result<_>>()?;
         let hidden = Arc::new(hidden.exprs);
         for (plan, parts) in plans.iter().zip(parts) {
             let mark = format!("{}/{}", model.name, plan.kpi.id);
             exprs.push(marked(null(&plan.data_type), plan, &mark));
             let hidden = Arc::clone(&hidden);
-            let measure = Measure { plan: Arc::clone(plan), of_rows: true, hidden, parts };
+            let measure = Measure {
+                plan: Arc::clone(plan),
+                of_rows: true,
+                hidden,
+                parts,
+            };
             self.measures.insert(mark, Arc::new(measure));
         }
-        let plan = LogicalPlanBuilder::from(input.clone()).project(exprs)?.build()?;
+        let plan = LogicalPlanBuilder::from(input.clone())
+            .project(exprs)?
+            .build()?;
         let lineage = columns
             .iter()
             .map(|c| (c.clone(), models::lineage(&model.plan, c)))
             .collect();
         let grains = self.grain_views(model, &input, plans, zone)?;
-        Ok(ModelView { name: model.name.clone(), columns, plan, lineage, grains })
+        Ok(ModelView {
+            name: model.name.clone(),
+            columns,
+            plan,
+            lineage,
+            grains,
+        })
     }
 }
 
@@ -304,7 +330,10 @@ pub(crate) fn kpi_metadata(plan: &KpiPlan) -> BTreeMap<String, String> {
         ("version", kpi.version.to_string()),
         ("definition_hash", plan.hash.clone()),
     ];
-    entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+    entries
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect()
 }
 
 /// Hidden columns of one view; equal expressions are one column.
@@ -316,7 +345,11 @@ struct Hidden {
 
 impl Hidden {
     fn new(view: &str) -> Self {
-        Hidden { prefix: format!("__{view}_"), exprs: Vec::new(), index: HashMap::new() }
+        Hidden {
+            prefix: format!("__{view}_"),
+            exprs: Vec::new(),
+            index: HashMap::new(),
+        }
     }
 
     fn add(&mut self, expr: &Expr) -> usize {
@@ -324,30 +357,39 @@ impl Hidden {
             return known;
         }
         let position = self.exprs.len();
-        self.exprs.push((format!("{}{position}", self.prefix), expr.clone()));
+        self.exprs
+            .push((format!("{}{position}", self.prefix), expr.clone()));
         self.index.insert(expr.clone(), position);
         position
     }
 
-    /// Parts over rows. Counts always have a filter column: through an outer join a row that
-    /// was not there must not be counted.
-    fn parts_of_rows(&mut self, plan: &KpiPlan) -> Vec<MeasurePart> {
-        let mut part = |part: &PartPlan| {
-            let always = (part.agg == Agg::CountIf).then(|| lit(true));
-            MeasurePart {
-                arg: part.arg.as_ref().map(|arg| self.add(arg)),
-                filter: part.filter.clone().or(always).map(|filter| self.add(&filter)),
-                fold: Fold::of_rows(part.agg),
-            }
+    fn parts_of_rows(&mut self, plan: &KpiPlan) -> Result<Vec<MeasurePart>> {
+        let part = |part: &PartPlan| {
+            let fold = Fold::of_rows(part.agg);
+            Ok(MeasurePart {
+                column: self.add(&row_argument(part)?),
+                fold,
+            })
         };
-        plan.parts.iter().map(&mut part).collect()
+        plan.parts.iter().map(part).collect()
+    }
+}
+
+/// What of a row a part aggregates: its argument where its condition holds.
+pub(crate) fn row_argument(part: &PartPlan) -> Result<Expr> {
+    match (part.arg.clone(), part.filter.clone()) {
+        (Some(arg), Some(filter)) => when(filter, arg).end(),
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (None, None) => Ok(lit(true)),
     }
 }
 
 /// Dimensions that all the plans may be grouped by, in the model's order of columns.
 fn shared_dimensions(model: &Model, plans: &[&Arc<KpiPlan>]) -> Vec<String> {
-    let sets: Vec<BTreeSet<&str>> =
-        plans.iter().map(|p| p.kpi.dimensions.iter().map(String::as_str).collect()).collect();
+    let sets: Vec<BTreeSet<&str>> = plans
+        .iter()
+        .map(|p| p.kpi.dimensions.iter().map(String::as_str).collect())
+        .collect();
     let in_all = |column: &&str| sets.iter().all(|set| set.contains(column));
     model.columns().filter(in_all).map(str::to_owned).collect()
 }

@@ -1,7 +1,11 @@
 //! The engine from outside: SQL in text files, and what text cannot show.
 
+#[path = "it/bounds.rs"]
+mod bounds;
 #[path = "it/data.rs"]
 mod data;
+#[path = "it/definitions.rs"]
+mod definitions;
 #[path = "it/engine.rs"]
 mod engine;
 #[path = "it/slt.rs"]

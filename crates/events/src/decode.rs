@@ -500,7 +500,9 @@ impl FieldType for Text {
         let text = map
             .next_value::<MaybeText>()
             .map_err(|error| notes.mistyped(field.name, Self::KIND, error))?;
-        let text = text.0.filter(|text| field.role != Role::Id || !text.is_empty());
+        let text = text
+            .0
+            .filter(|text| field.role != Role::Id || !text.is_empty());
         checked(text, field, notes)
     }
 

@@ -22,7 +22,7 @@ mod visits;
 
 use events::{Event, UtcMicros};
 
-use crate::{Common, FactRows, FoldSettings, Profiles};
+use crate::{Common, FactRows, FoldSettings, Profiles, links::components};
 use gather::{Gathered, gather};
 use sink::Sink;
 
@@ -50,10 +50,12 @@ pub(crate) struct Folded {
 
 /// The fact rows of one entity. Neither the order of the events nor a repeat of one matters.
 ///
-/// The events need not be one entity only; they must be all of each.
+/// Events of several entities give the rows of each; they must be all events of each.
 pub fn fold_entity(events: &[Event], ctx: &FoldContext<'_>) -> FactRows {
     let mut rows = FactRows::default();
-    fold(events.iter(), ctx, &mut rows);
+    for entity in components(events.iter().collect(), |event| event) {
+        fold(entity.into_iter(), ctx, &mut rows);
+    }
     rows
 }
 
@@ -67,7 +69,49 @@ pub(crate) fn fold<'a>(
     let Some(common) = common(events, &known) else {
         return Folded::default();
     };
-    let g = gather(&known.events);
+    let mut folded = Folded::default();
+    if known.corrected {
+        note_ineffective(&known, Sink::new(ctx, common.clone(), rows));
+        // An event that is gone may have been all that held two entities together.
+        for part in components(known.events, |known| known.event) {
+            let of_part = Common {
+                source: part[0].event.source.clone(),
+                ..common.clone()
+            };
+            folded.add(fold_effective(&part, of_part, ctx, rows));
+        }
+    } else {
+        folded.add(fold_effective(&known.events, common, ctx, rows));
+    }
+    folded
+}
+
+impl Folded {
+    fn add(&mut self, part: Folded) {
+        let deadlines = self.deadline.into_iter().chain(part.deadline);
+        *self = Folded {
+            deadline: deadlines.min(),
+            agent: part.agent,
+        };
+    }
+}
+
+fn note_ineffective(known: &Known<'_>, mut sink: Sink<'_>) {
+    for event in &known.circular {
+        sink.issue("bad_correction", "event", &event.event_id, event);
+    }
+    for event in &known.waiting {
+        sink.issue("waiting_correction", "event", &event.event_id, event);
+    }
+}
+
+fn fold_effective(
+    events: &[Effective<'_>],
+    common: Common,
+    ctx: &FoldContext<'_>,
+    rows: &mut FactRows,
+) -> Folded {
+    let g = gather(events);
     let mut sink = Sink::new(
         ctx,
         Common {
@@ -76,12 +120,6 @@ pub(crate) fn fold<'a>(
         },
         rows,
     );
-    for event in &known.circular {
-        sink.issue("bad_correction", "event", &event.event_id, event);
-    }
-    for event in &known.waiting {
-        sink.issue("waiting_correction", "event", &event.event_id, event);
-    }
     let agent = rows_of(&g, &mut sink);
     Folded {
         deadline: sink.deadline,

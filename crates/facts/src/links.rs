@@ -8,7 +8,7 @@ use std::fmt;
 
 use events::{Event, EventData, Text};
 
-use crate::hash;
+use crate::hash::{self, LinkMap};
 
 /// What a link's id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -333,4 +333,32 @@ fn agent_links(data: &EventData) -> Option<Links<'_>> {
         E::AbsenceRecorded(d) => Links::one(K::Plan, &d.agent_id),
         _ => return None,
     })
+}
+
+/// Groups things that stand for events into entities; keeps their order within each.
+pub(crate) fn components<T>(items: Vec<T>, event: impl Fn(&T) -> &Event) -> Vec<Vec<T>> {
+    let mut parents: Vec<usize> = (0..items.len()).collect();
+    let mut first_with: LinkMap<usize> = LinkMap::default();
+    for (at, item) in items.iter().enumerate() {
+        for link in event_links(event(item)) {
+            let first = *first_with.entry(link).or_insert(at);
+            let (a, b) = (root(&mut parents, first), root(&mut parents, at));
+            parents[a.max(b)] = a.min(b);
+        }
+    }
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    parts.resize_with(items.len(), Vec::new);
+    for (at, item) in items.into_iter().enumerate() {
+        parts[root(&mut parents, at)].push(item);
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+fn root(parents: &mut [usize], mut at: usize) -> usize {
+    while parents[at] != at {
+        parents[at] = parents[parents[at]];
+        at = parents[at];
+    }
+    at
 }

@@ -13,7 +13,8 @@ pub struct Common {
     pub source: Text,
     /// Test rows are ignored by KPIs.
     pub is_test: bool,
-    /// 1 for the first state of a row, one more for each restatement that changed its entity.
+    /// At how many different times events of the entity had been received when the row last
+    /// changed: it grows with every restatement.
     pub fact_rev: i64,
     /// `recorded_at` of the newest event behind the row.
     pub updated_at: UtcMicros,
@@ -156,7 +157,7 @@ fact_tables! {
     /// One span of an agent's status or work.
     AgentStateSpan = "agent_states", key [agent_id, timeline, started_at], time "started_at" {
         agent_id: Text,
-        /// `status` or `work`.
+        /// `status`: what the agent was doing; `session`: from login to logout, as `logged_in`.
         timeline: Text,
         state: Text, reason: Option<Text>, started_at: UtcMicros, ended_at: Option<UtcMicros>,
         duration_ms: Option<i64>, routable: bool, productive: bool, paid: bool,

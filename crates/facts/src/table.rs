@@ -129,7 +129,8 @@ impl Value for Vec<Text> {
 ///
 /// Every table also has the columns of [`Common`](crate::Common), first.
 macro_rules! fact_tables {
-    ($( $(#[doc = $doc:literal])+ $name:ident = $table:literal, key [$($key:ident),+], time $time:literal {
+    ($( $(#[doc = $doc:literal])+
+    $name:ident = $table:literal, key [$($key:ident),+], time $time:literal {
         $( $(#[doc = $fdoc:literal])* $field:ident : $ty:ty ),* $(,)?
     } )+) => { $(
         $(#[doc = $doc])+
@@ -202,7 +203,10 @@ macro_rules! fact_tables {
 
         /// Adds to `removed` and `added` what turns the rows `old` into the rows `new`.
         pub fn diff(old: FactRows, new: FactRows, removed: &mut FactRows, added: &mut FactRows) {
-            $( $crate::table::diff_rows(old.$name, new.$name, &mut removed.$name, &mut added.$name); )+
+            $(
+                let edit = (&mut removed.$name, &mut added.$name);
+                $crate::table::diff_rows(old.$name, new.$name, edit);
+            )+
         }
 
         /// Number of rows in all tables.
@@ -227,8 +231,7 @@ const PAIRS_MAX: usize = 1_024;
 pub(crate) fn diff_rows<R: Row>(
     old: Vec<R>,
     new: Vec<R>,
-    removed: &mut Vec<R>,
-    added: &mut Vec<R>,
+    (removed, added): (&mut Vec<R>, &mut Vec<R>),
 ) {
     let same = old
         .iter()

@@ -40,7 +40,12 @@ pub(crate) fn dedupe(decoded: Vec<Decoded>, store: &Store) -> store::Result<Dedu
     let mut result = Deduped::default();
     result.fresh.reserve(decoded.len());
     let mut seen: HashTable<(u64, u32)> = HashTable::with_capacity(decoded.len());
-    for Decoded { event, id_hash, line } in decoded {
+    for Decoded {
+        event,
+        id_hash,
+        line,
+    } in decoded
+    {
         if let Some(content) = stored.find(&event, id_hash) {
             result.repeat(event, line, content);
             continue;
@@ -82,7 +87,11 @@ impl Deduped {
             event.event_id, event.source
         );
         let reject = Reject::new(RejectCode::IdConflict, "event_id", detail);
-        self.conflicts.push(Conflict { event, line, reject });
+        self.conflicts.push(Conflict {
+            event,
+            line,
+            reject,
+        });
     }
 }
 
@@ -106,7 +115,9 @@ impl StoredIds {
         }
         let load = |(first, last): (i64, i64)| {
             let times = decoded.iter().filter_map(|d| {
-                (first..=last).contains(&day_of(&d.event)).then_some(d.event.occurred_at)
+                (first..=last)
+                    .contains(&day_of(&d.event))
+                    .then_some(d.event.occurred_at)
             });
             let (from, to) = times.fold((UtcMicros(i64::MAX), UtcMicros(i64::MIN)), |span, t| {
                 (span.0.min(t), span.1.max(t))

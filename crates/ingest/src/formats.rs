@@ -33,7 +33,10 @@ impl ReadError {
         name: Option<Text>,
         error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        ReadError { name, error: error.into() }
+        ReadError {
+            name,
+            error: error.into(),
+        }
     }
 }
 
@@ -54,7 +57,10 @@ impl Inputs {
         Inputs(Box::new(paths.into_iter().map(|path| {
             let name = Some(Text::from(path.to_string_lossy()));
             match File::open(&path) {
-                Ok(file) => Ok(OpenInput { name, reader: buffered(file) }),
+                Ok(file) => Ok(OpenInput {
+                    name,
+                    reader: buffered(file),
+                }),
                 Err(error) => Err(ReadError::new(name, error)),
             }
         })))
@@ -62,7 +68,10 @@ impl Inputs {
 
     /// One stream, as standard input.
     pub fn stream(name: Option<Text>, stream: impl Read + Send + 'static) -> Self {
-        let input = OpenInput { name, reader: buffered(stream) };
+        let input = OpenInput {
+            name,
+            reader: buffered(stream),
+        };
         Inputs(Box::new(std::iter::once(Ok(input))))
     }
 }
@@ -87,7 +96,10 @@ pub struct QueueLogLines {
 impl QueueLogLines {
     /// Reads all parts, one after the other.
     pub fn new(inputs: Inputs, settings: QueueLogSettings) -> Self {
-        QueueLogLines { lines: LineReader::new(inputs), log: QueueLog::new(settings) }
+        QueueLogLines {
+            lines: LineReader::new(inputs),
+            log: QueueLog::new(settings),
+        }
     }
 
     /// How many rows of each kind meant no event, as `CONFIGRELOAD`.
@@ -99,7 +111,9 @@ impl QueueLogLines {
 impl Lines for QueueLogLines {
     fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         let log = &mut self.log;
-        self.lines.next(batch, |batch, number, line| batch.events(number, line, log.line(line)))
+        self.lines.next(batch, |batch, number, line| {
+            batch.events(number, line, log.line(line))
+        })
     }
 }
 
@@ -120,11 +134,19 @@ impl<'m> CsvLines<'m> {
         tenant_id: Text,
         recorded_at: UtcMicros,
     ) -> Self {
-        CsvLines { mapping, tenant_id, recorded_at, inputs, open: None }
+        CsvLines {
+            mapping,
+            tenant_id,
+            recorded_at,
+            inputs,
+            open: None,
+        }
     }
 
     fn open_next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        let Some(input) = self.inputs.next() else { return Ok(false) };
+        let Some(input) = self.inputs.next() else {
+            return Ok(false);
+        };
         let OpenInput { name, reader } = input?;
         batch.begin_file(name.clone());
         let tenant_id = self.tenant_id.clone();
@@ -167,7 +189,9 @@ impl<I: Iterator<Item = Event> + Send> Made<I> {
 
 impl<I: Iterator<Item = Event> + Send> Lines for Made<I> {
     fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        let Some(event) = self.events.next() else { return Ok(false) };
+        let Some(event) = self.events.next() else {
+            return Ok(false);
+        };
         self.number += 1;
         match event.check() {
             Ok(()) => batch.event(self.number, b"", Ok(event)),

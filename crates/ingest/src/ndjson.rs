@@ -61,7 +61,12 @@ pub(crate) struct LineReader {
 
 impl LineReader {
     pub(crate) fn new(inputs: Inputs) -> Self {
-        LineReader { inputs, open: None, number: 0, line: Vec::new() }
+        LineReader {
+            inputs,
+            open: None,
+            number: 0,
+            line: Vec::new(),
+        }
     }
 
     /// Hands the next line to `take`, blank ones to the batch; `false` after the last input.
@@ -98,7 +103,9 @@ impl LineReader {
     }
 
     fn open_next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        let Some(input) = self.inputs.next() else { return Ok(false) };
+        let Some(input) = self.inputs.next() else {
+            return Ok(false);
+        };
         let input = input?;
         batch.begin_file(input.name.clone());
         self.number = 0;
@@ -124,7 +131,10 @@ pub struct Ndjson {
 impl Ndjson {
     /// Reads all inputs, one after the other.
     pub fn new(inputs: Inputs, intake: Intake) -> Self {
-        Ndjson { lines: LineReader::new(inputs), intake }
+        Ndjson {
+            lines: LineReader::new(inputs),
+            intake,
+        }
     }
 }
 
@@ -164,7 +174,12 @@ mod tests {
             let bytes: Vec<&Found> = found.iter().map(|(_, found)| found).collect();
             assert_eq!(
                 bytes,
-                [&Found::Line(5), &Found::Line(1), &Found::Line(4), &Found::Line(4)]
+                [
+                    &Found::Line(5),
+                    &Found::Line(1),
+                    &Found::Line(4),
+                    &Found::Line(4)
+                ]
             );
         }
         assert!(read_all(b"", 8).is_empty());

@@ -28,8 +28,8 @@ use crate::{
     limits,
     quarantine::{self, Quarantine},
 };
-pub use batch::{Batch, Place};
 use batch::BatchSettings;
+pub use batch::{Batch, Place};
 
 /// A format: puts the lines of its inputs into batches.
 pub trait Lines: Send {
@@ -172,11 +172,21 @@ impl<'s> Importer<'s> {
     /// When the store cannot be read.
     pub fn new(store: &'s Store, settings: ImportSettings) -> Result<Self, ImportError> {
         let folder = Folder::restore(settings.fold.clone(), store.checkpoint()?);
-        // One microsecond per commit keeps them apart, also over restarts with one and the same now.
-        let commits = i64::try_from(store.version().committed_seq).unwrap_or(0);
-        let recorded_at = UtcMicros(settings.recorded_at.0.saturating_add(commits));
+        // The order of receipt decides among corrections, so it must not fall when a clock is set.
+        let recorded_at = match store.version().recorded_at {
+            Some(last) => settings
+                .recorded_at
+                .max(UtcMicros(last.0.saturating_add(1))),
+            None => settings.recorded_at,
+        };
         let quarantine = Quarantine::default();
-        Ok(Importer { store, settings, folder: Some(folder), quarantine, recorded_at })
+        Ok(Importer {
+            store,
+            settings,
+            folder: Some(folder),
+            quarantine,
+            recorded_at,
+        })
     }
 
     /// Reads all lines and stores their events; `on_progress` is called after each batch.
@@ -200,7 +210,9 @@ impl<'s> Importer<'s> {
         thread::scope(|scope| {
             let decoder = scope.spawn(move || decode_all(lines, settings, stopwatch, &sender));
             let stored = self.store_all(receiver, &mut report, stopwatch, on_progress);
-            report.stages.decode = decoder.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+            report.stages.decode = decoder
+                .join()
+                .unwrap_or_else(|p| std::panic::resume_unwind(p));
             stored
         })?;
         report.stages.total = stopwatch() - begun;
@@ -219,8 +231,18 @@ impl<'s> Importer<'s> {
         for batch in batches {
             report.stages.wait += stopwatch() - since;
             let committed = self.store_batch(batch?, report, stopwatch)?;
-            let ImportReport { bytes, lines, accepted, .. } = *report;
-            on_progress(&Progress { bytes, lines, accepted, committed });
+            let ImportReport {
+                bytes,
+                lines,
+                accepted,
+                ..
+            } = *report;
+            on_progress(&Progress {
+                bytes,
+                lines,
+                accepted,
+                committed,
+            });
             since = stopwatch();
         }
         Ok(())
@@ -237,7 +259,11 @@ impl<'s> Importer<'s> {
         report.bytes += batch.bytes;
         report.blank += batch.blank;
         let begun = stopwatch();
-        let Deduped { fresh, duplicates, conflicts } = dedupe(batch.take_events(), self.store)?;
+        let Deduped {
+            fresh,
+            duplicates,
+            conflicts,
+        } = dedupe(batch.take_events(), self.store)?;
         let deduped = stopwatch();
         report.stages.dedupe += deduped - begun;
         report.duplicate += duplicates;
@@ -269,7 +295,12 @@ impl<'s> Importer<'s> {
             rows.extend(self.row(source, batch.place(line), batch.raw(line), &reject)?);
             report.reject(batch.place(line), reject);
         }
-        for Conflict { event, line, reject } in conflicts {
+        for Conflict {
+            event,
+            line,
+            reject,
+        } in conflicts
+        {
             // An event that was made, not read, has no line of its own.
             let raw = match batch.raw(line) {
                 b"" => event.to_json_line().into_bytes(),
@@ -309,7 +340,9 @@ impl<'s> Importer<'s> {
         stopwatch: Stopwatch<'_>,
     ) -> Result<u64, ImportError> {
         let recorded_at = self.recorded_at;
-        fresh.iter_mut().for_each(|event| event.recorded_at = recorded_at);
+        fresh
+            .iter_mut()
+            .for_each(|event| event.recorded_at = recorded_at);
         let begun = stopwatch();
         let mut folder = match self.folder.take() {
             Some(folder) => folder,

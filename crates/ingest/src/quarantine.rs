@@ -48,14 +48,24 @@ fn load(store: &Store) -> store::Result<HashSet<[u8; 16]>> {
 }
 
 fn keys(batch: &RecordBatch) -> Vec<[u8; 16]> {
-    let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-    let line = batch.column_by_name("line").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let text = |name: &str| {
+        batch
+            .column_by_name(name)
+            .and_then(|c| c.as_string_opt::<i32>())
+    };
+    let line = batch
+        .column_by_name("line")
+        .and_then(|c| c.as_primitive_opt::<Int64Type>());
     let columns = (text("file"), line, text("reason"), text("raw"));
     let (Some(files), Some(lines), Some(reasons), Some(raws)) = columns else {
         return Vec::new();
     };
     let value = |row: usize| {
-        let file = if files.is_null(row) { "" } else { files.value(row) };
+        let file = if files.is_null(row) {
+            ""
+        } else {
+            files.value(row)
+        };
         let line = lines.is_valid(row).then(|| lines.value(row));
         key(file, line, reasons.value(row), raws.value(row))
     };

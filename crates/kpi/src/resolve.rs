@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::definition::{Direction, UnitKind};
-use crate::file::RawKpi;
+use crate::file::{RawKpi, RawThresholds};
 use crate::place::{At, Named, Pos};
 use crate::words;
 
@@ -298,11 +298,20 @@ fn inherit(own: RawKpi, base: RawKpi) -> RawKpi {
         unit: own.unit.or(base.unit),
         direction: own.direction.or(base.direction),
         target: own.target.or(base.target.filter(|_| !other_scale)),
-        thresholds: own.thresholds.or(base.thresholds.filter(|_| !other_scale)),
+        thresholds: own.thresholds.or(base
+            .thresholds
+            .map(|t| if other_scale { only_min_n(t) } else { t })),
         dimensions: own.dimensions.or(base.dimensions.filter(|_| !other_rows)),
         buckets: own.buckets.or(base.buckets.filter(|_| !becomes_derived)),
         ..own
     }
+}
+
+/// How many are needed to judge says nothing about a scale.
+fn only_min_n(mut thresholds: At<RawThresholds>) -> At<RawThresholds> {
+    thresholds.value.good = None;
+    thresholds.value.warn = None;
+    thresholds
 }
 
 /// By name: the own entry, else the one taken over; the order is that of the base.

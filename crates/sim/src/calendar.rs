@@ -1,6 +1,8 @@
 //! Local days and wall-clock times as instants (milliseconds since 1970 UTC).
 
-use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
+use chrono::{
+    DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone,
+};
 use chrono_tz::Tz;
 
 /// The local day that an instant falls on; `None` beyond the calendar of the library.
@@ -16,7 +18,8 @@ pub(crate) fn midnight(zone: Tz, date: NaiveDate) -> i64 {
 /// The instant at which the clocks show `minute` minutes after midnight; the earlier one if they
 /// show it twice, the next one that exists if they skip it.
 pub(crate) fn wall_clock(zone: Tz, date: NaiveDate, minute: i64) -> i64 {
-    let mut local: NaiveDateTime = date.and_time(chrono::NaiveTime::MIN) + TimeDelta::minutes(minute);
+    let mut local: NaiveDateTime =
+        date.and_time(chrono::NaiveTime::MIN) + TimeDelta::minutes(minute);
     // No zone has ever skipped more than a whole day (Apia, 2011).
     for _ in 0..=96 {
         match zone.from_local_datetime(&local) {
@@ -50,9 +53,8 @@ mod tests {
     #[test]
     fn days_of_new_york_have_23_24_and_25_hours() {
         let zone = Tz::America__New_York;
-        let length = |d: NaiveDate| {
-            midnight(zone, plus_days(d, 1).expect("in range")) - midnight(zone, d)
-        };
+        let length =
+            |d: NaiveDate| midnight(zone, plus_days(d, 1).expect("in range")) - midnight(zone, d);
         assert_eq!(length(day(2025, 3, 9)), 23 * HOUR);
         assert_eq!(length(day(2025, 6, 1)), 24 * HOUR);
         assert_eq!(length(day(2025, 11, 2)), 25 * HOUR);
@@ -63,7 +65,9 @@ mod tests {
         let zone = Tz::America__New_York;
         let date = day(2025, 3, 9);
         assert_eq!(wall_clock(zone, date, 150), wall_clock(zone, date, 180));
-        assert_eq!(midnight(Tz::Pacific__Apia, day(2011, 12, 30)),
-                   midnight(Tz::Pacific__Apia, day(2011, 12, 31)));
+        assert_eq!(
+            midnight(Tz::Pacific__Apia, day(2011, 12, 30)),
+            midnight(Tz::Pacific__Apia, day(2011, 12, 31))
+        );
     }
 }

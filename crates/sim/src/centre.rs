@@ -45,7 +45,10 @@ pub(crate) const QUEUES: [QueueSpec; 7] = [
         overflow: Some((SUPPORT, 90_000)),
         ..voice("billing", 320, 210_000, 45_000, &[0, 1, 2, 3])
     },
-    QueueSpec { nights: true, ..voice("support", 410, 270_000, 60_000, &[4, 5, 6, 7]) },
+    QueueSpec {
+        nights: true,
+        ..voice("support", 410, 270_000, 60_000, &[4, 5, 6, 7])
+    },
     QueueSpec {
         purpose: Purpose::Sales,
         patience_ms: 150_000,
@@ -101,9 +104,20 @@ const fn voice(
 
 /// Reason codes; an index into this table stands for a reason.
 pub(crate) const REASONS: [&str; 14] = [
-    "bill_unclear", "payment_failed", "refund_status", "address_change", "order_status",
-    "manual_unclear", "defect", "install_help", "buy_new", "upgrade", "price_question",
-    "complaint", "delivery_late", "return_request",
+    "bill_unclear",
+    "payment_failed",
+    "refund_status",
+    "address_change",
+    "order_status",
+    "manual_unclear",
+    "defect",
+    "install_help",
+    "buy_new",
+    "upgrade",
+    "price_question",
+    "complaint",
+    "delivery_late",
+    "return_request",
 ];
 
 /// Who can take what: the queues of a group of agents, most important first.
@@ -147,7 +161,13 @@ pub(crate) struct AgentSpec {
 
 /// The staff: mostly for calls, some for chat, a few for mail.
 pub(crate) fn staff(agents: u32) -> Vec<AgentSpec> {
-    let written = |percent: u32| if agents < 5 { 0 } else { (agents * percent / 100).max(1) };
+    let written = |percent: u32| {
+        if agents < 5 {
+            0
+        } else {
+            (agents * percent / 100).max(1)
+        }
+    };
     let (chat, mail) = (written(14), written(7));
     let calls = agents - chat - mail;
     let agent = |i: u32, group: u8, slots: u8, shift: Shift, few: bool| AgentSpec {
@@ -160,14 +180,32 @@ pub(crate) fn staff(agents: u32) -> Vec<AgentSpec> {
     };
     let call_agent = |i: u32| {
         let large = calls >= LARGE_CENTRE_MIN;
-        let group = if large { LARGE_CENTRE[i as usize % 10] } else { 0 };
+        let group = if large {
+            LARGE_CENTRE[i as usize % 10]
+        } else {
+            0
+        };
         match (calls >= NIGHTS_MIN, i % 20) {
             (true, 18) => agent(i, 1, 1, EVENING, true),
             (true, 19) => agent(i, 1, 1, NIGHT, true),
-            _ => agent(i, group, 1, [EARLY, LATE, EARLY, LATE, MIDDLE][i as usize % 5], calls < 6),
+            _ => agent(
+                i,
+                group,
+                1,
+                [EARLY, LATE, EARLY, LATE, MIDDLE][i as usize % 5],
+                calls < 6,
+            ),
         }
     };
-    let chat_agent = |i: u32| agent(calls + i, 5, 3, if i % 2 == 0 { EARLY } else { LATE }, chat < 4);
+    let chat_agent = |i: u32| {
+        agent(
+            calls + i,
+            5,
+            3,
+            if i.is_multiple_of(2) { EARLY } else { LATE },
+            chat < 4,
+        )
+    };
     let mail_agent = |i: u32| agent(calls + chat + i, 6, 1, EARLY, mail < 4);
     (0..calls)
         .map(call_agent)
@@ -178,7 +216,11 @@ pub(crate) fn staff(agents: u32) -> Vec<AgentSpec> {
 
 /// Half of the staff is free at the weekend, the others on two days in a row.
 fn free_days(i: u32) -> [usize; 2] {
-    let first = if i.is_multiple_of(2) { 5 } else { (i as usize / 2) % 7 };
+    let first = if i.is_multiple_of(2) {
+        5
+    } else {
+        (i as usize / 2) % 7
+    };
     [first, (first + 1) % 7]
 }
 

@@ -14,7 +14,11 @@ struct Builder {
 
 impl Builder {
     fn new(prefix: &str) -> Self {
-        Builder { bytes: [0; MAX], len: 0 }.text(prefix)
+        Builder {
+            bytes: [0; MAX],
+            len: 0,
+        }
+        .text(prefix)
     }
 
     fn text(mut self, text: &str) -> Self {
@@ -34,7 +38,10 @@ impl Builder {
     }
 
     fn push(&mut self, byte: u8) {
-        assert!(self.len < MAX, "ids of the simulator are at most {MAX} bytes");
+        assert!(
+            self.len < MAX,
+            "ids of the simulator are at most {MAX} bytes"
+        );
         self.bytes[self.len] = byte;
         self.len += 1;
     }
@@ -52,12 +59,21 @@ pub(crate) fn contact(no: u32) -> Text {
 
 /// `c0000123.q1`: the n-th thing of a kind that belongs to a contact.
 pub(crate) fn part(no: u32, kind: &str, n: u8) -> Text {
-    Builder::new("c").number(no, 7).text(".").text(kind).number(n.into(), 1).done()
+    Builder::new("c")
+        .number(no, 7)
+        .text(".")
+        .text(kind)
+        .number(n.into(), 1)
+        .done()
 }
 
 /// `c0000123-07`: the n-th event of a contact.
 pub(crate) fn contact_event(no: u32, n: u16) -> Text {
-    Builder::new("c").number(no, 7).text("-").number(n.into(), 2).done()
+    Builder::new("c")
+        .number(no, 7)
+        .text("-")
+        .number(n.into(), 2)
+        .done()
 }
 
 /// `o0000012`, `cu000123`, `a0007`: a thing of its own.
@@ -67,17 +83,29 @@ pub(crate) fn thing(prefix: &str, no: u32, width: u32) -> Text {
 
 /// `o0000012-2`: the n-th event of a thing of its own.
 pub(crate) fn thing_event(prefix: &str, no: u32, width: u32, n: u32) -> Text {
-    Builder::new(prefix).number(no, width).text("-").number(n, 1).done()
+    Builder::new(prefix)
+        .number(no, width)
+        .text("-")
+        .number(n, 1)
+        .done()
 }
 
 /// `a0007.s12`: the n-th session of an agent.
 pub(crate) fn session(agent: u32, n: u32) -> Text {
-    Builder::new("a").number(agent, 4).text(".s").number(n, 1).done()
+    Builder::new("a")
+        .number(agent, 4)
+        .text(".s")
+        .number(n, 1)
+        .done()
 }
 
 /// `c0000123.s1-2`: the n-th event about something that belongs to a contact.
 pub(crate) fn part_event(no: u32, kind: &str, n: u8, event: u8) -> Text {
-    let id = Builder::new("c").number(no, 7).text(".").text(kind).number(n.into(), 1);
+    let id = Builder::new("c")
+        .number(no, 7)
+        .text(".")
+        .text(kind)
+        .number(n.into(), 1);
     id.text("-").number(event.into(), 1).done()
 }
 

@@ -12,7 +12,6 @@ mod note;
 mod records;
 mod repeats;
 
-
 use std::collections::{BTreeMap, HashSet};
 
 use events::{Text, UtcMicros};

@@ -42,7 +42,11 @@ impl Rng {
 
     /// A whole number in `low..high`; `low` if the range is empty.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
-        if high <= low { low } else { low + self.below((high - low) as u64) as i64 }
+        if high <= low {
+            low
+        } else {
+            low + self.below((high - low) as u64) as i64
+        }
     }
 
     /// True in `permille` of a thousand cases.
@@ -101,7 +105,9 @@ fn ln(x: f64) -> f64 {
     }
     let s = (m - 1.0) / (m + 1.0);
     let s2 = s * s;
-    let series = [15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0].iter().fold(0.0, |a, d| (a + 1.0 / d) * s2);
+    let series = [15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0]
+        .iter()
+        .fold(0.0, |a, d| (a + 1.0 / d) * s2);
     2.0 * s * (1.0 + series) + exponent as f64 * std::f64::consts::LN_2
 }
 

@@ -269,7 +269,10 @@ impl World {
         let bad_start = || ConfigError::Start(config.start);
         let first = calendar::local_date(zone, config.start.0 / 1_000).ok_or_else(bad_start)?;
         let last = calendar::plus_days(first, config.days).ok_or_else(bad_start)?;
-        let (start, end) = (calendar::midnight(zone, first), calendar::midnight(zone, last));
+        let (start, end) = (
+            calendar::midnight(zone, first),
+            calendar::midnight(zone, last),
+        );
         let mut world = World {
             zone,
             currency: config.currency.clone(),
@@ -285,7 +288,10 @@ impl World {
             callbacks: Slab::new(),
             orders: Vec::new(),
             queues: Default::default(),
-            agents: centre::staff(config.agents).into_iter().map(floor::Agent::new).collect(),
+            agents: centre::staff(config.agents)
+                .into_iter()
+                .map(floor::Agent::new)
+                .collect(),
             idle: Default::default(),
             day: demand::Today::new(first),
             customers: (config.agents * 1_500).max(500),
@@ -327,7 +333,11 @@ impl World {
     /// Has something done at a moment, not before now.
     fn plan(&mut self, at: i64, action: Action) {
         let order = self.order();
-        self.actions.push(Reverse(Due { at: at.max(self.now), order, action }));
+        self.actions.push(Reverse(Due {
+            at: at.max(self.now),
+            order,
+            action,
+        }));
     }
 
     /// Lets an event come out at a moment, not before now.
@@ -345,7 +355,10 @@ impl World {
         note: Option<Note>,
     ) {
         let mut event = self.event(at, event_id, data.into());
-        event.correction = Some(Correction { of, op: events::CorrectionOp::Replace });
+        event.correction = Some(Correction {
+            of,
+            op: events::CorrectionOp::Replace,
+        });
         let order = self.order();
         self.outbox.push(order, event, note);
     }
@@ -368,7 +381,9 @@ impl World {
 
     /// Lets an event of a contact come out.
     fn tell(&mut self, key: Key, at: i64, data: impl Into<EventData>, note: Option<Note>) {
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.events += 1;
         let id = ids::contact_event(contact.no, contact.events);
         self.post(at, id, data, note);

@@ -7,7 +7,7 @@ use std::{io, path::PathBuf, sync::Arc};
 #[non_exhaustive]
 pub enum Error {
     /// Wait, or open read-only.
-    #[error("{} is being written by another process: wait for it, or open it read-only", path.display())]
+    #[error("{} is written by another process: wait, or open it read-only", path.display())]
     Locked {
         /// The data folder.
         path: PathBuf,
@@ -19,7 +19,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// Use a newer program.
-    #[error("{} is of format version {found}, this program knows {known}: use a newer one", path.display())]
+    #[error(
+        "{} is of format version {found}, this program knows {known}: use a newer one",
+        path.display()
+    )]
     NewerFormat {
         /// The file.
         path: PathBuf,

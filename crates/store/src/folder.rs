@@ -10,9 +10,6 @@ use crate::{
     tables,
 };
 
-/// A snapshot is written anew when there are so many edits behind it, and they outweigh it.
-const EDITS_MAX: usize = 100;
-
 /// Names at the top of the folder that mean something, `wal` to a later version.
 const TOP: [&str; 8] = [
     "LOCK", "READERS", MANIFEST, PARQUET, CHECKPOINT, "wal", "tmp", "spill",
@@ -152,8 +149,8 @@ fn scan_data(files: &Files, list: &FileList, folder: &Path, found: &mut Leftover
         match our_name(&name) {
             Some(OurName::Data { edit, .. }) if edit > list.edit + 1 => {
                 let what = format!(
-                    "it is of edit {edit}, the manifest ends with edit {}: lines are missing at the \
-                     end of the manifest; restore the manifest folder from a copy",
+                    "it is of edit {edit}, the manifest ends with edit {}: lines are missing at \
+                     the end of the manifest; restore the manifest folder from a copy",
                     list.edit
                 );
                 return Err(Error::damaged(path, "its name", what));
@@ -256,9 +253,9 @@ impl ManifestWriter {
         self.number
     }
 
-    /// Have the edits outgrown the snapshot?
-    pub fn is_long(&self) -> bool {
-        self.edits >= EDITS_MAX && self.edit_bytes > self.snapshot_bytes
+    /// Are there so many edits behind the snapshot, and do they outweigh it?
+    pub fn is_long(&self, edits: usize) -> bool {
+        self.edits >= edits && self.edit_bytes > self.snapshot_bytes
     }
 
     /// Appends an edit and makes it durable. After an error nobody knows whether it counts.

@@ -1,6 +1,6 @@
 //! Which event ids are stored: the exact part of telling a repeat from a new event.
 
-use std::sync::Arc;
+use std::{hash::Hasher, sync::Arc};
 
 use events::Event;
 use twox_hash::XxHash64;
@@ -9,14 +9,14 @@ use crate::split::Split;
 
 /// Hash of the idempotency key of an event.
 pub fn event_id_hash(tenant_id: &str, source: &str, event_id: &str) -> u64 {
-    let mut key = Vec::with_capacity(tenant_id.len() + source.len() + event_id.len() + 2);
-    for part in [tenant_id, source] {
-        key.extend_from_slice(part.as_bytes());
-        // 0xFF never occurs in UTF-8, so the parts cannot run into each other.
-        key.push(0xFF);
-    }
-    key.extend_from_slice(event_id.as_bytes());
-    XxHash64::oneshot(0, &key)
+    // 0xFF never occurs in UTF-8, so the parts cannot run into each other.
+    let mut hasher = XxHash64::with_seed(0);
+    hasher.write(tenant_id.as_bytes());
+    hasher.write(&[0xFF]);
+    hasher.write(source.as_bytes());
+    hasher.write(&[0xFF]);
+    hasher.write(event_id.as_bytes());
+    hasher.finish()
 }
 
 /// Hash of what an event says: all but its id, the time of receipt and its place in the source's

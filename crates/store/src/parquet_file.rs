@@ -9,11 +9,11 @@ use bytes::Bytes;
 use parquet::{
     arrow::{
         ArrowWriter, ProjectionMask,
-        arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection},
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection},
     },
     basic::{Compression, Encoding, ZstdLevel},
     file::{
-        metadata::SortingColumn,
+        metadata::{PageIndexPolicy, SortingColumn},
         properties::{EnabledStatistics, WriterProperties},
     },
     schema::types::ColumnPath,
@@ -130,7 +130,14 @@ pub(crate) fn decode(
     rows: Option<RowSelection>,
 ) -> Result<RecordBatch> {
     let fail = |e: &dyn std::fmt::Display| Error::encoding(spec.name, e);
-    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
+    // Pages can be skipped only with their index.
+    let index = match rows {
+        Some(_) => PageIndexPolicy::Optional,
+        None => PageIndexPolicy::Skip,
+    };
+    let options = ArrowReaderOptions::new().with_page_index_policy(index);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
+    let mut reader = reader.map_err(|e| fail(&e))?;
     if let Some(columns) = columns {
         let mask = ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied());
         reader = reader.with_projection(mask);

@@ -49,6 +49,9 @@ impl Split {
 }
 
 fn id_column(key: &str) -> Option<usize> {
+    if !key.ends_with("_id") {
+        return None;
+    }
     ID_COLUMNS.iter().position(|name| *name == key)
 }
 
@@ -198,7 +201,13 @@ impl Serializer for Key<'_> {
             if json.len() > 1 {
                 json.push(b',');
             }
-            key.serialize(&mut serde_json::Serializer::new(&mut *json))?;
+            if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                json.push(b'"');
+                json.extend_from_slice(key.as_bytes());
+                json.push(b'"');
+            } else {
+                key.serialize(&mut serde_json::Serializer::new(&mut *json))?;
+            }
             json.push(b':');
         }
         Ok(id)
@@ -344,15 +353,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_id_column_ends_in_id() {
+        assert!(ID_COLUMNS.iter().all(|name| id_column(name).is_some()));
+    }
+
+    #[test]
     fn ids_are_taken_out_and_put_back() {
         let data = serde_json::json!({
-            "visit_id": "c1.q1", "queue_id": "计费", "priority": 3, "required_skills": ["a\"b"],
+            "visit_id": "c1.q1", "queue_id": "计费", "priority": 3,
+            "required_skills": ["a\"b"], "a \"b\"": 1,
         });
         let mut split = Split::default();
         split.fill(&data).unwrap();
         assert_eq!(
             split.json_text(),
-            r#"{"priority":3,"required_skills":["a\"b"]}"#
+            r#"{"priority":3,"required_skills":["a\"b"],"a \"b\"":1}"#
         );
         assert_eq!(
             (split.id(1), split.id(4), split.id(0)),

@@ -31,11 +31,16 @@ use crate::{
 pub struct Settings {
     /// Threads that sort and encode tables at the same time.
     pub threads: usize,
+    /// Edits in a manifest file before a new one is begun, at least.
+    pub manifest_edits: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { threads: 2 }
+        Settings {
+            threads: 2,
+            manifest_edits: 100,
+        }
     }
 }
 
@@ -318,7 +323,7 @@ impl Store {
         if count == 0 {
             return Ok(0);
         }
-        let (edit, next) = next_names(&mut state, files)?;
+        let (edit, next) = self.next_names(&mut state, files)?;
         let out = FileWriter::new(files, edit, next);
         let made = compact::run(&version, plan, &out);
         let made = made.map(|version| Outcome {
@@ -333,6 +338,31 @@ impl Store {
         Ok(count)
     }
 
+    /// Number of the edit that comes and of the first file in it. Begins a new manifest file first
+    /// if the old one has grown long.
+    fn next_names(&self, state: &mut State, files: &Files) -> Result<(u64, u32)> {
+        let Backend::Writer(writer) = &mut state.backend else {
+            return Err(Error::ReadOnly);
+        };
+        if let Some(reason) = &writer.stopped {
+            return Err(Error::Stopped {
+                reason: reason.clone(),
+            });
+        }
+        if writer.manifest.is_long(self.settings.manifest_edits) {
+            let mut list = writer.list.clone();
+            match ManifestWriter::begin(files, writer.manifest.number(), &mut list) {
+                Ok(manifest) => (writer.manifest, writer.list) = (manifest, list),
+                // The new file may be in place or not: no edit may go to either.
+                Err(error) => {
+                    writer.stopped = Some(error.to_string());
+                    return Err(error);
+                }
+            }
+        }
+        Ok((writer.list.edit + 1, writer.next_file))
+    }
+
     /// Prepares files, writes them, adds them to the manifest, installs the version.
     fn write(
         &self,
@@ -343,7 +373,7 @@ impl Store {
         let Some(files) = self.files() else {
             return Ok(());
         };
-        let (edit, next) = next_names(state, files)?;
+        let (edit, next) = self.next_names(state, files)?;
         let out = FileWriter::new(files, edit, next);
         let prepared = prepare(&Preparation {
             version,
@@ -606,31 +636,6 @@ impl Writer {
         out.version.edit = self.list.edit;
         Ok(gone)
     }
-}
-
-/// Number of the edit that comes and of the first file in it. Begins a new manifest file first if
-/// the old one has grown long.
-fn next_names(state: &mut State, files: &Files) -> Result<(u64, u32)> {
-    let Backend::Writer(writer) = &mut state.backend else {
-        return Err(Error::ReadOnly);
-    };
-    if let Some(reason) = &writer.stopped {
-        return Err(Error::Stopped {
-            reason: reason.clone(),
-        });
-    }
-    if writer.manifest.is_long() {
-        let mut list = writer.list.clone();
-        match ManifestWriter::begin(files, writer.manifest.number(), &mut list) {
-            Ok(manifest) => (writer.manifest, writer.list) = (manifest, list),
-            // The new file may be in place or not: no edit may go to either.
-            Err(error) => {
-                writer.stopped = Some(error.to_string());
-                return Err(error);
-            }
-        }
-    }
-    Ok((writer.list.edit + 1, writer.next_file))
 }
 
 impl Reader {

@@ -52,7 +52,7 @@ impl Board {
     /// # Errors
     /// The request is refused, or a query fails.
     pub fn ask(engine: &Engine, request: &KpiRequest) -> Result<Self> {
-        let compared = request.from.is_some() && request.to.is_some();
+        let compared = has_period_before(engine, request)?;
         let plain = KpiRequest { grain: None, by: Vec::new(), compare: compared, ..request.clone() };
         let split = !request.by.is_empty() || request.grain.is_some();
         let trend = match trend_grain(engine, request)? {
@@ -244,6 +244,12 @@ fn trend_grain(engine: &Engine, request: &KpiRequest) -> Result<Option<Grain>> {
         _ => "1w",
     };
     Ok(Some(parse_grain(grain)?))
+}
+
+/// Is there a period of the same length before, with data from its start on?
+fn has_period_before(engine: &Engine, request: &KpiRequest) -> Result<bool> {
+    let (Some(from), Some(to)) = (request.from, request.to) else { return Ok(false) };
+    Ok(from.0 - (to.0 - from.0) >= bounds(engine)?.history_start.0)
 }
 
 fn range_of(engine: &Engine, request: &KpiRequest) -> Result<(UtcMicros, UtcMicros)> {

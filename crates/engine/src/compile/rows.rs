@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue, not_impl_err, plan_err};
+use datafusion::common::{DFSchema, ScalarValue, not_impl_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -38,7 +38,11 @@ impl Compiler<'_> {
         let expr = self.row_expr(kpi, text, params)?;
         match expr.get_type(self.schema) {
             Ok(DataType::Boolean) => Ok(expr),
-            Ok(other) => Err(about(kpi, text, format!("a condition is needed, this is {other}"))),
+            Ok(other) => Err(about(
+                kpi,
+                text,
+                format!("a condition is needed, this is {other}"),
+            )),
             Err(e) => Err(about(kpi, text, e.strip_backtrace())),
         }
     }
@@ -52,10 +56,13 @@ impl Compiler<'_> {
     ) -> Result<Expr, EngineError> {
         let sql = kpi::rowsql::substitute(text, &mut |name| {
             let bound = BOUNDS.iter().find(|(bound, _)| *bound == name);
-            bound.map(|(_, column)| (*column).to_owned()).or_else(|| params.get(name).map(literal))
+            bound
+                .map(|(_, column)| (*column).to_owned())
+                .or_else(|| params.get(name).map(literal))
         })
         .map_err(|e| about(kpi, text, e))?;
-        self.parse(&sql).map_err(|e| about(kpi, text, EngineError::from(e)))
+        self.parse(&sql)
+            .map_err(|e| about(kpi, text, EngineError::from(e)))
     }
 
     fn parse(&self, sql: &str) -> Result<Expr> {
@@ -77,7 +84,9 @@ impl Compiler<'_> {
                 _ => Transformed::no(expr),
             })
         })?;
-        let context = SimplifyContext::builder().with_schema(Arc::new(self.schema.clone())).build();
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::new(self.schema.clone()))
+            .build();
         ExprSimplifier::new(context).coerce(expr.data, self.schema)
     }
 }
@@ -124,14 +133,20 @@ fn literal(value: &ParamValue) -> String {
 
 /// Negative numbers in parentheses, so that `a - :p` is no comment.
 fn parenthesised(n: i64) -> String {
-    if n < 0 { format!("({n})") } else { n.to_string() }
+    if n < 0 {
+        format!("({n})")
+    } else {
+        n.to_string()
+    }
 }
 
 /// The model's columns and those that stand for the bounds.
 fn with_bounds(schema: &DFSchema) -> Result<DFSchema> {
     use arrow::datatypes::{Field, TimeUnit};
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let fields = BOUNDS.iter().map(|(_, name)| Field::new(*name, time.clone(), false));
+    let fields = BOUNDS
+        .iter()
+        .map(|(_, name)| Field::new(*name, time.clone(), false));
     let bounds = DFSchema::from_unqualified_fields(fields.collect(), Default::default())?;
     schema.join(&bounds)
 }
@@ -182,7 +197,9 @@ fn matured(call: &ScalarFunction, horizon_micros: i64) -> Result<Expr> {
 
 /// `matured` as the planner knows it; it never runs.
 pub(crate) fn matured_function() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Matured { signature: Signature::any(2, Volatility::Immutable) })
+    ScalarUDF::new_from_impl(Matured {
+        signature: Signature::any(2, Volatility::Immutable),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -205,12 +222,5 @@ impl ScalarUDFImpl for Matured {
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
         not_impl_err!("matured() is for KPI definitions; compare with a time instead")
-    }
-}
-
-/// Errors of the row language keep their text only.
-impl From<kpi::rowsql::SqlError> for EngineError {
-    fn from(error: kpi::rowsql::SqlError) -> Self {
-        DataFusionError::Plan(error.to_string()).into()
     }
 }

@@ -6,11 +6,11 @@
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions::core::expr_fn::{coalesce, nullif};
-use datafusion::logical_expr::{Expr, binary_expr, cast, lit};
-use datafusion::logical_expr::Operator;
+use datafusion::logical_expr::{Expr, Operator, binary_expr, cast, lit};
 use kpi::Value;
 
 use super::PartPlan;
+use super::currency::{Guard, one_currency};
 use crate::functions;
 
 /// A value with its parts by position.
@@ -18,6 +18,8 @@ use crate::functions;
 pub(crate) enum ValueNode {
     Number(f64),
     Part(usize),
+    /// A sum of money: the part, and those with its first and last currency.
+    Money(usize, usize, usize),
     Percentile(usize, f64),
     ShareWithin(usize, f64),
     Negative(Box<ValueNode>),
@@ -27,6 +29,14 @@ pub(crate) enum ValueNode {
 }
 
 impl ValueNode {
+    /// A part, guarded against two currencies if it is money.
+    pub(super) fn part(part: usize, guard: Option<Guard>) -> ValueNode {
+        match guard {
+            Some(Guard { low, high }) => ValueNode::Money(part, low, high),
+            None => ValueNode::Part(part),
+        }
+    }
+
     /// Resolves the names of a value; `leaf` knows parts and inputs.
     pub(super) fn resolve(
         value: &Value,
@@ -71,6 +81,9 @@ impl ValueNode {
         match self {
             ValueNode::Number(x) => ValueNode::Number(x),
             ValueNode::Part(i) => ValueNode::Part(i + offset),
+            ValueNode::Money(i, low, high) => {
+                ValueNode::Money(i + offset, low + offset, high + offset)
+            }
             ValueNode::Percentile(i, q) => ValueNode::Percentile(i + offset, q),
             ValueNode::ShareWithin(i, limit) => ValueNode::ShareWithin(i + offset, limit),
             ValueNode::Negative(a) => ValueNode::Negative(moved(a)),
@@ -82,7 +95,7 @@ impl ValueNode {
     /// Type of the value.
     pub(super) fn data_type(&self, parts: &[PartPlan]) -> DataType {
         match self {
-            ValueNode::Part(i) => parts[*i].data_type.clone(),
+            ValueNode::Part(i) | ValueNode::Money(i, ..) => parts[*i].data_type.clone(),
             ValueNode::OrZero(a) => a.data_type(parts),
             _ => DataType::Float64,
         }
@@ -92,6 +105,7 @@ impl ValueNode {
     pub(crate) fn expr(&self, parts: &[PartPlan], part: &dyn Fn(usize) -> Expr) -> Expr {
         match self {
             ValueNode::Part(i) => part(*i),
+            ValueNode::Money(i, low, high) => one_currency(part(*i), part(*low), part(*high)),
             ValueNode::OrZero(a) => match zero(&a.data_type(parts)) {
                 Some(zero) => coalesce(vec![a.expr(parts, part), zero]),
                 None => a.expr(parts, part),
@@ -103,7 +117,9 @@ impl ValueNode {
     fn float(&self, parts: &[PartPlan], part: &dyn Fn(usize) -> Expr) -> Expr {
         match self {
             ValueNode::Number(x) => lit(*x),
-            ValueNode::Part(i) => cast(part(*i), DataType::Float64),
+            ValueNode::Part(_) | ValueNode::Money(..) => {
+                cast(self.expr(parts, part), DataType::Float64)
+            }
             ValueNode::Percentile(i, q) => functions::percentile(part(*i), *q),
             ValueNode::ShareWithin(i, limit) => functions::share_within(part(*i), *limit),
             ValueNode::Negative(a) => Expr::Negative(Box::new(a.float(parts, part))),
@@ -120,5 +136,7 @@ impl ValueNode {
 }
 
 fn zero(of: &DataType) -> Option<Expr> {
-    ScalarValue::new_zero(of).ok().map(|zero| Expr::Literal(zero, None))
+    ScalarValue::new_zero(of)
+        .ok()
+        .map(|zero| Expr::Literal(zero, None))
 }

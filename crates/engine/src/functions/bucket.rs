@@ -20,7 +20,10 @@ use crate::error::EngineError;
 /// The function; `default_zone` serves calls of two arguments.
 pub(super) fn udf(default_zone: &str) -> ScalarUDF {
     let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::from(KpiBucket { default_zone: default_zone.to_owned(), signature })
+    ScalarUDF::from(KpiBucket {
+        default_zone: default_zone.to_owned(),
+        signature,
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -67,26 +70,37 @@ impl ScalarUDFImpl for KpiBucket {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let grain = literal_text(&args.args[1], "kpi_bucket", "grain")?;
-        let zone = args.args.get(2).map(|z| literal_text(z, "kpi_bucket", "zone")).transpose()?;
+        let zone = args
+            .args
+            .get(2)
+            .map(|z| literal_text(z, "kpi_bucket", "zone"))
+            .transpose()?;
         let calendar = self.calendar(grain, zone)?;
         Ok(match &args.args[0] {
             ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(t), _)) => {
                 ColumnarValue::Scalar(instant(calendar.bucket(*t).start))
             }
-            ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_new_null(
-                &instant_type(),
-            )?),
+            ColumnarValue::Scalar(_) => {
+                ColumnarValue::Scalar(ScalarValue::try_new_null(&instant_type())?)
+            }
             ColumnarValue::Array(times) => ColumnarValue::Array(starts(&calendar, times)),
         })
     }
 
     /// Later instants are never in earlier buckets.
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        Ok(inputs.first().map_or(SortProperties::Unordered, |time| time.sort_properties))
+        Ok(inputs
+            .first()
+            .map_or(SortProperties::Unordered, |time| time.sort_properties))
     }
 
     /// `kpi_bucket(t, '1d', zone) = x` becomes a range of `t`, by which files are pruned.
-    fn preimage(&self, args: &[Expr], literal: &Expr, _: &SimplifyContext) -> Result<PreimageResult> {
+    fn preimage(
+        &self,
+        args: &[Expr],
+        literal: &Expr,
+        _: &SimplifyContext,
+    ) -> Result<PreimageResult> {
         let text = |arg: &Expr| match arg {
             Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
             _ => None,
@@ -106,8 +120,14 @@ impl ScalarUDFImpl for KpiBucket {
         if bucket.start != start {
             return Ok(PreimageResult::None);
         }
-        let interval = Box::new(Interval::try_new(instant(bucket.start), instant(bucket.end))?);
-        Ok(PreimageResult::Range { expr: args[0].clone(), interval })
+        let interval = Box::new(Interval::try_new(
+            instant(bucket.start),
+            instant(bucket.end),
+        )?);
+        Ok(PreimageResult::Range {
+            expr: args[0].clone(),
+            interval,
+        })
     }
 }
 

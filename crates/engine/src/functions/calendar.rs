@@ -44,7 +44,9 @@ pub enum CalendarError {
 /// Reads `15m`, `30 minutes`, `hour`, `1 day`, `1w`, `month` and the like, in any case.
 pub fn parse_grain(text: &str) -> Result<Grain, CalendarError> {
     let lower = text.trim().to_ascii_lowercase();
-    let unit_at = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let unit_at = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
     let (number, unit) = lower.split_at(unit_at);
     let grain = match (number, unit.trim()) {
         ("15", "m" | "min" | "mins" | "minute" | "minutes") => Grain::M15,
@@ -63,7 +65,9 @@ pub fn parse_grain(text: &str) -> Result<Grain, CalendarError> {
 
 /// Reads the IANA name of a zone, such as `Asia/Kathmandu` or `UTC`.
 pub fn parse_zone(name: &str) -> Result<Tz, CalendarError> {
-    name.trim().parse().map_err(|_| CalendarError::Zone(name.to_owned()))
+    name.trim()
+        .parse()
+        .map_err(|_| CalendarError::Zone(name.to_owned()))
 }
 
 /// A stretch of time, start included, end not.
@@ -99,7 +103,10 @@ pub struct Calendar {
 impl Calendar {
     /// The calendar of `zone`, cut by `grain`.
     pub fn new(grain: Grain, zone: Tz) -> Self {
-        Calendar { grain, spans: spans_of(zone) }
+        Calendar {
+            grain,
+            spans: spans_of(zone),
+        }
     }
 
     /// The bucket that the instant `t` (UTC microseconds) is in.
@@ -140,7 +147,10 @@ impl Calendar {
     }
 
     fn span_at(&self, t: i64) -> Span {
-        self.spans[self.spans.partition_point(|s| s.end <= t).min(self.spans.len() - 1)]
+        self.spans[self
+            .spans
+            .partition_point(|s| s.end <= t)
+            .min(self.spans.len() - 1)]
     }
 
     fn calendar_bucket(&self, span: Span, t: i64) -> Bucket {
@@ -177,7 +187,10 @@ fn within_span<const SIZE: i64>(span: Span, t: i64) -> Bucket {
     let local = t + span.offset;
     let start = local - local.rem_euclid(SIZE) - span.offset;
     // What the clock would show on either side of a change of offset is another bucket.
-    Bucket { start: start.max(span.start), end: (start + SIZE).min(span.end) }
+    Bucket {
+        start: start.max(span.start),
+        end: (start + SIZE).min(span.end),
+    }
 }
 
 /// Wall-clock start and end of the bucket, for grains of a day and more.
@@ -230,7 +243,11 @@ fn first_day_of_month(month: i64) -> i64 {
 /// The offsets of a zone, looked up once in the life of the process: the data never change.
 fn spans_of(zone: Tz) -> Arc<[Span]> {
     static KNOWN: LazyLock<RwLock<HashMap<Tz, Arc<[Span]>>>> = LazyLock::new(RwLock::default);
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&zone).cloned();
+    let known = KNOWN
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&zone)
+        .cloned();
     known.unwrap_or_else(|| {
         let spans: Arc<[Span]> = build_spans(zone).into();
         let mut all = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
@@ -241,7 +258,9 @@ fn spans_of(zone: Tz) -> Arc<[Span]> {
 fn build_spans(zone: Tz) -> Vec<Span> {
     const DAY_S: i64 = DAY / SECOND;
     let offset_at = |second: i64| {
-        let utc = DateTime::from_timestamp(second, 0).unwrap_or_default().naive_utc();
+        let utc = DateTime::from_timestamp(second, 0)
+            .unwrap_or_default()
+            .naive_utc();
         i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
     };
     let mut spans = Vec::new();
@@ -250,11 +269,19 @@ fn build_spans(zone: Tz) -> Vec<Span> {
         let next = offset_at(day * DAY_S);
         if next != offset {
             let change = first_change((day - 1) * DAY_S, day * DAY_S, offset, &offset_at) * SECOND;
-            spans.push(Span { start, end: change, offset: offset * SECOND });
+            spans.push(Span {
+                start,
+                end: change,
+                offset: offset * SECOND,
+            });
             (start, offset) = (change, next);
         }
     }
-    spans.push(Span { start, end: i64::MAX, offset: offset * SECOND });
+    spans.push(Span {
+        start,
+        end: i64::MAX,
+        offset: offset * SECOND,
+    });
     spans
 }
 
@@ -263,7 +290,11 @@ fn first_change(before: i64, after: i64, old: i64, offset_at: &impl Fn(i64) -> i
     let (mut before, mut after) = (before, after);
     while after - before > 1 {
         let middle = before + (after - before) / 2;
-        if offset_at(middle) == old { before = middle } else { after = middle }
+        if offset_at(middle) == old {
+            before = middle
+        } else {
+            after = middle
+        }
     }
     after
 }

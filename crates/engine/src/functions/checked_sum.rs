@@ -113,7 +113,11 @@ impl AggregateUDFImpl for CheckedSum {
             return sum_udaf().inner().state_fields(args);
         }
         let name = format_state_name(args.name, "sum");
-        Ok(vec![Arc::new(Field::new(name, state_type(args.return_type()), true))])
+        Ok(vec![Arc::new(Field::new(
+            name,
+            state_type(args.return_type()),
+            true,
+        ))])
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -122,7 +126,11 @@ impl AggregateUDFImpl for CheckedSum {
         }
         let data_type = args.return_type().clone();
         let about = About::of(&args);
-        dispatch!(data_type, boxed_total(about), sum_udaf().inner().accumulator(args))
+        dispatch!(
+            data_type,
+            boxed_total(about),
+            sum_udaf().inner().accumulator(args)
+        )
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -143,7 +151,11 @@ impl AggregateUDFImpl for CheckedSum {
         let data_type = args.return_type().clone();
         let about = About::of(&args);
         let inner = sum_udaf();
-        dispatch!(data_type, boxed_sums(about), inner.inner().create_groups_accumulator(args))
+        dispatch!(
+            data_type,
+            boxed_sums(about),
+            inner.inner().create_groups_accumulator(args)
+        )
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -160,7 +172,10 @@ impl AggregateUDFImpl for CheckedSum {
 }
 
 fn is_checked(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..))
+    matches!(
+        data_type,
+        DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..)
+    )
 }
 
 /// Partial sums travel as 38 digits, whatever the result has.
@@ -180,7 +195,10 @@ struct About {
 
 impl About {
     fn of(args: &AccumulatorArgs) -> Self {
-        About { call: args.name.to_owned(), result: args.return_type().clone() }
+        About {
+            call: args.name.to_owned(),
+            result: args.return_type().clone(),
+        }
     }
 
     fn overflow(&self) -> DataFusionError {
@@ -196,12 +214,22 @@ impl About {
 }
 
 fn boxed_total<T: Summable>(about: About) -> Box<dyn Accumulator> {
-    Box::new(Total::<T> { about, sum: 0, values: 0, kind: std::marker::PhantomData })
+    Box::new(Total::<T> {
+        about,
+        sum: 0,
+        values: 0,
+        kind: std::marker::PhantomData,
+    })
 }
 
 fn boxed_sums<T: Summable>(about: About) -> Box<dyn GroupsAccumulator> {
     let kind = std::marker::PhantomData;
-    Box::new(Sums::<T> { about, sums: Vec::new(), seen: Vec::new(), kind })
+    Box::new(Sums::<T> {
+        about,
+        sums: Vec::new(),
+        seen: Vec::new(),
+        kind,
+    })
 }
 
 /// The sum of one group.
@@ -223,11 +251,18 @@ impl<T: Summable> Total<T> {
             sum = next;
             overflow |= over;
         });
-        if overflow { Err(self.about.overflow()) } else { Ok(sum) }
+        if overflow {
+            Err(self.about.overflow())
+        } else {
+            Ok(sum)
+        }
     }
 
     fn add(&mut self, sum: i128, values: usize) -> Result<()> {
-        self.sum = self.sum.checked_add(sum).ok_or_else(|| self.about.overflow())?;
+        self.sum = self
+            .sum
+            .checked_add(sum)
+            .ok_or_else(|| self.about.overflow())?;
         self.values += values as u64;
         Ok(())
     }
@@ -242,7 +277,10 @@ impl<T: Summable> Accumulator for Total<T> {
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let array = values[0].as_primitive::<T>();
         let sum = self.sum_of(array)?;
-        self.sum = self.sum.checked_sub(sum).ok_or_else(|| self.about.overflow())?;
+        self.sum = self
+            .sum
+            .checked_sub(sum)
+            .ok_or_else(|| self.about.overflow())?;
         self.values -= (array.len() - array.null_count()) as u64;
         Ok(())
     }
@@ -253,12 +291,18 @@ impl<T: Summable> Accumulator for Total<T> {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let partial = states[0].as_primitive::<Decimal128Type>();
-        partial.iter().flatten().try_for_each(|sum| self.add(sum, 1))
+        partial
+            .iter()
+            .flatten()
+            .try_for_each(|sum| self.add(sum, 1))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let nulls = (self.values == 0).then(|| NullBuffer::new_null(1));
-        Ok(vec![ScalarValue::try_from_array(&self.about.states(vec![self.sum], nulls), 0)?])
+        Ok(vec![ScalarValue::try_from_array(
+            &self.about.states(vec![self.sum], nulls),
+            0,
+        )?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -286,8 +330,10 @@ struct Sums<T> {
 
 impl<T: Summable> Sums<T> {
     fn take(&mut self, emit_to: EmitTo) -> (Vec<i128>, Option<NullBuffer>) {
-        let (sums, seen) =
-            (emit_to.take_needed(&mut self.sums), emit_to.take_needed(&mut self.seen));
+        let (sums, seen) = (
+            emit_to.take_needed(&mut self.sums),
+            emit_to.take_needed(&mut self.seen),
+        );
         let nulls = NullBuffer::from(seen);
         (sums, Some(nulls).filter(|n| n.null_count() > 0))
     }
@@ -309,7 +355,11 @@ impl<T: Summable> Sums<T> {
             seen[group] = true;
             overflow |= over;
         });
-        if overflow { Err(self.about.overflow()) } else { Ok(()) }
+        if overflow {
+            Err(self.about.overflow())
+        } else {
+            Ok(())
+        }
     }
 }
 

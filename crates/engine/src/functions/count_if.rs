@@ -139,7 +139,10 @@ impl GroupsAccumulator for Counts {
         group_count: usize,
     ) -> Result<()> {
         self.0.resize(group_count, 0);
-        for (&group, &count) in groups.iter().zip(values[0].as_primitive::<Int64Type>().values()) {
+        for (&group, &count) in groups
+            .iter()
+            .zip(values[0].as_primitive::<Int64Type>().values())
+        {
             self.0[group] += count;
         }
         Ok(())
@@ -159,7 +162,11 @@ impl GroupsAccumulator for Counts {
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
         let rows = counted(values[0].as_boolean(), filter);
-        Ok(vec![Arc::new(rows.iter().map(|hit| Some(i64::from(hit))).collect::<Int64Array>())])
+        Ok(vec![Arc::new(
+            rows.iter()
+                .map(|hit| Some(i64::from(hit)))
+                .collect::<Int64Array>(),
+        )])
     }
 
     fn size(&self) -> usize {

@@ -7,9 +7,7 @@ mod counts;
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
@@ -57,7 +55,11 @@ struct HistogramOf {
 
 impl AggregateUDFImpl for HistogramOf {
     fn name(&self) -> &str {
-        if self.merges { "merge_histogram" } else { "histogram" }
+        if self.merges {
+            "merge_histogram"
+        } else {
+            "histogram"
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -100,7 +102,10 @@ impl AggregateUDFImpl for HistogramOf {
         if args.is_distinct {
             return plan_err!("{} takes no DISTINCT", self.name());
         }
-        Ok(Box::new(One { merges: self.merges, counts: Counts::default() }))
+        Ok(Box::new(One {
+            merges: self.merges,
+            counts: Counts::default(),
+        }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -108,7 +113,11 @@ impl AggregateUDFImpl for HistogramOf {
     }
 
     fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Many { merges: self.merges, groups: Vec::new(), heap_bytes: 0 }))
+        Ok(Box::new(Many {
+            merges: self.merges,
+            groups: Vec::new(),
+            heap_bytes: 0,
+        }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -134,13 +143,19 @@ impl Accumulator for One {
         }
         let array = values[0].as_primitive::<Int64Type>();
         let (values, rows) = (array.values(), selected(array.nulls(), None));
-        for_each_row(rows.as_ref(), values.len(), |row| self.counts.record(values[row]));
+        for_each_row(rows.as_ref(), values.len(), |row| {
+            self.counts.record(values[row])
+        });
         Ok(())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let histograms = states[0].as_binary::<i32>();
-        histograms.iter().flatten().try_for_each(|bytes| self.counts.merge(bytes)).map_err(bad)
+        histograms
+            .iter()
+            .flatten()
+            .try_for_each(|bytes| self.counts.merge(bytes))
+            .map_err(bad)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -196,7 +211,10 @@ impl Many {
         let taken = emit_to.take_needed(&mut self.groups);
         let bytes: usize = taken.iter().map(Counts::heap_bytes).sum();
         self.heap_bytes = self.heap_bytes.saturating_sub(bytes);
-        taken.into_iter().map(|counts| Some(counts.encode())).collect()
+        taken
+            .into_iter()
+            .map(|counts| Some(counts.encode()))
+            .collect()
     }
 }
 
@@ -214,7 +232,9 @@ impl GroupsAccumulator for Many {
         }
         let array = values[0].as_primitive::<Int64Type>().values();
         self.change(groups, group_count, |all| {
-            for_each_row(rows.as_ref(), groups.len(), |row| all[groups[row]].record(array[row]));
+            for_each_row(rows.as_ref(), groups.len(), |row| {
+                all[groups[row]].record(array[row])
+            });
             Ok(())
         })
     }
@@ -242,7 +262,11 @@ impl GroupsAccumulator for Many {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut alone = Many { merges: self.merges, groups: Vec::new(), heap_bytes: 0 };
+        let mut alone = Many {
+            merges: self.merges,
+            groups: Vec::new(),
+            heap_bytes: 0,
+        };
         let groups: Vec<usize> = (0..values[0].len()).collect();
         alone.update_batch(values, &groups, filter, groups.len())?;
         alone.state(EmitTo::All)
@@ -301,17 +325,26 @@ impl ScalarUDFImpl for ReadHistogram {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(if self.read == Read::Count { DataType::Int64 } else { DataType::Float64 })
+        Ok(if self.read == Read::Count {
+            DataType::Int64
+        } else {
+            DataType::Float64
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns: Vec<ArrayRef> =
-            args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<_>>()?;
+        let columns: Vec<ArrayRef> = args
+            .args
+            .iter()
+            .map(|a| a.to_array(args.number_rows))
+            .collect::<Result<_>>()?;
         let histograms = columns[0].as_binary::<i32>();
         if self.read == Read::Count {
             let count = |bytes| Ok(Reader::new(bytes).map_err(bad)?.total as i64);
-            let counts: Result<Int64Array> =
-                histograms.iter().map(|bytes| bytes.map(count).transpose()).collect();
+            let counts: Result<Int64Array> = histograms
+                .iter()
+                .map(|bytes| bytes.map(count).transpose())
+                .collect();
             return Ok(ColumnarValue::Array(Arc::new(counts?)));
         }
         let arguments = columns[1].as_primitive::<Float64Type>();
@@ -335,6 +368,9 @@ impl ReadHistogram {
         if !(0.0..=1.0).contains(&argument) {
             return exec_err!("percentile: the share must be from 0 to 1, not {argument}");
         }
-        Ok(reader.percentile(argument).map_err(bad)?.map(|value| value as f64))
+        Ok(reader
+            .percentile(argument)
+            .map_err(bad)?
+            .map(|value| value as f64))
     }
 }

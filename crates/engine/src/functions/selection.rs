@@ -27,11 +27,7 @@ pub(super) fn true_rows(array: &BooleanArray) -> BooleanBuffer {
 
 /// Calls `take` with the index of every selected row of a batch of `len` rows, in order.
 #[inline]
-pub(super) fn for_each_row(
-    rows: Option<&BooleanBuffer>,
-    len: usize,
-    mut take: impl FnMut(usize),
-) {
+pub(super) fn for_each_row(rows: Option<&BooleanBuffer>, len: usize, mut take: impl FnMut(usize)) {
     let Some(rows) = rows else {
         (0..len).for_each(take);
         return;
@@ -68,8 +64,13 @@ mod tests {
                 let wanted: Vec<usize> = (0..len).filter(|i| i % step == 0).collect();
                 let bits = BooleanBuffer::collect_bool(len, |i| i % step == 0);
                 assert_eq!(rows_of(Some(&bits), len), wanted, "{len} by {step}");
-                let longer = BooleanBuffer::collect_bool(len + 3, |i| i >= 3 && (i - 3) % step == 0);
-                assert_eq!(rows_of(Some(&longer.slice(3, len)), len), wanted, "{len} by {step}");
+                let longer =
+                    BooleanBuffer::collect_bool(len + 3, |i| i >= 3 && (i - 3) % step == 0);
+                assert_eq!(
+                    rows_of(Some(&longer.slice(3, len)), len),
+                    wanted,
+                    "{len} by {step}"
+                );
             }
             assert_eq!(rows_of(None, len), (0..len).collect::<Vec<_>>());
         }

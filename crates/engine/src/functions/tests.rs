@@ -14,7 +14,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::*;
 
 fn context(partitions: usize) -> SessionContext {
-    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(100);
+    let config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(100);
     let mut context = SessionContext::new_with_config(config);
     for udf in scalar_functions("Asia/Shanghai") {
         FunctionRegistry::register_udf(&mut context, udf).expect("a new function");
@@ -30,24 +32,44 @@ fn visits(partitions: usize) -> SessionContext {
     let rows = 0..1_000_i64;
     let wait = |i: i64| (i % 7 != 0).then_some((i * 37) % 90);
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("queue", Arc::new(StringArray::from_iter_values(
-            rows.clone().map(|i| ["billing", "sales", "support"][(i * i % 3) as usize]),
-        ))),
-        ("at", Arc::new(
-            TimestampMicrosecondArray::from_iter_values(
-                rows.clone().map(|i| 1_767_571_200_000_000 + i * 60_000_000),
-            )
-            .with_timezone("UTC"),
-        )),
-        ("wait_s", Arc::new(rows.clone().map(wait).collect::<Int64Array>())),
-        ("ok", Arc::new(rows.clone().map(|i| (i % 11 != 3).then_some(i % 4 != 0)).collect::<BooleanArray>())),
-        ("amount", Arc::new(
-            rows.clone()
-                .map(|i| (i % 5 != 0).then_some(i128::from(i) * 12_345 - 400_000))
-                .collect::<Decimal128Array>()
-                .with_precision_and_scale(18, 4)
-                .expect("fits"),
-        )),
+        (
+            "queue",
+            Arc::new(StringArray::from_iter_values(
+                rows.clone()
+                    .map(|i| ["billing", "sales", "support"][(i * i % 3) as usize]),
+            )),
+        ),
+        (
+            "at",
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values(
+                    rows.clone().map(|i| 1_767_571_200_000_000 + i * 60_000_000),
+                )
+                .with_timezone("UTC"),
+            ),
+        ),
+        (
+            "wait_s",
+            Arc::new(rows.clone().map(wait).collect::<Int64Array>()),
+        ),
+        (
+            "ok",
+            Arc::new(
+                rows.clone()
+                    .map(|i| (i % 11 != 3).then_some(i % 4 != 0))
+                    .collect::<BooleanArray>(),
+            ),
+        ),
+        (
+            "amount",
+            Arc::new(
+                rows.clone()
+                    .map(|i| (i % 5 != 0).then_some(i128::from(i) * 12_345 - 400_000))
+                    .collect::<Decimal128Array>()
+                    .with_precision_and_scale(18, 4)
+                    .expect("fits"),
+            ),
+        ),
     ];
     let batch = RecordBatch::try_from_iter(columns).expect("equal lengths");
     let size = 1_000_usize.div_ceil(partitions);
@@ -56,13 +78,23 @@ fn visits(partitions: usize) -> SessionContext {
         .collect();
     let table = MemTable::try_new(batch.schema(), parts).expect("one schema");
     let context = context(partitions);
-    context.register_table("visits", Arc::new(table)).expect("a new table");
+    context
+        .register_table("visits", Arc::new(table))
+        .expect("a new table");
     context
 }
 
 async fn query(context: &SessionContext, sql: &str) -> String {
-    let batches = context.sql(sql).await.expect(sql).collect().await.expect(sql);
-    pretty_format_batches(&batches).expect("printable").to_string()
+    let batches = context
+        .sql(sql)
+        .await
+        .expect(sql)
+        .collect()
+        .await
+        .expect(sql);
+    pretty_format_batches(&batches)
+        .expect("printable")
+        .to_string()
 }
 
 async fn failure(context: &SessionContext, sql: &str) -> String {
@@ -83,8 +115,8 @@ async fn check_same(ours: &str, reference: &str) {
         }
         let by = "GROUP BY queue, wait_s ORDER BY queue, wait_s";
         for by in ["GROUP BY queue ORDER BY queue", by] {
-            let [a, b] = [ours, reference]
-                .map(|s| format!("SELECT queue, {s} AS x FROM visits {by}"));
+            let [a, b] =
+                [ours, reference].map(|s| format!("SELECT queue, {s} AS x FROM visits {by}"));
             assert_eq!(query(&context, &a).await, query(&context, &b).await, "{a}");
         }
     }
@@ -100,20 +132,34 @@ async fn checked_sum_adds_as_a_wider_sum_does() {
         "checked_sum(CASE WHEN ok THEN wait_s END)",
     )
     .await;
-    check_same("sum(DISTINCT wait_s)", "CAST(sum(DISTINCT CAST(wait_s AS DOUBLE)) AS BIGINT)").await;
+    check_same(
+        "sum(DISTINCT wait_s)",
+        "CAST(sum(DISTINCT CAST(wait_s AS DOUBLE)) AS BIGINT)",
+    )
+    .await;
     check_same("sum(CAST(wait_s AS DOUBLE))", "CAST(sum(wait_s) AS DOUBLE)").await;
     check_same("sum(wait_s + 1)", "sum(wait_s) + count(wait_s)").await;
 }
 
 #[tokio::test]
 async fn checked_sum_of_money_is_exact_and_has_38_digits() {
-    check_same("checked_sum(amount)", "checked_sum(CAST(amount AS DECIMAL(38, 4)))").await;
+    check_same(
+        "checked_sum(amount)",
+        "checked_sum(CAST(amount AS DECIMAL(38, 4)))",
+    )
+    .await;
     let context = visits(4);
     let sql = "SELECT checked_sum(amount) AS x, arrow_typeof(checked_sum(amount)) AS t FROM visits";
     // Sum of (12345 i - 400000) over the i below 1000 that 5 does not divide.
-    let expected = (0..1_000_i64).filter(|i| i % 5 != 0).map(|i| i * 12_345 - 400_000).sum::<i64>();
+    let expected = (0..1_000_i64)
+        .filter(|i| i % 5 != 0)
+        .map(|i| i * 12_345 - 400_000)
+        .sum::<i64>();
     let text = query(&context, sql).await;
-    assert!(text.contains(&format!("{}.{:04}", expected / 10_000, expected % 10_000)), "{text}");
+    assert!(
+        text.contains(&format!("{}.{:04}", expected / 10_000, expected % 10_000)),
+        "{text}"
+    );
     assert!(text.contains("Decimal128(38, 4)"), "{text}");
 }
 
@@ -124,7 +170,10 @@ async fn a_sum_that_does_not_fit_is_an_error_and_names_the_column() {
         for by in ["", " GROUP BY queue"] {
             let sql = format!("SELECT sum(wait_s * 0 + 9223372036854775807) FROM visits{by}");
             let text = failure(&context, &sql).await;
-            assert!(text.contains("wait_s") && text.contains("too large for Int64"), "{text}");
+            assert!(
+                text.contains("wait_s") && text.contains("too large for Int64"),
+                "{text}"
+            );
         }
         // On the way the sum is out of range; its result is not.
         let sql = "SELECT sum(x) FROM (VALUES (9223372036854775807), (1), (-9)) AS t(x)";
@@ -151,8 +200,11 @@ async fn count_if_counts_what_a_filtered_count_does() {
         "count(*) FILTER (WHERE ok AND wait_s < 50)",
     )
     .await;
-    check_same("count_if(wait_s < 50 OR NOT ok)", "count(CASE WHEN wait_s < 50 OR NOT ok THEN 1 END)")
-        .await;
+    check_same(
+        "count_if(wait_s < 50 OR NOT ok)",
+        "count(CASE WHEN wait_s < 50 OR NOT ok THEN 1 END)",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -180,11 +232,23 @@ async fn merged_histograms_equal_the_histogram_of_all() {
     let whole = "SELECT percentile(histogram(wait_s), 0.5) AS x, \
                  histogram_count(histogram(wait_s)) AS n FROM visits";
     assert_eq!(query(&context, merged).await, query(&context, whole).await);
-    assert!(failure(&context, "SELECT percentile(x'ff', 0.5)").await.contains("not a histogram"));
-    assert!(failure(&context, "SELECT merge_histogram(x'00')").await.contains("not a histogram"));
+    assert!(
+        failure(&context, "SELECT percentile(x'ff', 0.5)")
+            .await
+            .contains("not a histogram")
+    );
+    assert!(
+        failure(&context, "SELECT merge_histogram(x'00')")
+            .await
+            .contains("not a histogram")
+    );
     let wrong = "SELECT percentile(histogram(wait_s), 90) FROM visits";
     assert!(failure(&context, wrong).await.contains("from 0 to 1"));
-    assert!(failure(&context, "SELECT histogram(1.5)").await.contains("whole numbers"));
+    assert!(
+        failure(&context, "SELECT histogram(1.5)")
+            .await
+            .contains("whole numbers")
+    );
 }
 
 #[tokio::test]
@@ -200,8 +264,16 @@ async fn buckets_take_the_zone_of_the_call_or_of_the_session() {
     let text = query(&context, hours).await;
     assert!(text.contains("2026-01-04T23:15:00Z | 15"), "{text}");
     let literal = "SELECT kpi_bucket(TIMESTAMP '2026-01-05 12:34:56', 'month', 'UTC') AS m";
-    assert!(query(&context, literal).await.contains("2026-01-01T00:00:00Z"));
-    assert!(query(&context, "SELECT kpi_bucket(NULL, '1d') IS NULL AS x").await.contains("true"));
+    assert!(
+        query(&context, literal)
+            .await
+            .contains("2026-01-01T00:00:00Z")
+    );
+    assert!(
+        query(&context, "SELECT kpi_bucket(NULL, '1d') IS NULL AS x")
+            .await
+            .contains("true")
+    );
 }
 
 #[tokio::test]
@@ -244,13 +316,23 @@ async fn milliseconds_between_are_whole_and_may_be_negative() {
 #[tokio::test]
 async fn to_timestamp_reads_columns_in_a_session_with_a_zone() {
     let context = context(1);
-    context.sql("SET datafusion.execution.time_zone = 'UTC'").await.expect("a known option");
+    context
+        .sql("SET datafusion.execution.time_zone = 'UTC'")
+        .await
+        .expect("a known option");
     let sql = "SELECT to_timestamp(x) AS t FROM (VALUES ('2026-01-05 09:30:00'), (NULL)) AS v(x)";
     assert!(query(&context, sql).await.contains("2026-01-05T09:30:00Z"));
     let sql = "SELECT to_timestamp('05/01/2026', 'DD/MM/YYYY') AS a, to_timestamp(86400) AS b, \
                to_timestamp(1.5) AS c";
     let text = query(&context, sql).await;
-    assert!(text.contains("2026-01-05T00:00:00Z | 1970-01-02T00:00:00Z"), "{text}");
+    assert!(
+        text.contains("2026-01-05T00:00:00Z | 1970-01-02T00:00:00Z"),
+        "{text}"
+    );
     assert!(text.contains("1970-01-01T00:00:01.500"), "{text}");
-    assert!(failure(&context, "SELECT to_timestamp('soon')").await.contains("`soon`"));
+    assert!(
+        failure(&context, "SELECT to_timestamp('soon')")
+            .await
+            .contains("`soon`")
+    );
 }

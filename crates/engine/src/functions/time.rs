@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, TimestampMicrosecondArray};
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::compute::kernels::arity::binary;
+use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use chrono::Utc;
 use chrono::format::{Parsed, StrftimeItems, parse};
@@ -47,7 +47,10 @@ impl ScalarUDFImpl for MsBetween {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match given {
-            [_, _] => given.iter().map(|t| coerce_instant(t, "ms_between")).collect(),
+            [_, _] => given
+                .iter()
+                .map(|t| coerce_instant(t, "ms_between"))
+                .collect(),
             _ => plan_err!("ms_between takes two times and gives the second minus the first"),
         }
     }
@@ -113,11 +116,19 @@ fn instants(values: &ArrayRef, pattern: Option<&str>) -> Result<TimestampMicrose
                 Some(pattern) => read_pattern(text, pattern),
                 None => read_text(text),
             };
-            values.as_string::<i32>().iter().map(|v| v.map(read).transpose()).collect()
+            values
+                .as_string::<i32>()
+                .iter()
+                .map(|v| v.map(read).transpose())
+                .collect()
         }
         DataType::Int64 => {
             let read = |s: i64| s.checked_mul(1_000_000).ok_or_else(|| too_far(s as f64));
-            values.as_primitive::<Int64Type>().iter().map(|v| v.map(read).transpose()).collect()
+            values
+                .as_primitive::<Int64Type>()
+                .iter()
+                .map(|v| v.map(read).transpose())
+                .collect()
         }
         DataType::Float64 => values
             .as_primitive::<Float64Type>()
@@ -131,7 +142,11 @@ fn instants(values: &ArrayRef, pattern: Option<&str>) -> Result<TimestampMicrose
 fn seconds_to_micros(seconds: f64) -> Result<i64> {
     let micros = (seconds * 1e6).round();
     // Beyond 2^62 a Float64 no longer tells microseconds apart by far.
-    if micros.abs() < 4.6e18 { Ok(micros as i64) } else { Err(too_far(seconds)) }
+    if micros.abs() < 4.6e18 {
+        Ok(micros as i64)
+    } else {
+        Err(too_far(seconds))
+    }
 }
 
 fn too_far(seconds: f64) -> DataFusionError {
@@ -155,11 +170,16 @@ fn read_pattern(text: &str, pattern: &str) -> Result<i64> {
     parse(&mut parsed, text.trim(), StrftimeItems::new(pattern)).map_err(misfit)?;
     if parsed.hour_div_12().is_none() && parsed.hour_mod_12().is_none() {
         // A pattern of a date alone: its midnight.
-        parsed.set_hour(0).and_then(|()| parsed.set_minute(0)).map_err(misfit)?;
+        parsed
+            .set_hour(0)
+            .and_then(|()| parsed.set_minute(0))
+            .map_err(misfit)?;
     }
     let time = match parsed.offset() {
         Some(_) => parsed.to_datetime().map(|t| t.timestamp_micros()),
-        None => parsed.to_naive_datetime_with_offset(0).map(|t| t.and_utc().timestamp_micros()),
+        None => parsed
+            .to_naive_datetime_with_offset(0)
+            .map(|t| t.and_utc().timestamp_micros()),
     };
     time.map_err(misfit)
 }
@@ -207,7 +227,8 @@ fn strftime(pattern: &str) -> String {
             continue;
         }
         let starts_with = |word: &str| {
-            rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+            rest.get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word))
         };
         match PATTERNS.iter().find(|(word, _)| starts_with(word)) {
             Some((word, item)) => {
@@ -228,18 +249,40 @@ mod tests {
     use super::*;
 
     fn micros(text: &str) -> i64 {
-        chrono::DateTime::parse_from_rfc3339(text).expect("a time").timestamp_micros()
+        chrono::DateTime::parse_from_rfc3339(text)
+            .expect("a time")
+            .timestamp_micros()
     }
 
     #[test]
     fn postgres_patterns_are_read() {
         for (text, pattern, wanted) in [
-            ("2026-01-05 09:30:00.250000", "YYYY-MM-DD HH24:MI:SS.US", "2026-01-05T09:30:00.25Z"),
-            ("2026-01-05 09:30:00.2", "YYYY-MM-DD HH24:MI:SS.MS", "2026-01-05T09:30:00.2Z"),
+            (
+                "2026-01-05 09:30:00.250000",
+                "YYYY-MM-DD HH24:MI:SS.US",
+                "2026-01-05T09:30:00.25Z",
+            ),
+            (
+                "2026-01-05 09:30:00.2",
+                "YYYY-MM-DD HH24:MI:SS.MS",
+                "2026-01-05T09:30:00.2Z",
+            ),
             ("2026-01-05", "YYYY-MM-DD", "2026-01-05T00:00:00Z"),
-            ("05/01/2026 09:30 PM", "DD/MM/YYYY HH12:MI AM", "2026-01-05T21:30:00Z"),
-            ("2026-01-05T09:30:00+08:00", "YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM", "2026-01-05T01:30:00Z"),
-            ("05 Jan 2026 09:30", "DD Mon YYYY HH24:MI", "2026-01-05T09:30:00Z"),
+            (
+                "05/01/2026 09:30 PM",
+                "DD/MM/YYYY HH12:MI AM",
+                "2026-01-05T21:30:00Z",
+            ),
+            (
+                "2026-01-05T09:30:00+08:00",
+                "YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM",
+                "2026-01-05T01:30:00Z",
+            ),
+            (
+                "05 Jan 2026 09:30",
+                "DD Mon YYYY HH24:MI",
+                "2026-01-05T09:30:00Z",
+            ),
             ("20260105", "%Y%m%d", "2026-01-05T00:00:00Z"),
         ] {
             let got = read_pattern(text, &strftime(pattern));
@@ -252,7 +295,10 @@ mod tests {
         for (text, wanted) in [
             ("2026-01-05", "2026-01-05T00:00:00Z"),
             ("2026-01-05 09:30:00", "2026-01-05T09:30:00Z"),
-            ("2026-01-05T09:30:00.123456+08:00", "2026-01-05T01:30:00.123456Z"),
+            (
+                "2026-01-05T09:30:00.123456+08:00",
+                "2026-01-05T01:30:00.123456Z",
+            ),
             ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(read_text(text).ok(), Some(micros(wanted)), "{text}");
@@ -261,8 +307,15 @@ mod tests {
 
     #[test]
     fn unreadable_texts_and_patterns_are_errors_that_name_the_text() {
-        for (text, pattern) in [("soon", "YYYY"), ("2026-13-01", "YYYY-MM-DD"), ("x", "%Q"), ("", "")] {
-            let error = read_pattern(text, &strftime(pattern)).expect_err(text).to_string();
+        for (text, pattern) in [
+            ("soon", "YYYY"),
+            ("2026-13-01", "YYYY-MM-DD"),
+            ("x", "%Q"),
+            ("", ""),
+        ] {
+            let error = read_pattern(text, &strftime(pattern))
+                .expect_err(text)
+                .to_string();
             assert!(error.contains(text), "{error}");
         }
         assert!(read_text("tomorrow").is_err());

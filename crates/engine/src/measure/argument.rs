@@ -30,14 +30,18 @@ pub(super) enum Argument {
 impl Argument {
     /// Looks at the first of `args`; a KPI in any other place counts as computed.
     pub(super) fn of(views: &Views, args: &[Expr], schema: &DFSchema) -> Argument {
-        let Some((first, rest)) = args.split_first() else { return Argument::Plain };
+        let Some((first, rest)) = args.split_first() else {
+            return Argument::Plain;
+        };
         if let Some(column) = bare_column(first)
             && let Some(mark) = mark_of(column, schema)
             && let Some(measure) = views.measure(mark)
         {
             return Argument::Kpi(Arc::clone(measure), column.clone());
         }
-        let any = std::iter::once(first).chain(rest).find_map(|e| row_kpi_in(views, e, schema));
+        let any = std::iter::once(first)
+            .chain(rest)
+            .find_map(|e| row_kpi_in(views, e, schema));
         any.map_or(Argument::Plain, Argument::Computed)
     }
 }
@@ -55,7 +59,11 @@ pub(super) fn bare_column(expr: &Expr) -> Option<&Column> {
 
 fn mark_of<'a>(column: &Column, schema: &'a DFSchema) -> Option<&'a str> {
     let index = schema.maybe_index_of_column(column)?;
-    schema.field(index).metadata().get(MEASURE_KEY).map(String::as_str)
+    schema
+        .field(index)
+        .metadata()
+        .get(MEASURE_KEY)
+        .map(String::as_str)
 }
 
 /// A KPI of rows (whose column is NULL there) that an expression reads: its id.
@@ -67,10 +75,17 @@ pub(super) fn row_kpi_in(views: &Views, expr: &Expr, schema: &DFSchema) -> Optio
         {
             found = match mark.strip_prefix(COMPUTED) {
                 Some(kpi) => Some(kpi.to_owned()),
-                None => views.measure(mark).filter(|m| m.of_rows).map(|m| m.plan.kpi.id.clone()),
+                None => views
+                    .measure(mark)
+                    .filter(|m| m.of_rows)
+                    .map(|m| m.plan.kpi.id.clone()),
             };
         }
-        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found.is_some() {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     debug_assert!(walked.is_ok(), "the closure never fails");
     found

@@ -24,7 +24,11 @@ type Exposed = (LogicalPlan, Hidden);
 
 /// The plan with the hidden columns of `kpi`.
 pub(super) fn expose(views: &Views, plan: &LogicalPlan, kpi: &Column) -> Result<Exposed> {
-    Expose { views, conditions: Vec::new() }.plan(plan, kpi)
+    Expose {
+        views,
+        conditions: Vec::new(),
+    }
+    .plan(plan, kpi)
 }
 
 struct Expose<'a> {
@@ -40,7 +44,8 @@ impl Expose<'_> {
             LogicalPlan::SubqueryAlias(a) => self.alias(a, kpi),
             LogicalPlan::Join(join) => self.join(join, kpi),
             LogicalPlan::Filter(filter) => {
-                self.conditions.extend(split_conjunction(&filter.predicate).into_iter().cloned());
+                self.conditions
+                    .extend(split_conjunction(&filter.predicate).into_iter().cloned());
                 let (input, columns) = self.plan(&filter.input, kpi)?;
                 let filter = Filter::try_new(filter.predicate.clone(), Arc::new(input))?;
                 Ok((LogicalPlan::Filter(filter), columns))
@@ -48,7 +53,14 @@ impl Expose<'_> {
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
                 let (input, columns) = self.plan(&sort.input, kpi)?;
                 let (expr, input) = (sort.expr.clone(), Arc::new(input));
-                Ok((LogicalPlan::Sort(Sort { expr, input, fetch: None }), columns))
+                Ok((
+                    LogicalPlan::Sort(Sort {
+                        expr,
+                        input,
+                        fetch: None,
+                    }),
+                    columns,
+                ))
             }
             LogicalPlan::Window(window) => {
                 self.conditions.clear();
@@ -67,10 +79,15 @@ impl Expose<'_> {
         if defines(definition) {
             return self.define(projection, definition);
         }
-        let Some(below) = bare_column(definition) else { return Err(lost(kpi)) };
+        let Some(below) = bare_column(definition) else {
+            return Err(lost(kpi));
+        };
         let (input, hidden) = self.plan(&projection.input, below)?;
         let mut exprs = projection.expr.clone();
-        let columns = hidden.into_iter().map(|(i, c)| (i, hand_up(&mut exprs, c))).collect();
+        let columns = hidden
+            .into_iter()
+            .map(|(i, c)| (i, hand_up(&mut exprs, c)))
+            .collect();
         let projection = Projection::try_new(exprs, Arc::new(input))?;
         Ok((LogicalPlan::Projection(projection), columns))
     }
@@ -80,10 +97,12 @@ impl Expose<'_> {
         let measure = measure_of(self.views, definition)?;
         let mut exprs = projection.expr.clone();
         let mut columns = Hidden::new();
-        for i in measure.parts.iter().flat_map(|p| p.arg.into_iter().chain(p.filter)) {
+        for i in measure.parts.iter().map(|p| p.column) {
             let (name, expr) = &measure.hidden[i];
             let there = |e: &Expr| matches!(e, Expr::Alias(a) if a.name == *name);
-            if columns.insert(i, Column::new_unqualified(name)).is_none() && !exprs.iter().any(there) {
+            if columns.insert(i, Column::new_unqualified(name)).is_none()
+                && !exprs.iter().any(there)
+            {
                 exprs.push(expr.clone().alias(name));
             }
         }
@@ -133,12 +152,14 @@ impl Expose<'_> {
 
 fn measure_of<'a>(views: &'a Views, definition: &Expr) -> Result<&'a Arc<Measure>> {
     let mark = match definition {
-        Expr::Alias(alias) => alias.metadata.as_ref().and_then(|m| m.inner().get(MEASURE_KEY)),
+        Expr::Alias(alias) => alias
+            .metadata
+            .as_ref()
+            .and_then(|m| m.inner().get(MEASURE_KEY)),
         _ => None,
     };
-    mark.and_then(|mark| views.measure(mark)).ok_or_else(|| {
-        DataFusionError::Internal("a KPI column that belongs to no view".to_owned())
-    })
+    mark.and_then(|mark| views.measure(mark))
+        .ok_or_else(|| DataFusionError::Internal("a KPI column that belongs to no view".to_owned()))
 }
 
 /// Adds a column of the input to a projection, under a name that is free there.
@@ -176,22 +197,30 @@ fn through(node: &LogicalPlan, kpi: &Column) -> DataFusionError {
         LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
             ("LIMIT", "limit the groups instead, after the aggregate")
         }
-        LogicalPlan::Distinct(_) => {
-            ("DISTINCT", "leave DISTINCT out, or group by the columns you want")
-        }
-        LogicalPlan::Union(_) => {
-            ("UNION", "evaluate each side by itself, or use one view with WHERE ... IN (...)")
-        }
+        LogicalPlan::Distinct(_) => (
+            "DISTINCT",
+            "leave DISTINCT out, or group by the columns you want",
+        ),
+        LogicalPlan::Union(_) => (
+            "UNION",
+            "evaluate each side by itself, or use one view with WHERE ... IN (...)",
+        ),
         LogicalPlan::Aggregate(_) => ("another aggregate", "evaluate the KPI in that aggregate"),
         LogicalPlan::Unnest(_) => ("UNNEST", "unnesting repeats rows: filter instead"),
         _ => return lost(&Column::new_unqualified(kpi)),
     };
-    refuse(format!("{kpi} cannot be evaluated through {what} below the aggregate"), hint)
+    refuse(
+        format!("{kpi} cannot be evaluated through {what} below the aggregate"),
+        hint,
+    )
 }
 
 fn lost(kpi: &Column) -> DataFusionError {
     refuse(
-        format!("{} is no KPI column of a kpi view any more at this aggregate", kpi.name),
+        format!(
+            "{} is no KPI column of a kpi view any more at this aggregate",
+            kpi.name
+        ),
         "call MEASURE() where the view is read",
     )
 }

@@ -15,12 +15,18 @@ const MEASURE: &str = "measure";
 const PART: &str = "measure_part";
 
 static MEASURE_UDAF: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| {
-    let marker = Marker { name: MEASURE, signature: Signature::any(1, Volatility::Immutable) };
+    let marker = Marker {
+        name: MEASURE,
+        signature: Signature::any(1, Volatility::Immutable),
+    };
     Arc::new(AggregateUDF::new_from_impl(marker).with_aliases(["agg", "aggregate"]))
 });
 
 static PART_UDAF: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| {
-    let marker = Marker { name: PART, signature: Signature::any(2, Volatility::Immutable) };
+    let marker = Marker {
+        name: PART,
+        signature: Signature::any(2, Volatility::Immutable),
+    };
     Arc::new(AggregateUDF::new_from_impl(marker))
 });
 
@@ -72,7 +78,13 @@ impl AggregateUDFImpl for Marker {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let reason = format!("{}() stands where no KPI can be evaluated", self.name.to_uppercase());
-        Err(refuse(reason, "use it in SELECT, HAVING or ORDER BY over a kpi view"))
+        let reason = format!(
+            "{}() stands where no KPI can be evaluated",
+            self.name.to_uppercase()
+        );
+        Err(refuse(
+            reason,
+            "use it in SELECT, HAVING or ORDER BY over a kpi view",
+        ))
     }
 }

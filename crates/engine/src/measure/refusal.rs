@@ -21,14 +21,18 @@ impl Rewriter<'_> {
             LogicalPlan::Join(join) => {
                 let schema = join.left.schema().join(join.right.schema())?;
                 let on = join.on.iter().flat_map(|(left, right)| [left, right]);
-                on.chain(&join.filter).try_for_each(|e| self.refuse_in(e, &schema, "JOIN ... ON"))
+                on.chain(&join.filter)
+                    .try_for_each(|e| self.refuse_in(e, &schema, "JOIN ... ON"))
             }
-            LogicalPlan::Window(window) => {
-                window.window_expr.iter().try_for_each(|e| self.refuse_window(e, window.input.schema()))
-            }
+            LogicalPlan::Window(window) => window
+                .window_expr
+                .iter()
+                .try_for_each(|e| self.refuse_window(e, window.input.schema())),
             LogicalPlan::Distinct(Distinct::On(on)) => {
                 let schema = on.input.schema();
-                on.on_expr.iter().try_for_each(|e| self.refuse_in(e, schema, "DISTINCT ON"))
+                on.on_expr
+                    .iter()
+                    .try_for_each(|e| self.refuse_in(e, schema, "DISTINCT ON"))
             }
             _ => Ok(()),
         }
@@ -45,7 +49,10 @@ impl Rewriter<'_> {
     /// Refuses grouping by a KPI column of rows.
     pub(super) fn refuse_group_by(&self, aggregate: &Aggregate) -> Result<()> {
         let schema = aggregate.input.schema();
-        aggregate.group_expr.iter().try_for_each(|e| self.refuse_in(e, schema, "GROUP BY"))
+        aggregate
+            .group_expr
+            .iter()
+            .try_for_each(|e| self.refuse_in(e, schema, "GROUP BY"))
     }
 
     fn refuse_window(&self, expr: &Expr, schema: &DFSchema) -> Result<()> {
@@ -90,10 +97,14 @@ fn row_use(kpi: &str, place: &str) -> DataFusionError {
     match place {
         "WHERE" => refuse(reason, format!("use HAVING MEASURE({kpi}) ...")),
         "FILTER" => refuse(reason, "filter by columns of the view"),
-        "GROUP BY" => {
-            refuse(reason, format!("group MEASURE({kpi}) in a subquery, then by its result"))
-        }
-        _ => refuse(reason, format!("evaluate MEASURE({kpi}) in a subquery and join its result")),
+        "GROUP BY" => refuse(
+            reason,
+            format!("group MEASURE({kpi}) in a subquery, then by its result"),
+        ),
+        _ => refuse(
+            reason,
+            format!("evaluate MEASURE({kpi}) in a subquery and join its result"),
+        ),
     }
 }
 
@@ -115,7 +126,11 @@ pub(super) fn computed(function: &str, kpi: &str) -> DataFusionError {
 
 /// `MEASURE` of something else.
 pub(super) fn not_a_kpi(call: &AggregateFunction) -> DataFusionError {
-    let argument = call.params.args.first().map(|a| a.schema_name().to_string());
+    let argument = call
+        .params
+        .args
+        .first()
+        .map(|a| a.schema_name().to_string());
     let argument = argument.unwrap_or_else(|| "nothing".to_owned());
     let name = call.func.name().to_uppercase();
     refuse(
@@ -146,5 +161,16 @@ pub(super) fn strict(function: &str, kpi: &str) -> DataFusionError {
 
 /// `MEASURE_PART` of a part that the KPI does not have.
 pub(super) fn unknown_part(kpi: &str, part: &str, known: &[&str]) -> DataFusionError {
-    refuse(format!("{kpi} has no part '{part}'"), format!("its parts: {}", known.join(", ")))
+    refuse(
+        format!("{kpi} has no part '{part}'"),
+        format!("its parts: {}", known.join(", ")),
+    )
+}
+
+/// `MEASURE_PART` of a part that is text.
+pub(super) fn not_a_number(part: &str) -> DataFusionError {
+    refuse(
+        format!("part '{part}' is not a number"),
+        "ask for the KPI itself: MEASURE(...)",
+    )
 }

@@ -42,7 +42,11 @@ pub(super) fn keeps_rows(join: &Join, kpi_in_left: bool, conditions: &[Expr]) ->
 /// The expressions of the KPI's side that the join is on.
 pub(super) fn keys_of(join: &Join, kpi_in_left: bool) -> Vec<&Expr> {
     let own = if kpi_in_left { &join.left } else { &join.right };
-    let equal = join.filter.iter().flat_map(split_conjunction).filter_map(equality);
+    let equal = join
+        .filter
+        .iter()
+        .flat_map(split_conjunction)
+        .filter_map(equality);
     let on = join.on.iter().map(|(l, r)| (l, r));
     on.chain(equal)
         .flat_map(|(left, right)| [left, right])
@@ -52,7 +56,11 @@ pub(super) fn keys_of(join: &Join, kpi_in_left: bool) -> Vec<&Expr> {
 
 fn equality(condition: &Expr) -> Option<(&Expr, &Expr)> {
     match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => Some((left, right)),
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) => Some((left, right)),
         _ => None,
     }
 }
@@ -61,7 +69,9 @@ fn equality(condition: &Expr) -> Option<(&Expr, &Expr)> {
 fn reads_only(expr: &Expr, plan: &LogicalPlan) -> bool {
     let columns = expr.column_refs();
     !columns.is_empty()
-        && columns.iter().all(|c| plan.schema().maybe_index_of_column(c).is_some())
+        && columns
+            .iter()
+            .all(|c| plan.schema().maybe_index_of_column(c).is_some())
 }
 
 /// Has `plan` at most one row for each combination of values of `keys`?
@@ -79,8 +89,10 @@ fn one_row_a_key(plan: &LogicalPlan, keys: &[&Column]) -> bool {
         LogicalPlan::Sort(s) => one_row_a_key(&s.input, keys),
         LogicalPlan::Limit(l) => one_row_a_key(&l.input, keys),
         LogicalPlan::Projection(p) => {
-            let below: Vec<&Column> =
-                places.iter().filter_map(|&i| bare_column(&p.expr[i])).collect();
+            let below: Vec<&Column> = places
+                .iter()
+                .filter_map(|&i| bare_column(&p.expr[i]))
+                .collect();
             one_row_a_key(&p.input, &below)
         }
         LogicalPlan::Distinct(Distinct::All(input)) => {
@@ -95,8 +107,10 @@ fn one_row_a_key(plan: &LogicalPlan, keys: &[&Column]) -> bool {
 }
 
 fn same_columns(input: &LogicalPlan, places: &[usize]) -> bool {
-    let below: Vec<Column> =
-        places.iter().map(|&i| Column::from(input.schema().qualified_field(i))).collect();
+    let below: Vec<Column> = places
+        .iter()
+        .map(|&i| Column::from(input.schema().qualified_field(i)))
+        .collect();
     one_row_a_key(input, &below.iter().collect::<Vec<_>>())
 }
 
@@ -105,7 +119,9 @@ fn determined(plan: &LogicalPlan, keys: &[&Column]) -> bool {
     let schema = plan.schema();
     let given = |index: usize| {
         schema.field(index).name() == "tenant_id"
-            || keys.iter().any(|k| schema.maybe_index_of_column(k) == Some(index))
+            || keys
+                .iter()
+                .any(|k| schema.maybe_index_of_column(k) == Some(index))
     };
     schema.functional_dependencies().iter().any(|dependence| {
         dependence.mode == Dependency::Single

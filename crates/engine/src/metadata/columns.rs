@@ -39,7 +39,9 @@ impl Columns {
     /// Adds a column of instants.
     pub fn time(&mut self, name: &str, values: Vec<Option<UtcMicros>>) {
         let micros = values.into_iter().map(|t| t.map(|t| t.0));
-        let array = micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC");
+        let array = micros
+            .collect::<TimestampMicrosecondArray>()
+            .with_timezone("UTC");
         self.add(name, Arc::new(array));
     }
 
@@ -53,7 +55,8 @@ impl Columns {
     }
 
     fn add(&mut self, name: &str, array: ArrayRef) {
-        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.fields
+            .push(Field::new(name, array.data_type().clone(), true));
         self.arrays.push(array);
     }
 
@@ -66,6 +69,9 @@ impl Columns {
     /// All of it as a table.
     pub fn table(self) -> Result<Arc<dyn TableProvider>, EngineError> {
         let batch = self.batch()?;
-        Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+        Ok(Arc::new(MemTable::try_new(
+            batch.schema(),
+            vec![vec![batch]],
+        )?))
     }
 }

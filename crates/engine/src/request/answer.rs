@@ -70,7 +70,15 @@ impl Answering {
         };
         let targets = asker.targets.clone();
         let dims = request.by.clone();
-        Answering { kpis, known, ends, targets, dims, numbers: BTreeMap::new(), answer }
+        Answering {
+            kpis,
+            known,
+            ends,
+            targets,
+            dims,
+            numbers: BTreeMap::new(),
+            answer,
+        }
     }
 
     /// Takes one batch of a query's result.
@@ -90,10 +98,16 @@ impl Answering {
 
     fn keys(&self, batch: &RecordBatch) -> Result<Vec<Key>, EngineError> {
         let dims: Vec<StringArray> = (0..self.dims.len())
-            .map(|i| Ok(as_type(batch.column(i), &DataType::Utf8)?.as_string::<i32>().clone()))
+            .map(|i| {
+                Ok(as_type(batch.column(i), &DataType::Utf8)?
+                    .as_string::<i32>()
+                    .clone())
+            })
             .collect::<Result<_, EngineError>>()?;
         let periods = match self.answer.grain {
-            Some(_) => batch.column(dims.len()).as_primitive_opt::<TimestampMicrosecondType>(),
+            Some(_) => batch
+                .column(dims.len())
+                .as_primitive_opt::<TimestampMicrosecondType>(),
             None => None,
         };
         let text = |column: &StringArray, row: usize| {
@@ -101,7 +115,10 @@ impl Answering {
         };
         let key = |row: usize| {
             let period = periods.filter(|p| p.is_valid(row)).map(|p| p.value(row));
-            (dims.iter().map(|column| text(column, row)).collect(), period)
+            (
+                dims.iter().map(|column| text(column, row)).collect(),
+                period,
+            )
         };
         Ok((0..batch.num_rows()).map(key).collect())
     }
@@ -123,7 +140,10 @@ impl Answering {
     fn keys_of(&self, kpi: &Kpi, end: Option<i64>) -> BTreeSet<Key> {
         if kpi.measured().is_some() {
             let numbers = self.numbers.get(&(kpi.id.clone(), end));
-            return numbers.into_iter().flat_map(|n| n.keys().cloned()).collect();
+            return numbers
+                .into_iter()
+                .flat_map(|n| n.keys().cloned())
+                .collect();
         }
         let inputs = kpi.inputs().iter().filter_map(|id| self.known.get(id));
         inputs.flat_map(|input| self.keys_of(input, end)).collect()
@@ -134,9 +154,16 @@ impl Answering {
         let operands = operands(&kpi.value);
         let numerator = operands.and_then(|(a, _)| self.eval(kpi, a, end, key));
         let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, end, key));
-        let parts = self.numbers_of(kpi, end, key).map_or(Vec::new(), |n| n.parts.clone());
+        let parts = self
+            .numbers_of(kpi, end, key)
+            .map_or(Vec::new(), |n| n.parts.clone());
         let n = denominator.or_else(|| histogram_size(kpi, &parts));
-        let dims: Vec<_> = self.dims.iter().cloned().zip(key.0.iter().cloned()).collect();
+        let dims: Vec<_> = self
+            .dims
+            .iter()
+            .cloned()
+            .zip(key.0.iter().cloned())
+            .collect();
         let goal = self.goal(kpi, &dims, key.1);
         Ok(KpiRow {
             kpi: kpi.id.clone(),
@@ -183,9 +210,14 @@ impl Answering {
     }
 
     fn goal(&self, kpi: &Kpi, dims: &[(String, Option<String>)], period: Option<i64>) -> Goal {
-        let named: Vec<(&str, &str)> =
-            dims.iter().filter_map(|(d, v)| Some((d.as_str(), v.as_deref()?))).collect();
-        let at = period.map(UtcMicros).or(self.answer.from).unwrap_or(self.answer.as_of);
+        let named: Vec<(&str, &str)> = dims
+            .iter()
+            .filter_map(|(d, v)| Some((d.as_str(), v.as_deref()?)))
+            .collect();
+        let at = period
+            .map(UtcMicros)
+            .or(self.answer.from)
+            .unwrap_or(self.answer.as_of);
         self.targets.goal(kpi, &named, at)
     }
 
@@ -197,7 +229,9 @@ impl Answering {
         key: &Key,
     ) -> Result<Option<String>, EngineError> {
         if kpi.measured().is_some() {
-            return Ok(self.numbers_of(kpi, end, key).and_then(|n| n.currency.clone()));
+            return Ok(self
+                .numbers_of(kpi, end, key)
+                .and_then(|n| n.currency.clone()));
         }
         let mut found: Option<String> = None;
         for input in kpi.inputs().iter().filter_map(|id| self.known.get(id)) {
@@ -257,12 +291,26 @@ impl Group {
             Ok(as_type(next()?, &DataType::Float64)?.as_primitive().clone())
         };
         let value = number()?;
-        let parts = columns.parts.iter().map(|_| number()).collect::<Result<_, _>>()?;
+        let parts = columns
+            .parts
+            .iter()
+            .map(|_| number())
+            .collect::<Result<_, _>>()?;
         let mut text = || -> Result<StringArray, EngineError> {
-            Ok(as_type(next()?, &DataType::Utf8)?.as_string::<i32>().clone())
+            Ok(as_type(next()?, &DataType::Utf8)?
+                .as_string::<i32>()
+                .clone())
         };
-        let currencies = if columns.currency { Some([text()?, text()?]) } else { None };
-        Ok(Group { value, parts, currencies })
+        let currencies = if columns.currency {
+            Some([text()?, text()?])
+        } else {
+            None
+        };
+        Ok(Group {
+            value,
+            parts,
+            currencies,
+        })
     }
 
     fn numbers(&self, columns: &Columns, row: usize) -> Result<Numbers, EngineError> {
@@ -278,8 +326,14 @@ impl Group {
             }
             _ => None,
         };
-        let parts = parts.map(|(name, column)| (name.clone(), number(column))).collect();
-        Ok(Numbers { value: number(&self.value), parts, currency })
+        let parts = parts
+            .map(|(name, column)| (name.clone(), number(column)))
+            .collect();
+        Ok(Numbers {
+            value: number(&self.value),
+            parts,
+            currency,
+        })
     }
 }
 

@@ -24,8 +24,15 @@ pub fn parse_instant(text: &str, zone: Tz) -> Result<UtcMicros, EngineError> {
     if let Ok(date) = text.parse::<NaiveDate>() {
         return Ok(first_shown(date.and_time(chrono::NaiveTime::MIN), zone));
     }
-    let forms = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-    let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let forms = [
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M",
+    ];
+    let local = forms
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
     match local.map(|local| (local, zone.from_local_datetime(&local))) {
         Some((_, LocalResult::Single(at) | LocalResult::Ambiguous(at, _))) => {
             Ok(UtcMicros(at.timestamp_micros()))
@@ -75,7 +82,12 @@ pub(super) fn before(request: &KpiRequest, zone: &str) -> Result<KpiRequest, Eng
     let zone = parse_zone(zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
     let (from, to) = previous_period(from, to, zone);
     let (from, to) = (Some(from), Some(to));
-    Ok(KpiRequest { from, to, compare: false, ..request.clone() })
+    Ok(KpiRequest {
+        from,
+        to,
+        compare: false,
+        ..request.clone()
+    })
 }
 
 #[cfg(test)]
@@ -94,8 +106,18 @@ mod tests {
 
     #[test]
     fn whole_months_go_back_by_months() {
-        check("UTC", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z", "2026-02-01T00:00:00Z");
-        check("UTC", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2025-01-01T00:00:00Z");
+        check(
+            "UTC",
+            "2026-03-01T00:00:00Z",
+            "2026-04-01T00:00:00Z",
+            "2026-02-01T00:00:00Z",
+        );
+        check(
+            "UTC",
+            "2026-01-01T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+            "2025-01-01T00:00:00Z",
+        );
     }
 
     #[test]
@@ -117,7 +139,12 @@ mod tests {
 
     #[test]
     fn other_ranges_go_back_by_their_length() {
-        check("UTC", "2026-01-05T09:00:00Z", "2026-01-05T12:00:00Z", "2026-01-05T06:00:00Z");
+        check(
+            "UTC",
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T12:00:00Z",
+            "2026-01-05T06:00:00Z",
+        );
     }
 
     #[test]
@@ -126,9 +153,21 @@ mod tests {
             ("2026-01-05", "UTC", "2026-01-05T00:00:00Z"),
             ("2026-01-05", "Asia/Shanghai", "2026-01-04T16:00:00Z"),
             ("2026-01-05 09:30", "Asia/Kathmandu", "2026-01-05T03:45:00Z"),
-            ("2026-01-05T09:30:00+08:00", "America/New_York", "2026-01-05T01:30:00Z"),
-            ("2025-11-02 01:30", "America/New_York", "2025-11-02T05:30:00Z"),
-            ("2025-03-09 02:30", "America/New_York", "2025-03-09T07:00:00Z"),
+            (
+                "2026-01-05T09:30:00+08:00",
+                "America/New_York",
+                "2026-01-05T01:30:00Z",
+            ),
+            (
+                "2025-11-02 01:30",
+                "America/New_York",
+                "2025-11-02T05:30:00Z",
+            ),
+            (
+                "2025-03-09 02:30",
+                "America/New_York",
+                "2025-03-09T07:00:00Z",
+            ),
             ("2017-10-15", "America/Sao_Paulo", "2017-10-15T03:00:00Z"),
         ] {
             let got = parse_instant(text, parse_zone(zone).expect("a zone"));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono_tz::Tz;
+use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema};
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder};
@@ -92,13 +92,18 @@ struct Rows {
 
 impl<'a> Asker<'a> {
     /// Plans that give, in one row, the latest time of each model whose rows are posted late;
-    /// only those that a KPI of several models needs.
+    /// only those that a KPI of several models needs. Filters of the request hold here too.
     pub(crate) fn posted_plans(
         &self,
         request: &KpiRequest,
+        session: Option<&SessionState>,
     ) -> Result<Vec<(String, LogicalPlan)>, EngineError> {
         let mut wanted = BTreeSet::new();
-        for kpi in self.kpis(request)?.iter().filter(|k| k.measured().is_none()) {
+        for kpi in self
+            .kpis(request)?
+            .iter()
+            .filter(|k| k.measured().is_none())
+        {
             for input in self.catalogue.inputs_of(kpi) {
                 if let (Maturity::Posted, Some(m)) = (&input.maturity, input.measured()) {
                     wanted.insert((m.model.clone(), m.time.clone()));
@@ -107,11 +112,11 @@ impl<'a> Asker<'a> {
         }
         let mut plans = Vec::new();
         for (model, time) in wanted {
+            let plan = self.view(&model)?.plan();
+            let conditions = read_filters(request, &plan, &model, session)?;
             let latest = vec![max(plain(&time))];
-            let plan = LogicalPlanBuilder::from(self.view(&model)?.plan())
-                .aggregate(Vec::<Expr>::new(), latest)?
-                .build()?;
-            plans.push((model, plan));
+            let plan = filtered(plan, conditions)?.aggregate(Vec::<Expr>::new(), latest)?;
+            plans.push((model, plan.build()?));
         }
         Ok(plans)
     }
@@ -129,7 +134,9 @@ impl<'a> Asker<'a> {
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from >= to
         {
-            return Err(EngineError::Invalid(format!("the range from {from} to {to} is empty")));
+            return Err(EngineError::Invalid(format!(
+                "the range from {from} to {to} is empty"
+            )));
         }
         let kpis = self.kpis(request)?;
         let mut rows: BTreeMap<Rows, Vec<&Kpi>> = BTreeMap::new();
@@ -144,7 +151,11 @@ impl<'a> Asker<'a> {
             ends.insert(kpi.id.clone(), to);
             for input in self.catalogue.inputs_of(kpi) {
                 let Some(m) = input.measured() else { continue };
-                let key = Rows { model: m.model.clone(), time: m.time.clone(), to };
+                let key = Rows {
+                    model: m.model.clone(),
+                    time: m.time.clone(),
+                    to,
+                };
                 let asked = rows.entry(key).or_default();
                 if !asked.iter().any(|k| k.id == input.id) {
                     asked.push(input);
@@ -164,7 +175,9 @@ impl<'a> Asker<'a> {
     /// The KPIs asked for, each once.
     fn kpis(&self, request: &KpiRequest) -> Result<Vec<&'a Kpi>, EngineError> {
         if request.ids.is_empty() || request.ids.len() > KPIS_MAX {
-            return Err(EngineError::Invalid(format!("ask for 1 to {KPIS_MAX} KPIs")));
+            return Err(EngineError::Invalid(format!(
+                "ask for 1 to {KPIS_MAX} KPIs"
+            )));
         }
         let mut kpis: Vec<&Kpi> = Vec::new();
         for id in &request.ids {
@@ -186,15 +199,25 @@ impl<'a> Asker<'a> {
 
     fn plan_of(&self, kpi: &Kpi) -> Result<&'a KpiPlan, EngineError> {
         let missing = || EngineError::Internal(format!("{} is not compiled", kpi.id));
-        self.views.plan_of(&kpi.id).map(AsRef::as_ref).ok_or_else(missing)
+        self.views
+            .plan_of(&kpi.id)
+            .map(AsRef::as_ref)
+            .ok_or_else(missing)
     }
 
     fn about(&self, kpi: &Kpi, matured_to: Option<i64>) -> Result<AnsweredKpi, EngineError> {
         let mut params: BTreeMap<String, ParamValue> = BTreeMap::new();
         for input in self.catalogue.inputs_of(kpi) {
-            let prefix = if input.id == kpi.id { String::new() } else { format!("{}.", input.id) };
+            let prefix = if input.id == kpi.id {
+                String::new()
+            } else {
+                format!("{}.", input.id)
+            };
             let own = &self.plan_of(input)?.params;
-            params.extend(own.iter().map(|(name, v)| (format!("{prefix}{name}"), v.clone())));
+            params.extend(
+                own.iter()
+                    .map(|(name, v)| (format!("{prefix}{name}"), v.clone())),
+            );
         }
         Ok(AnsweredKpi {
             id: kpi.id.clone(),
@@ -217,7 +240,9 @@ impl<'a> Asker<'a> {
         zone: Tz,
     ) -> Result<Option<i64>, EngineError> {
         let window_end = |kpi: &Kpi| -> Result<Option<i64>, EngineError> {
-            let Maturity::Window { window, .. } = &kpi.maturity else { return Ok(None) };
+            let Maturity::Window { window, .. } = &kpi.maturity else {
+                return Ok(None);
+            };
             let ms = match window {
                 Window::Ms(ms) => *ms,
                 Window::Param(name) => match self.plan_of(kpi)?.params.get(name) {
@@ -225,7 +250,12 @@ impl<'a> Asker<'a> {
                     _ => return Ok(None),
                 },
             };
-            Ok(Some(self.bounds.horizon.0.saturating_sub(ms.saturating_mul(1_000))))
+            Ok(Some(
+                self.bounds
+                    .horizon
+                    .0
+                    .saturating_sub(ms.saturating_mul(1_000)),
+            ))
         };
         if kpi.measured().is_some() {
             return window_end(kpi);
@@ -258,22 +288,26 @@ impl<'a> Asker<'a> {
         conditions.extend(request.from.map(|from| time.clone().gt_eq(bound(from.0))));
         conditions.extend(rows.to.map(|to| time.clone().lt(bound(to))));
         let plan = view.plan();
-        for filter in &request.filters {
-            conditions.push(read_filter(filter, plan.schema(), &rows.model, session)?);
-        }
+        conditions.extend(read_filters(request, &plan, &rows.model, session)?);
         let mut groups: Vec<Expr> = request.by.iter().map(|d| plain(d)).collect();
-        groups.extend(request.grain.map(|g| kpi_bucket(time, &g.to_string(), zone)));
+        groups.extend(
+            request
+                .grain
+                .map(|g| kpi_bucket(time, &g.to_string(), zone)),
+        );
         let (mut columns, mut aggregates) = (Vec::new(), Vec::new());
         for kpi in kpis {
             let of = self.columns(kpi, view, &mut aggregates)?;
             columns.push(of);
         }
-        let mut builder = LogicalPlanBuilder::from(plan);
-        if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
-            builder = builder.filter(condition)?;
-        }
-        let plan = builder.aggregate(groups, aggregates)?.build()?;
-        Ok(Query { to: rows.to, kpis: columns, plan })
+        let plan = filtered(plan, conditions)?
+            .aggregate(groups, aggregates)?
+            .build()?;
+        Ok(Query {
+            to: rows.to,
+            kpis: columns,
+            plan,
+        })
     }
 
     /// Adds the aggregates of one KPI: its value, its parts, and the currencies of money.
@@ -286,14 +320,21 @@ impl<'a> Asker<'a> {
         let plan = self.plan_of(kpi)?;
         let column = plain(&kpi.id);
         aggregates.push(measure(column.clone()));
-        let parts: Vec<String> = plan.parts.iter().map(|p| p.name.clone()).collect();
+        let parts: Vec<String> = kpi.parts().iter().map(|p| p.name.clone()).collect();
         aggregates.extend(parts.iter().map(|part| measure_part(column.clone(), part)));
         let currency = currency_aggregates(kpi, plan, view)?;
         let has_currency = currency.is_some();
-        for (name, aggregate) in ["first", "last"].into_iter().zip(currency.into_iter().flatten()) {
+        for (name, aggregate) in ["first", "last"]
+            .into_iter()
+            .zip(currency.into_iter().flatten())
+        {
             aggregates.push(aggregate.alias(format!("__{name}_currency_{}", kpi.id)));
         }
-        Ok(Columns { kpi: kpi.id.clone(), parts, currency: has_currency })
+        Ok(Columns {
+            kpi: kpi.id.clone(),
+            parts,
+            currency: has_currency,
+        })
     }
 }
 
@@ -303,18 +344,29 @@ fn currency_aggregates(
     plan: &KpiPlan,
     view: &ModelView,
 ) -> Result<Option<[Expr; 2]>, EngineError> {
-    let Some(currency) = kpi.unit.of.as_ref().filter(|_| kpi.unit.kind == UnitKind::Currency)
+    let Some(currency) = kpi
+        .unit
+        .of
+        .as_ref()
+        .filter(|_| kpi.unit.kind == UnitKind::Currency)
     else {
         return Ok(None);
     };
-    let counted = plan.parts.iter().filter(|p| p.agg == Agg::Sum).map(|p| &p.filter).next();
+    let counted = plan
+        .parts
+        .iter()
+        .filter(|p| p.agg == Agg::Sum)
+        .map(|p| &p.filter)
+        .next();
     let counted = match counted.cloned().flatten() {
         Some(filter) => Some(unqualified(filter)?),
         None => None,
     };
     let shown = |column: &Column| view.columns().contains(&column.name);
     if !shown(&Column::new_unqualified(currency))
-        || counted.as_ref().is_some_and(|f| !f.column_refs().into_iter().all(shown))
+        || counted
+            .as_ref()
+            .is_some_and(|f| !f.column_refs().into_iter().all(shown))
     {
         return Ok(None);
     }
@@ -322,7 +374,10 @@ fn currency_aggregates(
         Some(filter) => aggregate.filter(filter.clone()).build(),
         None => Ok(aggregate),
     };
-    Ok(Some([over(min(plain(currency)))?, over(max(plain(currency)))?]))
+    Ok(Some([
+        over(min(plain(currency)))?,
+        over(max(plain(currency)))?,
+    ]))
 }
 
 fn unqualified(expr: Expr) -> Result<Expr, EngineError> {
@@ -338,7 +393,9 @@ fn unqualified(expr: Expr) -> Result<Expr, EngineError> {
 /// Refuses dimensions and buckets that the KPI does not have.
 fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
     if request.by.len() > DIMENSIONS_MAX {
-        return Err(EngineError::Invalid(format!("ask for at most {DIMENSIONS_MAX} dimensions")));
+        return Err(EngineError::Invalid(format!(
+            "ask for at most {DIMENSIONS_MAX} dimensions"
+        )));
     }
     if let Some(unknown) = request.by.iter().find(|d| !kpi.dimensions.contains(d)) {
         let hint = match kpi.dimensions.as_slice() {
@@ -355,35 +412,60 @@ fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
     }
     if let Some(twice) = (1..request.by.len()).find(|&i| request.by[..i].contains(&request.by[i])) {
         let name = &request.by[twice];
-        return Err(EngineError::Invalid(format!("the dimension {name} is asked for twice")));
+        return Err(EngineError::Invalid(format!(
+            "the dimension {name} is asked for twice"
+        )));
     }
     match request.grain {
         Some(grain) if grain < kpi.buckets.min => {
             let reason = format!("{} has no buckets of {grain}", kpi.id);
-            Err(EngineError::refused(reason, format!("its smallest bucket is {}", kpi.buckets.min)))
+            Err(EngineError::refused(
+                reason,
+                format!("its smallest bucket is {}", kpi.buckets.min),
+            ))
         }
         _ => Ok(()),
     }
 }
 
-fn read_filter(
-    text: &str,
-    schema: &DFSchema,
+fn filtered(plan: LogicalPlan, by: Vec<Expr>) -> Result<LogicalPlanBuilder, EngineError> {
+    let builder = LogicalPlanBuilder::from(plan);
+    Ok(match by.into_iter().reduce(Expr::and) {
+        Some(condition) => builder.filter(condition)?,
+        None => builder,
+    })
+}
+
+/// The request's filters as conditions over the plan of a model's view.
+fn read_filters(
+    request: &KpiRequest,
+    plan: &LogicalPlan,
     model: &str,
     session: Option<&SessionState>,
-) -> Result<Expr, EngineError> {
-    let Some(session) = session else {
-        return Err(EngineError::Invalid("filters are not possible here".to_owned()));
+) -> Result<Vec<Expr>, EngineError> {
+    let read = |text: &String| {
+        let Some(session) = session else {
+            return Err(EngineError::Invalid(
+                "filters are not possible here".to_owned(),
+            ));
+        };
+        session
+            .create_logical_expr(text, plan.schema())
+            .map_err(|e| {
+                EngineError::Invalid(format!("the filter `{text}` does not fit {model}: {e}"))
+            })
     };
-    session.create_logical_expr(text, schema).map_err(|e| {
-        EngineError::Invalid(format!("the filter `{text}` does not fit {model}: {e}"))
-    })
+    request.filters.iter().map(read).collect()
 }
 
 /// The one time in the result of a plan of `posted_plans`.
 pub(crate) fn latest_time(batches: &[RecordBatch]) -> Result<Option<i64>, EngineError> {
     let no_time = || EngineError::Internal("the latest time is no time".to_owned());
-    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
-    let column = batch.column(0).as_primitive_opt::<TimestampMicrosecondType>();
+    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else {
+        return Ok(None);
+    };
+    let column = batch
+        .column(0)
+        .as_primitive_opt::<TimestampMicrosecondType>();
     Ok(column.ok_or_else(no_time)?.iter().next().flatten())
 }

@@ -84,7 +84,12 @@ struct World {
 impl Default for World {
     fn default() -> Self {
         let horizon = "2026-01-06T00:00:00Z";
-        World { visits: visits(), costs: Vec::new(), orders: Vec::new(), horizon }
+        World {
+            visits: visits(),
+            costs: Vec::new(),
+            orders: Vec::new(),
+            horizon,
+        }
     }
 }
 
@@ -107,7 +112,12 @@ impl World {
             as_of: Some(at(self.horizon)),
             ..Settings::default()
         };
-        Engine::new(Arc::new(Version::from_batches(batches)), catalogue, settings).expect("opens")
+        Engine::new(
+            Arc::new(Version::from_batches(batches)),
+            catalogue,
+            settings,
+        )
+        .expect("opens")
     }
 }
 
@@ -121,17 +131,25 @@ fn request(ids: &[&str]) -> KpiRequest {
 }
 
 async fn answer(request: &KpiRequest) -> KpiAnswer {
-    World::default().engine().kpi(request).await.expect("answered")
+    World::default()
+        .engine()
+        .kpi(request)
+        .await
+        .expect("answered")
 }
 
 async fn refusal(request: &KpiRequest) -> String {
-    World::default().engine().kpi(request).await.expect_err("refused").to_string()
+    World::default()
+        .engine()
+        .kpi(request)
+        .await
+        .expect_err("refused")
+        .to_string()
 }
 
 fn find<'a>(answer: &'a KpiAnswer, kpi: &str, dim: Option<&str>) -> &'a KpiRow {
-    let same = |row: &&KpiRow| {
-        row.kpi == kpi && row.dims.first().and_then(|(_, v)| v.as_deref()) == dim
-    };
+    let same =
+        |row: &&KpiRow| row.kpi == kpi && row.dims.first().and_then(|(_, v)| v.as_deref()) == dim;
     answer.rows.iter().find(same).expect("the row is there")
 }
 
@@ -157,16 +175,30 @@ async fn dimensions_and_buckets_cut_the_same_numbers() {
     let mut by_queue = request(&["service_level", "offered"]);
     by_queue.by = vec!["queue_id".to_owned()];
     let answer = answer(&by_queue).await;
-    assert_eq!(find(&answer, "service_level", Some("sales")).denominator, Some(3.0));
-    assert_eq!(find(&answer, "service_level", Some("support")).value, Some(0.5));
+    assert_eq!(
+        find(&answer, "service_level", Some("sales")).denominator,
+        Some(3.0)
+    );
+    assert_eq!(
+        find(&answer, "service_level", Some("support")).value,
+        Some(0.5)
+    );
     assert_eq!(find(&answer, "offered", Some("sales")).value, Some(4.0));
 
     let mut half_hours = request(&["offered"]);
     half_hours.grain = Some(Grain::M30);
     half_hours.zone = Some("Asia/Kathmandu".to_owned());
-    let answer = World::default().engine().kpi(&half_hours).await.expect("answered");
+    let answer = World::default()
+        .engine()
+        .kpi(&half_hours)
+        .await
+        .expect("answered");
     let starts: Vec<UtcMicros> = answer.rows.iter().filter_map(|r| r.period_start).collect();
-    let wanted = ["2026-01-05T08:45:00Z", "2026-01-05T09:15:00Z", "2026-01-05T09:45:00Z"];
+    let wanted = [
+        "2026-01-05T08:45:00Z",
+        "2026-01-05T09:15:00Z",
+        "2026-01-05T09:45:00Z",
+    ];
     assert_eq!(starts[..3], wanted.map(at));
     assert_eq!(answer.rows.iter().filter_map(|r| r.value).sum::<f64>(), 6.0);
 }
@@ -184,7 +216,10 @@ async fn nothing_is_zero_for_counts_and_no_value_for_ratios() {
 #[tokio::test]
 async fn filters_are_conditions_on_columns() {
     let mut filtered = request(&["offered"]);
-    filtered.filters = vec!["queue_id = 'sales'".to_owned(), "wait_ms < 25000".to_owned()];
+    filtered.filters = vec![
+        "queue_id = 'sales'".to_owned(),
+        "wait_ms < 25000".to_owned(),
+    ];
     assert_eq!(answer(&filtered).await.rows[0].value, Some(3.0));
     filtered.filters = vec!["queue = 'sales'".to_owned()];
     assert!(refusal(&filtered).await.contains("queue = 'sales'"));
@@ -203,12 +238,17 @@ async fn the_period_before_stands_beside_each_value() {
     assert_eq!(find(&now, "service_level", Some("support")).previous, None);
     compared.grain = Some(Grain::H1);
     let hours = answer(&compared).await;
-    let nine = hours.rows.iter().find(|r| {
-        r.kpi == "offered" && r.period_start == Some(at("2026-01-05T09:00:00Z"))
-    });
+    let nine = hours
+        .rows
+        .iter()
+        .find(|r| r.kpi == "offered" && r.period_start == Some(at("2026-01-05T09:00:00Z")));
     assert_eq!(nine.expect("nine o'clock").previous, Some(1.0));
     compared.to = None;
-    assert!(refusal(&compared).await.contains("needs a start and an end"));
+    assert!(
+        refusal(&compared)
+            .await
+            .contains("needs a start and an end")
+    );
 }
 
 #[tokio::test]
@@ -228,14 +268,21 @@ async fn what_a_kpi_does_not_have_is_refused_with_what_it_has() {
     let mut wrong = request(&["service_level"]);
     wrong.by = vec!["agent_id".to_owned()];
     let text = refusal(&wrong).await;
-    assert!(text.contains("agent_id") && text.contains("queue_id, channel"), "{text}");
+    assert!(
+        text.contains("agent_id") && text.contains("queue_id, channel"),
+        "{text}"
+    );
     let mut wrong = request(&["cost_per_valid_order"]);
     wrong.by = vec!["agent_id".to_owned()];
     assert!(refusal(&wrong).await.contains("not all of its inputs"));
     let mut wrong = request(&["cost_per_valid_order"]);
     wrong.grain = Some(Grain::H1);
     assert!(refusal(&wrong).await.contains("smallest bucket is 1d"));
-    assert!(refusal(&request(&["servise_level"])).await.contains("service_level"));
+    assert!(
+        refusal(&request(&["servise_level"]))
+            .await
+            .contains("service_level")
+    );
     let mut wrong = request(&["offered"]);
     wrong.zone = Some("Mars".to_owned());
     assert!(refusal(&wrong).await.contains("IANA"));
@@ -250,8 +297,13 @@ fn trade(horizon: &'static str) -> World {
     let days = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"];
     World {
         visits: Vec::new(),
-        costs: days[..3].iter().map(|day| cost(day, day, 100, "EUR")).collect(),
-        orders: (0..8).map(|i| order(i, &format!("{}T12:00:00Z", days[i / 2]))).collect(),
+        costs: days[..3]
+            .iter()
+            .map(|day| cost(day, day, 100, "EUR"))
+            .collect(),
+        orders: (0..8)
+            .map(|i| order(i, &format!("{}T12:00:00Z", days[i / 2])))
+            .collect(),
         horizon,
     }
 }
@@ -261,20 +313,38 @@ async fn models_are_aggregated_apart_and_cut_to_where_all_are_mature() {
     let mut whole = request(&["cost_per_valid_order"]);
     (whole.from, whole.to) = (None, None);
     // Everything is mature; costs are posted up to the 3rd.
-    let late = trade("2026-02-01T00:00:00Z").engine().kpi(&whole).await.expect("answered");
+    let late = trade("2026-02-01T00:00:00Z")
+        .engine()
+        .kpi(&whole)
+        .await
+        .expect("answered");
     let row = &late.rows[0];
     assert_eq!((row.numerator, row.denominator), (Some(300.0), Some(6.0)));
-    assert_eq!((row.value, row.currency.as_deref()), (Some(50.0), Some("EUR")));
+    assert_eq!(
+        (row.value, row.currency.as_deref()),
+        (Some(50.0), Some("EUR"))
+    );
     assert_eq!(late.kpis[0].matured_to, Some(at("2026-01-04T00:00:00Z")));
     // Seven days after the 2nd only the orders of the 1st have matured as a whole day.
-    let early = trade("2026-01-09T18:00:00Z").engine().kpi(&whole).await.expect("answered");
+    let early = trade("2026-01-09T18:00:00Z")
+        .engine()
+        .kpi(&whole)
+        .await
+        .expect("answered");
     assert_eq!(early.rows[0].numerator, Some(100.0));
     assert_eq!(early.rows[0].denominator, Some(2.0));
     assert_eq!(early.kpis[0].matured_to, Some(at("2026-01-02T00:00:00Z")));
     // By day: a day each, and none beyond.
     whole.grain = Some(Grain::D1);
-    let days = trade("2026-02-01T00:00:00Z").engine().kpi(&whole).await.expect("answered");
-    assert_eq!(days.rows.iter().map(|r| r.value).collect::<Vec<_>>(), [Some(50.0); 3]);
+    let days = trade("2026-02-01T00:00:00Z")
+        .engine()
+        .kpi(&whole)
+        .await
+        .expect("answered");
+    assert_eq!(
+        days.rows.iter().map(|r| r.value).collect::<Vec<_>>(),
+        [Some(50.0); 3]
+    );
 }
 
 #[tokio::test]
@@ -283,7 +353,12 @@ async fn money_of_two_currencies_is_not_added() {
     world.costs.push(cost("x", "2026-01-02", 100, "CNY"));
     let mut whole = request(&["sales_cost"]);
     (whole.from, whole.to) = (None, None);
-    let text = world.engine().kpi(&whole).await.expect_err("refused").to_string();
+    let text = world
+        .engine()
+        .kpi(&whole)
+        .await
+        .expect_err("refused")
+        .to_string();
     assert!(text.contains("CNY") && text.contains("EUR"), "{text}");
     whole.filters = vec!["currency = 'EUR'".to_owned()];
     let answer = world.engine().kpi(&whole).await.expect("answered");
@@ -301,7 +376,10 @@ async fn the_table_function_gives_the_same_rows() {
     let text = text.to_string();
     assert!(text.contains("| sales    | 2.0 | 3.0 | ratio |"), "{text}");
     assert!(text.contains("| support  | 1.0 | 2.0 | ratio |"), "{text}");
-    let total = engine.sql("SELECT value FROM kpi('SL, offered')").await.expect("answered");
+    let total = engine
+        .sql("SELECT value FROM kpi('SL, offered')")
+        .await
+        .expect("answered");
     assert_eq!(total.rows(), 2);
     for (wrong, why) in [
         ("kpi('service_level', '30 minutes', 'agent_id')", "agent_id"),
@@ -310,7 +388,10 @@ async fn the_table_function_gives_the_same_rows() {
         ("kpi('service_level', '1h', '', 'yesterday')", "yesterday"),
         ("kpi()", "1 to 5 arguments"),
     ] {
-        let error = engine.sql(&format!("SELECT * FROM {wrong}")).await.expect_err(wrong);
+        let error = engine
+            .sql(&format!("SELECT * FROM {wrong}"))
+            .await
+            .expect_err(wrong);
         assert!(error.to_string().contains(why), "{wrong}: {error}");
     }
 }
@@ -319,8 +400,14 @@ async fn the_table_function_gives_the_same_rows() {
 async fn the_metadata_tables_tell_how_a_kpi_is_made() {
     let engine = World::default().engine();
     for (sql, rows) in [
-        ("SELECT * FROM kpi.catalog WHERE kpi = 'service_level' AND unit = 'ratio'", 1),
-        ("SELECT * FROM kpi.parts WHERE kpi = 'service_level' AND agg = 'count_if'", 2),
+        (
+            "SELECT * FROM kpi.catalog WHERE kpi = 'service_level' AND unit = 'ratio'",
+            1,
+        ),
+        (
+            "SELECT * FROM kpi.parts WHERE kpi = 'service_level' AND agg = 'count_if'",
+            2,
+        ),
         (
             "SELECT * FROM kpi.lineage WHERE kpi = 'service_level' AND part = 'met' \
              AND fact_table = 'queue_visits' AND fact_column IN ('answered', 'wait_ms')",
@@ -333,5 +420,12 @@ async fn the_metadata_tables_tell_how_a_kpi_is_made() {
     ] {
         assert_eq!(engine.sql(sql).await.expect(sql).rows(), rows, "{sql}");
     }
-    assert!(engine.sql("SELECT * FROM kpi.targets").await.expect("answered").rows() > 0);
+    assert!(
+        engine
+            .sql("SELECT * FROM kpi.targets")
+            .await
+            .expect("answered")
+            .rows()
+            > 0
+    );
 }

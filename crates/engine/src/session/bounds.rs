@@ -41,9 +41,16 @@ pub(super) async fn of(
     let told = watermarks(state).await?;
     let horizon = told.horizon.unwrap_or_else(|| last.plus_ms(-LATENESS_MS));
     let horizon = settings.horizon.unwrap_or(horizon);
-    let history_start = settings.history_start.or(told.history_start).unwrap_or(first);
+    let history_start = settings
+        .history_start
+        .or(told.history_start)
+        .unwrap_or(first);
     let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
-    Ok(Bounds { horizon, history_start, as_of })
+    Ok(Bounds {
+        horizon,
+        history_start,
+        as_of,
+    })
 }
 
 /// The lowest of the sources' watermarks and the latest start of their history.
@@ -60,7 +67,10 @@ async fn watermarks(state: &SessionState) -> Result<Told> {
     let plan = state.create_physical_plan(&plan).await?;
     let mut by_source: std::collections::BTreeMap<String, Told> = Default::default();
     for batch in collect(plan, state.task_ctx()).await? {
-        let (sources, data) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let (sources, data) = (
+            batch.column(0).as_string::<i32>(),
+            batch.column(1).as_string::<i32>(),
+        );
         for row in 0..batch.num_rows() {
             let mark: Watermark = serde_json::from_str(data.value(row))
                 .map_err(|e| EngineError::Store(format!("a stored watermark: {e}")))?;
@@ -79,19 +89,27 @@ async fn watermarks(state: &SessionState) -> Result<Told> {
 fn covered(version: &Version) -> Option<(UtcMicros, UtcMicros)> {
     let log = version.table(store::LOG).and_then(covered_by);
     log.or_else(|| {
-        version.tables().filter_map(covered_by).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        version
+            .tables()
+            .filter_map(covered_by)
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     })
 }
 
 fn covered_by(table: &TableData) -> Option<(UtcMicros, UtcMicros)> {
     let time = table.time.as_deref()?;
-    let files = table.files.iter().filter_map(|f| Some((f.time_min?, f.time_max?)));
+    let files = table
+        .files
+        .iter()
+        .filter_map(|f| Some((f.time_min?, f.time_max?)));
     let memory = table.memory.iter().filter_map(|batch| {
         let column = batch.column_by_name(time)?;
         let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
         let known = || times.iter().flatten();
         Some((known().min()?, known().max()?))
     });
-    let (first, last) = files.chain(memory).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    let (first, last) = files
+        .chain(memory)
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
     Some((UtcMicros(first), UtcMicros(last)))
 }

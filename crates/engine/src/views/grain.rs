@@ -11,14 +11,19 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use kpi::Bucket;
 
-use super::{Fold, Measure, MeasurePart, Views, marked, null, plain, shared_dimensions};
+use super::{
+    Fold, Measure, MeasurePart, Views, marked, null, plain, row_argument, shared_dimensions,
+};
 use crate::compile::KpiPlan;
 use crate::functions;
 use crate::models::Model;
 
 /// The periods that have a view.
-const GRAINS: [(Bucket, &str, &str); 3] =
-    [(Bucket::M15, "15m", "15 minutes"), (Bucket::H1, "1h", "1 hour"), (Bucket::D1, "1d", "1 day")];
+const GRAINS: [(Bucket, &str, &str); 3] = [
+    (Bucket::M15, "15m", "15 minutes"),
+    (Bucket::H1, "1h", "1 hour"),
+    (Bucket::D1, "1d", "1 day"),
+];
 
 /// Start of a row's period.
 pub(crate) const PERIOD: &str = "period_start";
@@ -39,12 +44,15 @@ struct States {
 }
 
 impl States {
-    fn add(&mut self, plan: &KpiPlan, part: usize) -> usize {
+    fn add(&mut self, plan: &KpiPlan, part: usize) -> Result<usize> {
         let part = &plan.parts[part];
         let fold = Fold::of_rows(part.agg);
-        let aggregate = fold.aggregate(part.arg.clone(), part.filter.clone());
-        let known = self.all.iter().position(|s| s.aggregate == aggregate && s.time == plan.time);
-        known.unwrap_or_else(|| {
+        let aggregate = fold.aggregate(row_argument(part)?, None)?;
+        let known = self
+            .all
+            .iter()
+            .position(|s| s.aggregate == aggregate && s.time == plan.time);
+        Ok(known.unwrap_or_else(|| {
             self.all.push(State {
                 name: format!("__state_{}", self.all.len()),
                 aggregate,
@@ -53,7 +61,7 @@ impl States {
                 time: plan.time.clone(),
             });
             self.all.len() - 1
-        })
+        }))
     }
 }
 
@@ -68,14 +76,22 @@ impl Views {
     ) -> Result<Vec<(String, LogicalPlan)>> {
         let mut views = Vec::new();
         for (bucket, suffix, grain) in GRAINS {
-            let shown: Vec<&Arc<KpiPlan>> =
-                plans.iter().filter(|p| p.kpi.buckets.min <= bucket).collect();
+            let shown: Vec<&Arc<KpiPlan>> = plans
+                .iter()
+                .filter(|p| p.kpi.buckets.min <= bucket)
+                .collect();
             if shown.is_empty() {
                 continue;
             }
             let name = format!("{}_{suffix}", model.name);
             let dimensions = shared_dimensions(model, &shown);
-            let builder = Grain { model, input, dimensions, grain, zone };
+            let builder = Grain {
+                model,
+                input,
+                dimensions,
+                grain,
+                zone,
+            };
             let plan = self.grain_view(&name, &builder, &shown)?;
             views.push((name, plan));
         }
@@ -91,8 +107,12 @@ impl Views {
         let mut states = States::default();
         let parts: Vec<Vec<usize>> = plans
             .iter()
-            .map(|plan| (0..plan.parts.len()).map(|part| states.add(plan, part)).collect())
-            .collect();
+            .map(|plan| {
+                (0..plan.parts.len())
+                    .map(|part| states.add(plan, part))
+                    .collect()
+            })
+            .collect::<Result<_>>()?;
         let merged = grain.merged(&states)?;
         let hidden: Arc<Vec<(String, Expr)>> = Arc::new(
             states
@@ -110,12 +130,25 @@ impl Views {
                 let column = format!("{}__{}", plan.kpi.id, part.name.replace('.', "__"));
                 exprs.push(plain(&states.all[state].name).alias(column));
             }
-            let value = plan.value.expr(&plan.parts, &|part| plain(&states.all[parts[part]].name));
+            let value = plan
+                .value
+                .expr(&plan.parts, &|part| plain(&states.all[parts[part]].name));
             let mark = format!("{name}/{}", plan.kpi.id);
             values.push(marked(value, plan, &mark));
-            let parts = parts.iter().map(|&s| part_of_state(s, states.all[s].merge)).collect();
+            let parts = parts
+                .iter()
+                .map(|&s| part_of_state(s, states.all[s].merge))
+                .collect();
             let (plan, hidden) = (Arc::clone(plan), Arc::clone(&hidden));
-            self.measures.insert(mark, Arc::new(Measure { plan, of_rows: false, hidden, parts }));
+            self.measures.insert(
+                mark,
+                Arc::new(Measure {
+                    plan,
+                    of_rows: false,
+                    hidden,
+                    parts,
+                }),
+            );
         }
         exprs.extend(values);
         LogicalPlanBuilder::from(merged).project(exprs)?.build()
@@ -123,7 +156,10 @@ impl Views {
 }
 
 fn part_of_state(state: usize, fold: Fold) -> MeasurePart {
-    MeasurePart { arg: Some(state), filter: None, fold }
+    MeasurePart {
+        column: state,
+        fold,
+    }
 }
 
 /// How the rows of one grain view are made.
@@ -166,8 +202,11 @@ impl Grain<'_> {
         if time.nullable(schema)? {
             builder = builder.filter(time.clone().is_not_null())?;
         }
-        let mut group: Vec<Expr> =
-            self.dimensions.iter().map(|d| self.model.column(d).alias(d.clone())).collect();
+        let mut group: Vec<Expr> = self
+            .dimensions
+            .iter()
+            .map(|d| self.model.column(d).alias(d.clone()))
+            .collect();
         group.push(functions::kpi_bucket(time, self.grain, self.zone).alias(PERIOD));
         let aggregates: Vec<Expr> = own
             .iter()
@@ -181,20 +220,33 @@ impl Grain<'_> {
                 null(&state.data_type).alias(&state.name)
             }
         }));
-        builder.aggregate(group, aggregates)?.project(columns)?.build()
+        builder
+            .aggregate(group, aggregates)?
+            .project(columns)?
+            .build()
     }
 
     fn keys(&self) -> Vec<Expr> {
-        self.dimensions.iter().map(String::as_str).chain([PERIOD]).map(plain).collect()
+        self.dimensions
+            .iter()
+            .map(String::as_str)
+            .chain([PERIOD])
+            .map(plain)
+            .collect()
     }
 
     fn merge(&self, states: &States, laid_out: LogicalPlanBuilder) -> Result<LogicalPlan> {
-        let merged = |s: &State| s.merge.aggregate(Some(plain(&s.name)), None).alias(&s.name);
+        let merged = |s: &State| -> Result<Expr> {
+            Ok(s.merge.aggregate(plain(&s.name), None)?.alias(&s.name))
+        };
         let finished = |s: &State| s.merge.finished(plain(&s.name)).alias(&s.name);
         let mut columns = self.keys();
         columns.extend(states.all.iter().map(finished));
         laid_out
-            .aggregate(self.keys(), states.all.iter().map(merged).collect::<Vec<_>>())?
+            .aggregate(
+                self.keys(),
+                states.all.iter().map(merged).collect::<Result<Vec<_>>>()?,
+            )?
             .project(columns)?
             .build()
     }

@@ -73,24 +73,47 @@ pub fn world_with(form: Form, settings: Settings) -> World {
         Form::Memory => (Store::in_memory(), None),
         Form::Parquet | Form::Mixed => {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            (Store::create_or_open(folder.path()).expect("a new store"), Some(folder))
+            (
+                Store::create_or_open(folder.path()).expect("a new store"),
+                Some(folder),
+            )
         }
     };
     let (first, second) = halves(rows());
-    let first_mode = if form == Form::Memory { Mode::Memory } else { Mode::Durable };
-    let second_mode = if form == Form::Parquet { Mode::Durable } else { Mode::Memory };
+    let first_mode = if form == Form::Memory {
+        Mode::Memory
+    } else {
+        Mode::Durable
+    };
+    let second_mode = if form == Form::Parquet {
+        Mode::Durable
+    } else {
+        Mode::Memory
+    };
     commit(&store, first, first_mode);
     commit(&store, second, second_mode);
     let store = Arc::new(store);
     let engine = Engine::new(Arc::clone(&store), catalogue(), settings).expect("an engine");
-    World { engine, store, _folder: folder }
+    World {
+        engine,
+        store,
+        _folder: folder,
+    }
 }
 
 /// Adds rows in one commit.
 pub fn commit(store: &Store, added: FactRows, mode: Mode) {
-    let edit = FactEdit { added, ..FactEdit::default() };
-    let commit =
-        Commit { edit: &edit, quarantine: &[], checkpoint: &[], mode, recorded_at: DAY_0 };
+    let edit = FactEdit {
+        added,
+        ..FactEdit::default()
+    };
+    let commit = Commit {
+        edit: &edit,
+        quarantine: &[],
+        checkpoint: &[],
+        mode,
+        recorded_at: DAY_0,
+    };
     store.commit(commit).expect("rows that fit");
 }
 
@@ -122,7 +145,12 @@ fn rows() -> FactRows {
 }
 
 fn common(is_test: bool) -> Common {
-    Common { tenant_id: "default".into(), source: "test".into(), is_test, ..Common::default() }
+    Common {
+        tenant_id: "default".into(),
+        source: "test".into(),
+        is_test,
+        ..Common::default()
+    }
 }
 
 fn id(prefix: &str, number: i64) -> Text {
@@ -221,8 +249,22 @@ fn interaction(number: i64, customer: &str, reason: &str, day: i64) -> Interacti
         ended_at: Some(DAY_0.plus_ms(day * DAY_MS + 300_000)),
         handled: true,
         agent_legs: 1,
-        first_queue_id: Some(if reason == "bill" { "billing" } else { "shipping" }.into()),
-        last_queue_id: Some(if reason == "bill" { "billing" } else { "shipping" }.into()),
+        first_queue_id: Some(
+            if reason == "bill" {
+                "billing"
+            } else {
+                "shipping"
+            }
+            .into(),
+        ),
+        last_queue_id: Some(
+            if reason == "bill" {
+                "billing"
+            } else {
+                "shipping"
+            }
+            .into(),
+        ),
         reason_code: Some(reason.into()),
         ..Interaction::default()
     }
@@ -241,7 +283,9 @@ fn repeats() -> Vec<Interaction> {
         ("E", "bill", 28),
     ];
     let numbered = contacts.iter().zip(1..);
-    numbered.map(|((customer, reason, day), n)| interaction(n, customer, reason, *day)).collect()
+    numbered
+        .map(|((customer, reason, day), n)| interaction(n, customer, reason, *day))
+        .collect()
 }
 
 /// What must not disturb X3: a call with its callback, an attempt that nobody took, a test call,
@@ -257,7 +301,13 @@ fn chain() -> Vec<Interaction> {
     test.common.is_test = true;
     let mut unknown = interaction(15, "", "bill", 1);
     unknown.customer_id = None;
-    vec![interaction(11, "F", "ship", 20), callback, attempt, test, unknown]
+    vec![
+        interaction(11, "F", "ship", 20),
+        callback,
+        attempt,
+        test,
+        unknown,
+    ]
 }
 
 fn survey(i: i64) -> Survey {
@@ -269,7 +319,11 @@ fn survey(i: i64) -> Survey {
         sent_at,
         answered_at: (i % 10 != 9).then(|| sent_at.plus_ms(600_000)),
         contact_at: Some(sent_at),
-        score: (i % 10 != 9).then_some(if i % 2 == 0 { i / 2 % 5 + 1 } else { i / 2 % 11 }),
+        score: (i % 10 != 9).then_some(if i % 2 == 0 {
+            i / 2 % 5 + 1
+        } else {
+            i / 2 % 11
+        }),
         queue_id: Some(QUEUES[(i % 3) as usize].into()),
         channel: Some("voice".into()),
         ..Survey::default()

@@ -11,7 +11,11 @@ use crate::data::{DAY_0, Form, catalogue, commit, settings, visit, world, world_
 use crate::slt::text_rows;
 
 async fn one(world: &crate::data::World, sql: &str) -> String {
-    let result = world.engine.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let result = world
+        .engine
+        .sql(sql)
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {e}"));
     text_rows(&result)[0][0].clone()
 }
 
@@ -35,13 +39,22 @@ async fn every_result_names_its_kpis_and_what_it_was_computed_from() {
     let field = result.schema.field_with_name("sl").expect("the column");
     assert_eq!(field.metadata()["kpi"], "service_level");
     assert_eq!(field.metadata()["unit"], "ratio");
-    assert!(field.metadata().keys().all(|k| !k.starts_with("callgauge.")));
+    assert!(
+        field
+            .metadata()
+            .keys()
+            .all(|k| !k.starts_with("callgauge."))
+    );
 }
 
 #[tokio::test]
 async fn a_plain_query_names_no_kpi() {
     let world = world(Form::Memory);
-    let result = world.engine.sql("SELECT count(*) FROM facts.legs").await.expect("a query");
+    let result = world
+        .engine
+        .sql("SELECT count(*) FROM facts.legs")
+        .await
+        .expect("a query");
     assert!(result.meta.kpis.is_empty());
     assert!(!result.schema.metadata().contains_key("kpi"));
 }
@@ -60,8 +73,15 @@ async fn a_snapshot_keeps_its_version_while_rows_arrive() {
     for form in Form::ALL {
         let world = world(form);
         let pinned = world.engine.snapshot().await.expect("a snapshot");
-        let more = FactRows { QueueVisit: (5_000..5_100).map(visit).collect(), ..FactRows::default() };
-        let mode = if form == Form::Memory { Mode::Memory } else { Mode::Durable };
+        let more = FactRows {
+            QueueVisit: (5_000..5_100).map(visit).collect(),
+            ..FactRows::default()
+        };
+        let mode = if form == Form::Memory {
+            Mode::Memory
+        } else {
+            Mode::Durable
+        };
         commit(&world.store, more, mode);
         let count = "SELECT count(*) FROM facts.queue_visits";
         let old = pinned.sql(count).await.expect("a query");
@@ -72,11 +92,24 @@ async fn a_snapshot_keeps_its_version_while_rows_arrive() {
 
 #[tokio::test]
 async fn strict_sessions_refuse_what_bi_tools_write() {
-    let strict = world_with(Form::Memory, Settings { strict: true, ..settings() });
-    let refused = strict.engine.sql("SELECT SUM(asa) FROM kpi.queue_visits").await;
+    let strict = world_with(
+        Form::Memory,
+        Settings {
+            strict: true,
+            ..settings()
+        },
+    );
+    let refused = strict
+        .engine
+        .sql("SELECT SUM(asa) FROM kpi.queue_visits")
+        .await;
     let error = refused.expect_err("strict").to_string();
     assert!(error.contains("kpi.strict"), "{error}");
-    strict.engine.sql("SELECT MEASURE(asa) FROM kpi.queue_visits").await.expect("MEASURE is fine");
+    strict
+        .engine
+        .sql("SELECT MEASURE(asa) FROM kpi.queue_visits")
+        .await
+        .expect("MEASURE is fine");
 }
 
 #[tokio::test]
@@ -85,7 +118,13 @@ async fn a_parameter_override_changes_the_number_and_is_echoed() {
         "service_level".to_owned(),
         BTreeMap::from([("threshold".to_owned(), ParamValue::Duration(60_000))]),
     )]);
-    let changed = world_with(Form::Memory, Settings { params, ..settings() });
+    let changed = world_with(
+        Form::Memory,
+        Settings {
+            params,
+            ..settings()
+        },
+    );
     let usual = world(Form::Memory);
     let sql = "SELECT MEASURE(service_level) FROM kpi.queue_visits";
     let by_hand = "SELECT CAST(count(*) FILTER (WHERE answered AND wait_ms <= 60000) AS DOUBLE) \
@@ -94,7 +133,10 @@ async fn a_parameter_override_changes_the_number_and_is_echoed() {
     assert_eq!(one(&changed, sql).await, one(&usual, by_hand).await);
     assert_ne!(one(&changed, sql).await, one(&usual, sql).await);
     let result = changed.engine.sql(sql).await.expect("a query");
-    assert_eq!(result.meta.kpis[0].params["threshold"], ParamValue::Duration(60_000));
+    assert_eq!(
+        result.meta.kpis[0].params["threshold"],
+        ParamValue::Duration(60_000)
+    );
 }
 
 #[tokio::test]
@@ -120,7 +162,10 @@ async fn files_outside_the_asked_time_are_not_opened() {
         let physical = text_rows(&result).into_iter().flatten().collect::<String>();
         found.push(files(&physical));
     }
-    assert!(found[0] > found[1] && found[1] > found[2] && found[2] == 0, "{found:?}");
+    assert!(
+        found[0] > found[1] && found[1] > found[2] && found[2] == 0,
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -131,13 +176,22 @@ async fn parts_that_kpis_share_are_computed_once() {
     let plan = text_rows(&result).into_iter().flatten().collect::<String>();
     let logical = plan.split("physical_plan").next().unwrap_or_default();
     let aggregates = logical.matches("__part_").count();
-    assert!(logical.contains("__part_2") && !logical.contains("__part_3"), "{aggregates}: {plan}");
+    assert!(
+        logical.contains("__part_2") && !logical.contains("__part_3"),
+        "{aggregates}: {plan}"
+    );
     assert_eq!(logical.matches("TableScan").count(), 1, "{plan}");
 }
 
 #[tokio::test]
 async fn a_query_that_needs_more_memory_than_allowed_fails_and_says_so() {
-    let small = world_with(Form::Memory, Settings { memory_bytes: 200_000, ..settings() });
+    let small = world_with(
+        Form::Memory,
+        Settings {
+            memory_bytes: 200_000,
+            ..settings()
+        },
+    );
     let sql = "SELECT a.visit_id, count(*) FROM facts.queue_visits a, facts.queue_visits b \
                WHERE a.channel = b.channel AND a.outcome = b.outcome GROUP BY 1 ORDER BY 2";
     match small.engine.sql(sql).await {

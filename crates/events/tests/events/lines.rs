@@ -220,7 +220,13 @@ fn data_can_be_read_from_columns_that_know_only_what_they_have() {
     let columns = [("leg_id", "l1"), ("unknown", "kept")];
     let columns = MapDeserializer::<_, Error>::new(columns.into_iter());
     let (data, unknown) = decode_data("hold.started", columns).expect("valid data");
-    assert_eq!(data, events::HoldStarted { leg_id: "l1".into() }.into());
+    assert_eq!(
+        data,
+        events::HoldStarted {
+            leg_id: "l1".into()
+        }
+        .into()
+    );
     assert_eq!(unknown["unknown"], "kept");
 }
 

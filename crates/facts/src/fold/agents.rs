@@ -91,6 +91,8 @@ struct Watch<'a, 's, 'c> {
     status: Option<Open<'a>>,
     last_sign: Option<(UtcMicros, &'a Event)>,
     settled: Settled,
+    /// Row of the latest session, if it lasted no time at all.
+    empty_session: Option<usize>,
 }
 
 impl<'a, 's, 'c> Watch<'a, 's, 'c> {
@@ -102,6 +104,7 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             status: None,
             last_sign: None,
             settled: Settled::default(),
+            empty_session: None,
         }
     }
 
@@ -248,7 +251,8 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
         }
     }
 
-    /// Adds a row; a state that lasted no time at all makes none.
+    /// Adds a row; a state that lasted no time at all makes none. Two sessions that began at the
+    /// same time are one row: that of the second, because the first lasted no time.
     fn row(&mut self, open: &Open<'a>, end: Option<(UtcMicros, &Event)>, session: Option<&Text>) {
         let is_session = open.status.state == "logged_in";
         if !is_session && end.is_some_and(|(at, _)| at <= open.at) {
@@ -264,7 +268,7 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             ..self.sink.common.clone()
         };
         let ended_at = end.map(|(at, _)| at);
-        self.sink.rows.AgentStateSpan.push(AgentStateSpan {
+        let row = AgentStateSpan {
             common,
             agent_id: self.agent_id.clone(),
             timeline: Text::new_static(if is_session { "session" } else { "status" }),
@@ -279,6 +283,24 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             session_id: session.cloned(),
             team_id: self.sink.team(self.agent_id, open.at),
             leg_id: None,
-        });
+        };
+        self.add(row, is_session);
+    }
+
+    fn add(&mut self, row: AgentStateSpan, is_session: bool) {
+        let rows = &mut self.sink.rows.AgentStateSpan;
+        if !is_session {
+            return rows.push(row);
+        }
+        let is_empty = row.ended_at == Some(row.started_at);
+        let same = self
+            .empty_session
+            .filter(|&at| rows[at].started_at == row.started_at);
+        let at = same.unwrap_or(rows.len());
+        match same {
+            Some(at) => rows[at] = row,
+            None => rows.push(row),
+        }
+        self.empty_session = is_empty.then_some(at);
     }
 }

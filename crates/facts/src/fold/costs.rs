@@ -2,13 +2,16 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use events::*;
 use smol_str::format_smolstr;
 
 use super::{Sink, drafts::*, gather::Gathered, sink::Flags};
 use crate::Cost;
+
+/// Years that a cost can be of.
+const YEARS: std::ops::Range<i32> = 1900..10_000;
 
 /// Adds the rows of all cost lines.
 pub(crate) fn cost_rows(g: &Gathered<'_>, sink: &mut Sink<'_>) {
@@ -91,8 +94,11 @@ struct Day {
 
 /// The days that a period touches; one day for an empty period. `None` outside the calendar.
 fn days(zone: Tz, start: UtcMicros, end: UtcMicros) -> Option<Vec<Day>> {
-    let first = DateTime::<Utc>::from_timestamp_micros(start.0)?.with_timezone(&zone);
-    let mut date = first.date_naive();
+    let first = DateTime::<Utc>::from_timestamp_micros(start.0)?;
+    if !(YEARS.contains(&first.year())) {
+        return None;
+    }
+    let mut date = first.with_timezone(&zone).date_naive();
     let mut starts_at = day_start(zone, date)?;
     let mut days = Vec::new();
     loop {

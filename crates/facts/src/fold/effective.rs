@@ -20,6 +20,8 @@ pub(crate) struct Effective<'a> {
 pub(crate) struct Known<'a> {
     /// In the order of the fold: time, source sequence, rank of the type, id.
     pub events: Vec<Effective<'a>>,
+    /// Were there corrections? What is left may then be more than one entity.
+    pub corrected: bool,
     /// Corrections that go round in a circle.
     pub circular: Vec<&'a Event>,
     /// Corrections of an event that is not there (yet).
@@ -120,6 +122,7 @@ impl<'a> Corrections<'a> {
         let circular = (0..self.events.len()).filter(|at| reached.binary_search(at).is_err());
         Known {
             events,
+            corrected: true,
             circular: circular.map(|at| self.events[at]).collect(),
             waiting: waiting.iter().map(|&at| self.events[at]).collect(),
         }

@@ -156,10 +156,7 @@ fn interaction_row(g: &Gathered<'_>, story: &Story<'_>, at: usize, sink: &Sink<'
         started_at: contact.started_at,
         ended_at: contact.end.map(|end| end.at),
         ended_by: told.map(|e| Text::new_static(e.ended_by.as_str())),
-        end_reason: match (contact.end, told) {
-            (Some(_), None) => Some(Text::new_static("concluded")),
-            _ => told.and_then(|e| e.end_reason.clone()),
-        },
+        end_reason: told.and_then(|e| e.end_reason.clone()),
         requested_agent: draft.ss_escalated || visits.clone().next().is_some(),
         abandoned,
         queue_visits: visits.clone().count() as i64,
@@ -231,7 +228,9 @@ fn with_agents(
     row.agent_legs = counted.clone().count() as i64;
     row.first_agent_id = first.map(|l| l.connected.data.agent_id.clone());
     row.first_team_id = first.and_then(|l| sink.team(&l.connected.data.agent_id, l.connected.at));
-    row.handle_ms = counted.map(|l| l.work.handle_ms()).sum();
+    row.handle_ms = counted
+        .map(|l| l.work.handle_ms())
+        .fold(0, i64::saturating_add);
     row.experience_ms = union_ms(&mut together);
     row.transfers = transfers.clone().count() as i64;
     row.transferred = row.transfers > 0;
@@ -265,6 +264,11 @@ fn is_misrouted(g: &Gathered<'_>, story: &Story<'_>, leg: &Leg<'_>) -> bool {
     elsewhere && !wanted
 }
 
+/// A sum as a decimal; beyond the largest one there is no more.
+pub(crate) fn clamped(sum: i128) -> Decimal {
+    Decimal(sum.clamp(-Decimal::MAX, Decimal::MAX))
+}
+
 /// What was sold in one contact.
 #[derive(Clone, Debug, Default)]
 struct Sold {
@@ -287,7 +291,7 @@ impl Sold {
             self.currency = sale.currency.clone();
         }
         if self.currency == sale.currency {
-            self.value.0 += sale.value_net.0;
+            self.value = clamped(self.value.0 + sale.value_net.0);
         } else {
             self.mixed = true;
         }

@@ -47,7 +47,8 @@ pub(crate) struct Work {
 impl Work {
     /// dial + talk + hold + after-call work.
     pub fn handle_ms(self) -> i64 {
-        self.dial + self.talk + self.hold + self.acw
+        let parts = [self.talk, self.hold, self.acw];
+        parts.into_iter().fold(self.dial, i64::saturating_add)
     }
 }
 
@@ -401,7 +402,7 @@ impl AcwSpans {
         self.micros += at.0 - from.0;
         self.last = Some(at);
         if let Some(given) = given_ms {
-            self.given_ms = Some(self.given_ms.unwrap_or(0) + given);
+            self.given_ms = Some(self.given_ms.unwrap_or(0).saturating_add(given));
         }
     }
 }

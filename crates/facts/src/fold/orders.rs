@@ -3,7 +3,13 @@
 use events::*;
 use smol_str::format_smolstr;
 
-use super::{Sink, drafts::*, gather::Gathered, interactions::Story, sink::Flags};
+use super::{
+    Sink,
+    drafts::*,
+    gather::Gathered,
+    interactions::{Story, clamped},
+    sink::Flags,
+};
 use crate::Order;
 
 /// What an order means for the contact that sold it.
@@ -227,9 +233,9 @@ impl<'a> Course<'a> {
                 .iter()
                 .map(|l| l.units)
                 .fold(0, i64::saturating_add),
-            value_gross: Decimal(gross),
-            value_returned: Decimal(returned.value),
-            value_net: Decimal(if net_kept { left } else { 0 }),
+            value_gross: clamped(gross),
+            value_returned: clamped(returned.value),
+            value_net: clamped(if net_kept { left } else { 0 }),
             currency: self.currency.cloned(),
             ..Order::default()
         }

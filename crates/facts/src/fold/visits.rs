@@ -357,8 +357,8 @@ impl Visit<'_> {
     }
 }
 
-/// Rings of a visit: union of their time, how many, how many missed.
-fn rings(draft: &VisitDraft<'_>, left_at: Option<UtcMicros>) -> (i64, i64, i64) {
+/// Rings of a visit: union of their time within the visit, how many, how many missed.
+fn rings(draft: &VisitDraft<'_>, visit: &Visit<'_>) -> (i64, i64, i64) {
     let mut spans: Vec<(UtcMicros, UtcMicros)> = Vec::new();
     let mut missed = 0;
     for offer in &draft.offers {
@@ -368,8 +368,9 @@ fn rings(draft: &VisitDraft<'_>, left_at: Option<UtcMicros>) -> (i64, i64, i64) 
             Some(OfferOutcome::Rejected | OfferOutcome::NoAnswer)
         );
         missed += i64::from(is_missed);
-        let end = offer.ended.map(|(at, _)| at).or(left_at);
-        spans.extend(offer.started.zip(end));
+        let ended = offer.ended.map(|(at, _)| at).into_iter();
+        let start = offer.started.map(|at| at.max(visit.entered_at));
+        spans.extend(start.zip(ended.chain(visit.left_at).min()));
     }
     (union_ms(&mut spans), draft.offers.len() as i64, missed)
 }
@@ -406,7 +407,7 @@ fn visit_row(
     let interaction = &g.interactions[contact.draft];
     let started = interaction.started.map(|s| s.data);
     let draft = visit.draft.map(|at| &g.visits[at]);
-    let (ring_ms, offers, offers_missed) = draft.map_or((0, 0, 0), |d| rings(d, visit.left_at));
+    let (ring_ms, offers, offers_missed) = draft.map_or((0, 0, 0), |d| rings(d, visit));
     let estimate = draft.and_then(|d| d.estimate);
     let wait_ms = visit.wait_ms();
     let answered = visit.reason == Some(LeaveReason::Answered);

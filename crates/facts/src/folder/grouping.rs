@@ -5,7 +5,10 @@ use std::sync::Arc;
 use events::Event;
 
 use super::{Batch, FoldError, Folder, NO_SLOT, Slot};
-use crate::{History, event_links, hash::LinkMap, link_hash, links};
+use crate::{
+    History, event_links, link_hash,
+    links::{components, links},
+};
 
 impl Folder {
     /// Finds or makes the entity of a new event, and joins entities that it ties together.
@@ -104,7 +107,7 @@ impl Folder {
         let events = events
             .into_iter()
             .filter(|e| links(e).as_slice()[0].kind.is_folded());
-        for part in components(events.map(Arc::new).collect()) {
+        for part in components(events.map(Arc::new).collect(), |event| event) {
             self.add_stored(part, batch);
         }
         Ok(())
@@ -146,31 +149,4 @@ impl Folder {
             entity.add_part(part, &[]);
         }
     }
-}
-
-/// Groups events that are tied together.
-fn components(events: Vec<Arc<Event>>) -> Vec<Vec<Arc<Event>>> {
-    let mut parents: Vec<usize> = (0..events.len()).collect();
-    let mut first_with: LinkMap<usize> = LinkMap::default();
-    for (at, event) in events.iter().enumerate() {
-        for link in event_links(event) {
-            let first = *first_with.entry(link).or_insert(at);
-            let (a, b) = (find(&mut parents, first), find(&mut parents, at));
-            parents[a.max(b)] = a.min(b);
-        }
-    }
-    let mut parts: Vec<Vec<Arc<Event>>> = vec![Vec::new(); events.len()];
-    for (at, event) in events.into_iter().enumerate() {
-        parts[find(&mut parents, at)].push(event);
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-fn find(parents: &mut [usize], mut at: usize) -> usize {
-    while parents[at] != at {
-        parents[at] = parents[parents[at]];
-        at = parents[at];
-    }
-    at
 }

@@ -10,14 +10,20 @@ const HOUR: f64 = 3_600.0;
 fn login(s: &mut Scene, seconds: f64, session: &str) {
     s.add(
         seconds,
-        AgentSessionStarted { session_id: session.into(), agent_id: "a1".into() },
+        AgentSessionStarted {
+            session_id: session.into(),
+            agent_id: "a1".into(),
+        },
     );
 }
 
 fn logout(s: &mut Scene, seconds: f64, session: &str) {
     s.add(
         seconds,
-        AgentSessionEnded { session_id: session.into(), agent_id: "a1".into() },
+        AgentSessionEnded {
+            session_id: session.into(),
+            agent_id: "a1".into(),
+        },
     );
 }
 
@@ -37,12 +43,19 @@ fn state(s: &mut Scene, seconds: f64, state: AgentState) {
 
 /// State, start and duration in seconds of a timeline, by start.
 fn spans(rows: &FactRows, timeline: &str) -> Vec<(String, f64, Option<f64>)> {
-    let mut spans: Vec<&AgentStateSpan> =
-        rows.AgentStateSpan.iter().filter(|s| s.timeline == timeline).collect();
+    let mut spans: Vec<&AgentStateSpan> = rows
+        .AgentStateSpan
+        .iter()
+        .filter(|s| s.timeline == timeline)
+        .collect();
     spans.sort_by_key(|s| s.started_at);
     let seconds = |from: UtcMicros| (from.0 - START.0) as f64 / 1e6;
     let span = |s: &AgentStateSpan| {
-        (s.state.to_string(), seconds(s.started_at), s.duration_ms.map(|ms| ms as f64 / 1e3))
+        (
+            s.state.to_string(),
+            seconds(s.started_at),
+            s.duration_ms.map(|ms| ms as f64 / 1e3),
+        )
     };
     spans.into_iter().map(span).collect()
 }
@@ -60,7 +73,10 @@ fn a_session_is_a_span_and_states_follow_each_other_without_gap() {
     state(&mut s, 400.0, AgentState::Available);
     logout(&mut s, 1_000.0, "s1");
     let rows = s.fold();
-    assert_eq!(spans(&rows, "session"), [span("logged_in", 0.0, Some(1_000.0))]);
+    assert_eq!(
+        spans(&rows, "session"),
+        [span("logged_in", 0.0, Some(1_000.0))]
+    );
     assert_eq!(
         spans(&rows, "status"),
         [
@@ -69,7 +85,11 @@ fn a_session_is_a_span_and_states_follow_each_other_without_gap() {
             span("available", 400.0, Some(600.0)),
         ]
     );
-    let a_break = rows.AgentStateSpan.iter().find(|s| s.state == "break").expect("the break");
+    let a_break = rows
+        .AgentStateSpan
+        .iter()
+        .find(|s| s.state == "break")
+        .expect("the break");
     assert!(!a_break.routable && !a_break.productive && a_break.paid);
     assert_eq!(a_break.session_id.as_deref(), Some("s1"));
 }
@@ -82,9 +102,16 @@ fn who_logs_in_without_a_word_is_available() {
     let rows = s.fold();
     assert_eq!(
         spans(&rows, "status"),
-        [span("available", 0.0, Some(60.0)), span("break", 60.0, None)]
+        [
+            span("available", 0.0, Some(60.0)),
+            span("break", 60.0, None)
+        ]
     );
-    assert!(rows.AgentStateSpan.iter().any(|s| s.state == "available" && s.common.inferred));
+    assert!(
+        rows.AgentStateSpan
+            .iter()
+            .any(|s| s.state == "available" && s.common.inferred)
+    );
 }
 
 #[test]
@@ -97,10 +124,16 @@ fn repeated_logins_and_pauses_are_one_span_from_the_first() {
     logout(&mut s, 50.0, "s1");
     logout(&mut s, 60.0, "s1");
     let rows = s.fold();
-    assert_eq!(spans(&rows, "session"), [span("logged_in", 0.0, Some(50.0))]);
+    assert_eq!(
+        spans(&rows, "session"),
+        [span("logged_in", 0.0, Some(50.0))]
+    );
     assert_eq!(
         spans(&rows, "status"),
-        [span("available", 0.0, Some(20.0)), span("break", 20.0, Some(30.0))]
+        [
+            span("available", 0.0, Some(20.0)),
+            span("break", 20.0, Some(30.0))
+        ]
     );
 }
 
@@ -110,14 +143,21 @@ fn a_session_without_logout_ends_at_the_last_sign_of_life_before_the_next_login(
     login(&mut s, 0.0, "s1");
     s.add(
         500.0,
-        AgentHeartbeat { agent_id: "a1".into(), state: AgentState::Available, contacts: None },
+        AgentHeartbeat {
+            agent_id: "a1".into(),
+            state: AgentState::Available,
+            contacts: None,
+        },
     );
     login(&mut s, 2_000.0, "s2");
     logout(&mut s, 3_000.0, "s2");
     let rows = s.fold();
     assert_eq!(
         spans(&rows, "session"),
-        [span("logged_in", 0.0, Some(500.0)), span("logged_in", 2_000.0, Some(1_000.0))]
+        [
+            span("logged_in", 0.0, Some(500.0)),
+            span("logged_in", 2_000.0, Some(1_000.0))
+        ]
     );
     assert_eq!(issues(&rows), ["missing_end"]);
 }
@@ -132,9 +172,20 @@ fn after_sixteen_hours_of_silence_no_idle_time_is_invented() {
     assert_eq!(spans(&s.fold(), "session"), [span("logged_in", 0.0, None)]);
     s.started(400.0 + 16.0 * HOUR, "c2");
     let rows = s.fold();
-    assert_eq!(spans(&rows, "session"), [span("logged_in", 0.0, Some(400.0))]);
-    assert_eq!(spans(&rows, "status").len(), 2, "no time was spent in the last state");
-    assert!(rows.AgentStateSpan.iter().any(|s| s.timeline == "session" && s.common.inferred));
+    assert_eq!(
+        spans(&rows, "session"),
+        [span("logged_in", 0.0, Some(400.0))]
+    );
+    assert_eq!(
+        spans(&rows, "status").len(),
+        2,
+        "no time was spent in the last state"
+    );
+    assert!(
+        rows.AgentStateSpan
+            .iter()
+            .any(|s| s.timeline == "session" && s.common.inferred)
+    );
 }
 
 #[test]
@@ -147,7 +198,10 @@ fn states_without_any_session_go_from_change_to_change() {
     let rows = s.fold();
     assert_eq!(
         spans(&rows, "status"),
-        [span("break", 0.0, Some(50.0)), span("available", 50.0, Some(40.0))]
+        [
+            span("break", 0.0, Some(50.0)),
+            span("available", 50.0, Some(40.0))
+        ]
     );
     assert!(spans(&rows, "session").is_empty());
 }
@@ -158,12 +212,19 @@ fn a_heartbeat_shows_a_change_that_was_missed() {
     login(&mut s, 0.0, "s1");
     s.add(
         120.0,
-        AgentHeartbeat { agent_id: "a1".into(), state: AgentState::Meal, contacts: None },
+        AgentHeartbeat {
+            agent_id: "a1".into(),
+            state: AgentState::Meal,
+            contacts: None,
+        },
     );
     let rows = s.fold();
     assert_eq!(
         spans(&rows, "status"),
-        [span("available", 0.0, Some(120.0)), span("meal", 120.0, None)]
+        [
+            span("available", 0.0, Some(120.0)),
+            span("meal", 120.0, None)
+        ]
     );
 }
 

@@ -10,7 +10,13 @@ use crate::{
 
 /// A verification result with an id of its own.
 fn verified(s: &mut Scene, id: &str, result: VerifyResult) {
-    let event = s.add(200.0, OrderVerified { order_id: "o1".into(), result });
+    let event = s.add(
+        200.0,
+        OrderVerified {
+            order_id: "o1".into(),
+            result,
+        },
+    );
     event.event_id = id.into();
 }
 
@@ -41,7 +47,10 @@ fn placed() -> Scene {
 }
 
 fn result(s: &Scene) -> Option<String> {
-    order(&s.fold(), "o1").verify_result.as_ref().map(ToString::to_string)
+    order(&s.fold(), "o1")
+        .verify_result
+        .as_ref()
+        .map(ToString::to_string)
 }
 
 #[test]
@@ -51,7 +60,10 @@ fn a_replacement_takes_the_place_of_its_target() {
     verified(&mut s, "r2", VerifyResult::Duplicate);
     s.correcting("r1", CorrectionOp::Replace);
     let rows = s.fold();
-    assert_eq!(order(&rows, "o1").verify_result.as_deref(), Some("duplicate"));
+    assert_eq!(
+        order(&rows, "o1").verify_result.as_deref(),
+        Some("duplicate")
+    );
     assert!(!order(&rows, "o1").valid);
 }
 
@@ -107,7 +119,11 @@ fn of_two_corrections_of_one_event_the_one_that_arrived_last_counts() {
     s.correcting("r1", CorrectionOp::Replace);
     verified(&mut s, "r2", VerifyResult::Fraud);
     s.correcting("r1", CorrectionOp::Replace);
-    assert_eq!(result(&s).as_deref(), Some("fraud"), "in one batch and in several");
+    assert_eq!(
+        result(&s).as_deref(),
+        Some("fraud"),
+        "in one batch and in several"
+    );
     let last = s.events.len() - 1;
     s.events.swap(last, last - 1);
     assert_eq!(result(&s).as_deref(), Some("failed"));
@@ -123,7 +139,10 @@ fn a_correction_that_arrives_before_its_target_waits() {
     assert_eq!(issues(&rows), ["waiting_correction"]);
     verified(&mut s, "r1", VerifyResult::Passed);
     let rows = s.fold();
-    assert_eq!(order(&rows, "o1").verify_result.as_deref(), Some("duplicate"));
+    assert_eq!(
+        order(&rows, "o1").verify_result.as_deref(),
+        Some("duplicate")
+    );
     assert!(issues(&rows).is_empty());
 }
 
@@ -155,7 +174,13 @@ fn a_correction_of_another_source_or_entity_has_no_target() {
 #[test]
 fn a_replaced_event_keeps_its_place_among_events_of_the_same_second() {
     let mut s = Scene::call("c1", "billing");
-    s.add(130.0, HoldStarted { leg_id: "l1".into() }).source_seq = Some(7);
+    s.add(
+        130.0,
+        HoldStarted {
+            leg_id: "l1".into(),
+        },
+    )
+    .source_seq = Some(7);
     for (at, event) in s.events.iter_mut().enumerate() {
         event.source_seq = Some(at as i64);
     }
@@ -164,8 +189,10 @@ fn a_replaced_event_keeps_its_place_among_events_of_the_same_second() {
     correction.event_id = "later".into();
     correction.source_seq = Some(99_000);
     correction.occurred_at = at(120.0);
-    correction.correction =
-        Some(Correction { of: s.events[6].event_id.clone(), op: CorrectionOp::Replace });
+    correction.correction = Some(Correction {
+        of: s.events[6].event_id.clone(),
+        op: CorrectionOp::Replace,
+    });
     corrected.events[6].occurred_at = at(120.0);
     s.events.push(correction);
     assert_same(
@@ -203,8 +230,14 @@ fn a_corrected_profile_moves_the_rows_of_its_agent() {
         fte: None,
     };
     s.add(170.0, profile("t1")).event_id = "p1".into();
-    assert_eq!(leg(&fold_all(s.events.clone()), "l1").team_id.as_deref(), Some("t1"));
+    assert_eq!(
+        leg(&fold_all(s.events.clone()), "l1").team_id.as_deref(),
+        Some("t1")
+    );
     s.add(180.0, profile("t2"));
     s.correcting("p1", CorrectionOp::Replace);
-    assert_eq!(leg(&fold_all(s.events), "l1").team_id.as_deref(), Some("t2"));
+    assert_eq!(
+        leg(&fold_all(s.events), "l1").team_id.as_deref(),
+        Some("t2")
+    );
 }

@@ -21,14 +21,20 @@ fn survey_answer() -> SurveyAnswered {
 }
 
 fn forgetful() -> FoldSettings {
-    FoldSettings { keep_closed_ms: 0, max_kept_events: 0, ..FoldSettings::default() }
+    FoldSettings {
+        keep_closed_ms: 0,
+        max_kept_events: 0,
+        ..FoldSettings::default()
+    }
 }
 
 #[test]
 fn a_row_that_did_not_change_is_neither_removed_nor_added() {
     let mut folder = Folder::new(FoldSettings::default());
     let mut s = Scene::call("c1", "billing");
-    folder.apply(s.events.clone(), &NoHistory).expect("no history");
+    folder
+        .apply(s.events.clone(), &NoHistory)
+        .expect("no history");
     s.add(500.0, survey_answer()).recorded_at = at(2_000_000.0);
     let edit = folder.apply(vec![s.events.pop().expect("the survey")], &NoHistory);
     let edit = edit.expect("no history");
@@ -41,11 +47,21 @@ fn a_row_that_did_not_change_is_neither_removed_nor_added() {
 fn a_changed_row_is_removed_and_added_with_a_higher_revision() {
     let mut folder = Folder::new(FoldSettings::default());
     let mut s = Scene::call("c1", "billing");
-    let first = folder.apply(s.events.clone(), &NoHistory).expect("no history");
+    let first = folder
+        .apply(s.events.clone(), &NoHistory)
+        .expect("no history");
     assert_eq!(first.added.Leg[0].common.fact_rev, 1);
     let codes = vec!["refund".into()];
     let (leg_id, resolved) = ("l1".into(), None);
-    s.add(161.0, DispositionSet { leg_id, codes, resolved }).recorded_at = at(2_000_000.0);
+    s.add(
+        161.0,
+        DispositionSet {
+            leg_id,
+            codes,
+            resolved,
+        },
+    )
+    .recorded_at = at(2_000_000.0);
     let edit = folder.apply(vec![s.events.pop().expect("the code")], &NoHistory);
     let edit = edit.expect("no history");
     assert_eq!((edit.removed.Leg.len(), edit.added.Leg.len()), (1, 1));
@@ -58,13 +74,25 @@ fn a_changed_row_is_removed_and_added_with_a_higher_revision() {
 fn all_events_of_a_batch_come_back_in_their_order_with_the_name_of_their_entity() {
     let mut s = Scene::call("c1", "billing");
     let (complete_until, history_start) = (at(160.0), None);
-    s.add(160.0, SourceWatermark { complete_until, history_start });
+    s.add(
+        160.0,
+        SourceWatermark {
+            complete_until,
+            history_start,
+        },
+    );
     let edit = Folder::new(FoldSettings::default()).apply(s.events.clone(), &NoHistory);
     let edit = edit.expect("no history");
     let ids: Vec<_> = edit.events.iter().map(|e| &e.event.event_id).collect();
-    assert_eq!(ids, s.events.iter().map(|e| &e.event_id).collect::<Vec<_>>());
+    assert_eq!(
+        ids,
+        s.events.iter().map(|e| &e.event_id).collect::<Vec<_>>()
+    );
     let names: Vec<&str> = edit.events.iter().map(|e| e.entity.as_str()).collect();
-    assert!(names[..9].iter().all(|name| *name == "interaction:c1"), "{names:?}");
+    assert!(
+        names[..9].iter().all(|name| *name == "interaction:c1"),
+        "{names:?}"
+    );
     assert_eq!(names[9], "watermark:pbx");
 }
 
@@ -86,16 +114,22 @@ fn an_event_that_ties_two_stored_entities_together_loads_both() {
     s.started(300.0, "c2");
     s.entered(310.0, "q9", "c2", "sales");
     s.started(900.0, "c3");
-    let tie = event("tie", 950.0, InteractionStarted {
-        parent_id: Some("c1".into()),
-        root_id: Some("c2".into()),
-        ..match &s.events[0].data {
-            EventData::InteractionStarted(d) => {
-                InteractionStarted { interaction_id: "c4".into(), is_test: Some(true), ..d.clone() }
+    let tie = event(
+        "tie",
+        950.0,
+        InteractionStarted {
+            parent_id: Some("c1".into()),
+            root_id: Some("c2".into()),
+            ..match &s.events[0].data {
+                EventData::InteractionStarted(d) => InteractionStarted {
+                    interaction_id: "c4".into(),
+                    is_test: Some(true),
+                    ..d.clone()
+                },
+                _ => unreachable!("the scene starts with its contact"),
             }
-            _ => unreachable!("the scene starts with its contact"),
-        }
-    });
+        },
+    );
     let mut all = s.events.clone();
     all.push(tie.clone());
     let one_by_one: Vec<_> = all.iter().map(|e| vec![e.clone()]).collect();
@@ -111,8 +145,20 @@ fn an_event_that_ties_two_stored_entities_together_loads_both() {
 #[test]
 fn a_restored_folder_goes_on_where_the_other_stopped() {
     let mut s = Scene::call("c1", "billing");
-    s.add(0.0, AgentSessionStarted { session_id: "s1".into(), agent_id: "a1".into() });
-    s.add(170.0, AgentSessionEnded { session_id: "s1".into(), agent_id: "a1".into() });
+    s.add(
+        0.0,
+        AgentSessionStarted {
+            session_id: "s1".into(),
+            agent_id: "a1".into(),
+        },
+    );
+    s.add(
+        170.0,
+        AgentSessionEnded {
+            session_id: "s1".into(),
+            agent_id: "a1".into(),
+        },
+    );
     s.add(200.0, survey_answer());
     s.started(20.0 * 3_600.0, "c2");
     let expected = facts(&fold_all(s.events.clone()));
@@ -121,7 +167,9 @@ fn a_restored_folder_goes_on_where_the_other_stopped() {
         let mut checkpoint: Vec<Event> = Vec::new();
         for event in &s.events {
             let mut folder = Folder::restore(settings.clone(), checkpoint);
-            let edit = folder.apply(vec![event.clone()], &store).expect("the store cannot fail");
+            let edit = folder
+                .apply(vec![event.clone()], &store)
+                .expect("the store cannot fail");
             store.commit(&edit);
             checkpoint = folder.checkpoint().cloned().collect();
         }
@@ -135,7 +183,9 @@ fn the_checkpoint_holds_what_is_pending_and_not_what_is_over() {
     s.started(500.0, "c2");
     s.connected(501.0, "l2", "c2", "a2").initiation = Initiation::Direct;
     let mut folder = Folder::new(FoldSettings::default());
-    folder.apply(s.events.clone(), &NoHistory).expect("no history");
+    folder
+        .apply(s.events.clone(), &NoHistory)
+        .expect("no history");
     let ids: Vec<_> = folder.checkpoint().map(|e| e.occurred_at).collect();
     assert_eq!(ids, [at(500.0), at(501.0)]);
     assert_eq!(folder.kept_events(), s.events.len());
@@ -143,15 +193,23 @@ fn the_checkpoint_holds_what_is_pending_and_not_what_is_over() {
 
 #[test]
 fn closed_entities_leave_memory_after_their_time_and_when_there_are_too_many() {
-    let settings = FoldSettings { keep_closed_ms: 3_600_000, ..FoldSettings::default() };
+    let settings = FoldSettings {
+        keep_closed_ms: 3_600_000,
+        ..FoldSettings::default()
+    };
     let mut folder = Folder::new(settings);
-    folder.apply(Scene::call("c1", "billing").events, &NoHistory).expect("no history");
+    folder
+        .apply(Scene::call("c1", "billing").events, &NoHistory)
+        .expect("no history");
     let mut s = Scene::new();
     s.started(2.0 * 3_600.0, "c2");
     folder.apply(s.events, &NoHistory).expect("no history");
     assert_eq!(folder.kept_events(), 1);
 
-    let settings = FoldSettings { max_kept_events: 40, ..FoldSettings::default() };
+    let settings = FoldSettings {
+        max_kept_events: 40,
+        ..FoldSettings::default()
+    };
     let mut folder = Folder::new(settings);
     for number in 0..100 {
         let mut call = Scene::call("c1", "billing");
@@ -210,27 +268,53 @@ fn the_past_of_an_agent_leaves_memory_and_a_late_event_brings_it_back() {
         let from = f64::from(day) * 86_400.0;
         let session_id: Text = format!("s{day}").into();
         let agent_id = || Text::from("a1");
-        s.add(from, AgentSessionStarted { session_id: session_id.clone(), agent_id: agent_id() });
-        s.add(from + 28_800.0, AgentSessionEnded { session_id, agent_id: agent_id() });
+        s.add(
+            from,
+            AgentSessionStarted {
+                session_id: session_id.clone(),
+                agent_id: agent_id(),
+            },
+        );
+        s.add(
+            from + 28_800.0,
+            AgentSessionEnded {
+                session_id,
+                agent_id: agent_id(),
+            },
+        );
     }
     let agent_id = "a1".into();
     let (state, reason, productive, paid) = (AgentState::Break, None, None, None);
     s.add(
         90_000.0,
-        AgentStateChanged { agent_id, state, reason, routable: false, productive, paid },
+        AgentStateChanged {
+            agent_id,
+            state,
+            reason,
+            routable: false,
+            productive,
+            paid,
+        },
     );
     let expected = facts(&fold_all(s.events.clone()));
     let late = s.events.pop().expect("the break");
     let mut store = MemoryStore::default();
     let mut folder = Folder::new(FoldSettings::default());
     for event in s.events {
-        let edit = folder.apply(vec![event], &store).expect("the store cannot fail");
+        let edit = folder
+            .apply(vec![event], &store)
+            .expect("the store cannot fail");
         store.commit(&edit);
     }
-    assert!(folder.kept_events() <= 8, "two days and the current session");
+    assert!(
+        folder.kept_events() <= 8,
+        "two days and the current session"
+    );
     assert!(folder.checkpoint().count() <= 2);
     assert_eq!(*store.loads.borrow(), 0);
-    let edit = folder.apply(vec![late], &store).expect("the store cannot fail");
+    let edit = folder
+        .apply(vec![late], &store)
+        .expect("the store cannot fail");
     store.commit(&edit);
     assert_same("late break", &expected, &store.facts);
 }
@@ -257,14 +341,23 @@ fn history_that_cannot_be_read_is_an_error() {
         }
     }
     let mut folder = Folder::new(FoldSettings::default());
-    let error = folder.apply(Scene::call("c1", "billing").events, &Broken).expect_err("broken");
-    assert_eq!(error.to_string(), "earlier events cannot be read: disk gone");
+    let error = folder
+        .apply(Scene::call("c1", "billing").events, &Broken)
+        .expect_err("broken");
+    assert_eq!(
+        error.to_string(),
+        "earlier events cannot be read: disk gone"
+    );
 }
 
 #[test]
 fn every_event_has_a_link_and_its_text_form_names_kind_and_id() {
     let s = Scene::call("c1", "billing");
-    let text: Vec<String> = s.events.iter().map(|e| links(e).as_slice()[0].to_string()).collect();
+    let text: Vec<String> = s
+        .events
+        .iter()
+        .map(|e| links(e).as_slice()[0].to_string())
+        .collect();
     assert_eq!(text[0], "interaction:c1");
     assert_eq!(text[2], "visit:q1");
     assert_eq!(text[7], "leg:l1");

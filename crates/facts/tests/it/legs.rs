@@ -512,3 +512,26 @@ fn team_and_site_are_those_of_the_time_of_the_row() {
         Some("t2")
     );
 }
+
+#[test]
+fn durations_beyond_all_reason_do_not_overflow() {
+    let mut s = talking();
+    let end = s.disconnected(34.0, "l1");
+    (end.talk_ms, end.hold_ms) = (Some(i64::MAX), Some(i64::MAX));
+    for seconds in [40.0, 50.0] {
+        s.add(
+            seconds - 1.0,
+            AcwStarted {
+                leg_id: "l1".into(),
+            },
+        );
+        s.add(
+            seconds,
+            AcwEnded {
+                leg_id: "l1".into(),
+                acw_ms: Some(i64::MAX),
+            },
+        );
+    }
+    assert_eq!(leg(&s.fold(), "l1").handle_ms, i64::MAX);
+}

@@ -26,12 +26,8 @@ fn calls(count: usize) -> Vec<Event> {
         let end = answer + 30.0 + random.below(400) as f64;
         let mut s = Scene::new();
         s.started(from, &id).customer_id = Some(format!("cu{:06}", random.below(90_000)).into());
-        s.entered(
-            enter,
-            &q1,
-            &id,
-            *random.pick(&["billing", "support", "sales"]),
-        );
+        let queue = *random.pick(&["billing", "support", "sales"]);
+        s.entered(enter, &q1, &id, queue);
         s.offered(answer - 5.0, answer, &q1, &agent, OfferOutcome::Accepted);
         s.left(answer, &q1, LeaveReason::Answered).leg_id = Some(l1.as_str().into());
         s.connected(answer, &l1, &id, &agent).visit_id = Some(q1.as_str().into());

@@ -119,7 +119,12 @@ impl Batch {
         let start = self.raw.len();
         self.raw.extend_from_slice(raw);
         let file = index(self.files.len() - 1);
-        self.lines.push(Line { file, number, start, end: self.raw.len() });
+        self.lines.push(Line {
+            file,
+            number,
+            start,
+            end: self.raw.len(),
+        });
         self.line_count += 1;
         index(self.lines.len() - 1)
     }
@@ -127,7 +132,11 @@ impl Batch {
     fn push(&mut self, line: u32, mut event: Event) {
         self.settings.identity_key.hide(&mut event);
         let id_hash = event_id_hash(&event.tenant_id, &event.source, &event.event_id);
-        self.events.push(Decoded { event, id_hash, line });
+        self.events.push(Decoded {
+            event,
+            id_hash,
+            line,
+        });
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -152,7 +161,10 @@ impl Batch {
 
     pub(crate) fn place(&self, line: u32) -> Place {
         let line = &self.lines[line as usize];
-        Place { file: self.files[line.file as usize].clone(), line: line.number }
+        Place {
+            file: self.files[line.file as usize].clone(),
+            line: line.number,
+        }
     }
 
     pub(crate) fn raw(&self, line: u32) -> &[u8] {

@@ -65,18 +65,26 @@ impl Scene {
     fn acknowledged(&self) -> Vec<u64> {
         let text = std::fs::read_to_string(self.ledger()).expect("the ledger is readable");
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| line.parse().expect("a number")).collect()
+        whole
+            .lines()
+            .map(|line| line.parse().expect("a number"))
+            .collect()
     }
 
     /// Imports all of the file, in this process.
     fn import(&self) {
         let store = Store::create_or_open(self.data()).expect("the store opens");
-        let mut ledger = File::options().append(true).open(self.ledger()).expect("the ledger");
+        let mut ledger = File::options()
+            .append(true)
+            .open(self.ledger())
+            .expect("the ledger");
         let mut importer = Importer::new(&store, settings(BATCH_EVENTS)).expect("a readable store");
         let mut lines = Ndjson::new(Inputs::files(vec![self.file()]), intake());
         let report = importer.run(&mut lines, &no_time, &mut |progress| {
             if let Some(seq) = progress.committed {
-                ledger.write_all(format!("{seq}\n").as_bytes()).expect("the ledger is written");
+                ledger
+                    .write_all(format!("{seq}\n").as_bytes())
+                    .expect("the ledger is written");
                 ledger.sync_data().expect("the ledger is synced");
             }
         });
@@ -87,7 +95,12 @@ impl Scene {
     /// Runs the import in a child and kills it after `delay`; was it done before?
     fn import_and_kill(&self, delay: Duration) -> bool {
         let mut child = Command::new(std::env::current_exe().expect("this test's path"))
-            .args(["kill::a_child_that_imports", "--exact", "--ignored", "--test-threads=1"])
+            .args([
+                "kill::a_child_that_imports",
+                "--exact",
+                "--ignored",
+                "--test-threads=1",
+            ])
             .env(FOLDER, &self.folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -103,19 +116,26 @@ impl Scene {
 #[ignore = "the child of the kill test"]
 fn a_child_that_imports() {
     if let Some(folder) = std::env::var_os(FOLDER) {
-        Scene { folder: folder.into() }.import();
+        Scene {
+            folder: folder.into(),
+        }
+        .import();
     }
 }
 
 #[test]
 fn two_hundred_kills_leave_whole_batches_and_lose_no_acknowledged_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let scene = Scene { folder: folder.path().to_owned() };
+    let scene = Scene {
+        folder: folder.path().to_owned(),
+    };
     let mut lines = world::lines(9, 5);
     lines.truncate(BATCH_EVENTS * 8 + 17);
     std::fs::write(scene.file(), world::text(&lines)).expect("the file is written");
     let batch_of = batches(&lines);
-    let undisturbed = Scene { folder: folder.path().join("undisturbed") };
+    let undisturbed = Scene {
+        folder: folder.path().join("undisturbed"),
+    };
     std::fs::create_dir(&undisturbed.folder).expect("a folder");
     std::fs::copy(scene.file(), undisturbed.file()).expect("the file is copied");
     undisturbed.clear();
@@ -159,22 +179,39 @@ fn check(scene: &Scene, batch_of: &HashMap<String, usize>, kill: u32) -> usize {
     let version = store.version();
     let mut found: HashMap<String, i64> = HashMap::new();
     for batch in store.read(&version, LOG).expect("the log is readable") {
-        let ids = batch.column_by_name("event_id").expect("ids").as_string::<i32>();
-        let seqs = batch.column_by_name("_seq").expect("sequences").as_primitive::<Int64Type>();
+        let ids = batch
+            .column_by_name("event_id")
+            .expect("ids")
+            .as_string::<i32>();
+        let seqs = batch
+            .column_by_name("_seq")
+            .expect("sequences")
+            .as_primitive::<Int64Type>();
         for (id, seq) in ids.iter().zip(seqs.values()) {
             let id = id.expect("an id").to_owned();
-            assert_eq!(found.insert(id.clone(), *seq), None, "kill {kill}: {id} is there twice");
+            assert_eq!(
+                found.insert(id.clone(), *seq),
+                None,
+                "kill {kill}: {id} is there twice"
+            );
         }
     }
     let stored = version.committed_seq as usize;
     for (id, batch) in batch_of {
         let expected = (*batch < stored).then_some(*batch as i64 + 1);
-        assert_eq!(found.get(id).copied(), expected, "kill {kill}: {id} of batch {batch}");
+        assert_eq!(
+            found.get(id).copied(),
+            expected,
+            "kill {kill}: {id} of batch {batch}"
+        );
     }
     assert!(found.len() <= batch_of.len(), "kill {kill}: unknown events");
     let acknowledged = scene.acknowledged();
     let newest = acknowledged.iter().max().copied().unwrap_or(0);
-    assert!(newest <= version.committed_seq, "kill {kill}: {newest} was acknowledged and is lost");
+    assert!(
+        newest <= version.committed_seq,
+        "kill {kill}: {newest} was acknowledged and is lost"
+    );
     if kill.is_multiple_of(20) {
         assert!(store.verify().expect("readable").is_empty(), "kill {kill}");
     }

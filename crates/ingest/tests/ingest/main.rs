@@ -3,6 +3,7 @@
 mod files;
 mod kill;
 mod rejects;
+mod speed;
 mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -13,9 +14,7 @@ use arrow::{
 };
 use events::{Intake, UtcMicros};
 use ingest::{
-    IdentityKey, ImportReport, ImportSettings, Importer,
-    formats::Inputs,
-    ndjson::Ndjson,
+    IdentityKey, ImportReport, ImportSettings, Importer, formats::Inputs, ndjson::Ndjson,
     pipeline::Lines,
 };
 use store::Store;
@@ -27,7 +26,10 @@ fn received() -> UtcMicros {
 
 fn settings(batch_events: usize) -> ImportSettings {
     let key = IdentityKey::new([1; 32]);
-    ImportSettings { batch_events, ..ImportSettings::new(received(), key) }
+    ImportSettings {
+        batch_events,
+        ..ImportSettings::new(received(), key)
+    }
 }
 
 fn intake() -> Intake {
@@ -45,7 +47,9 @@ fn no_time() -> Duration {
 
 fn import(store: &Store, batch_events: usize, lines: &mut dyn Lines) -> ImportReport {
     let mut importer = Importer::new(store, settings(batch_events)).expect("a readable store");
-    importer.run(lines, &no_time, &mut |_| {}).expect("the import runs")
+    importer
+        .run(lines, &no_time, &mut |_| {})
+        .expect("the import runs")
 }
 
 /// Imports a text as if it were the file `calls.ndjson`.
@@ -63,7 +67,10 @@ fn import_file(store: &Store, batch_events: usize, path: &Path) -> ImportReport 
 /// Every row of every table as text, sorted; without the columns `left_out`.
 fn rows(store: &Store, left_out: &[&str]) -> BTreeMap<String, Vec<String>> {
     let version = store.version();
-    let names: Vec<String> = version.tables().map(|table| table.name.to_string()).collect();
+    let names: Vec<String> = version
+        .tables()
+        .map(|table| table.name.to_string())
+        .collect();
     names
         .into_iter()
         .map(|name| {
@@ -90,18 +97,30 @@ fn texts(batch: &RecordBatch, left_out: &[&str]) -> Vec<String> {
         })
         .collect();
     let row = |row| {
-        let cells = columns.iter().map(|(name, column)| format!("{name}={}", column.value(row)));
+        let cells = columns
+            .iter()
+            .map(|(name, column)| format!("{name}={}", column.value(row)));
         cells.collect::<Vec<_>>().join(" ")
     };
     (0..batch.num_rows()).map(row).collect()
 }
 
 /// Columns that tell when something was received, not what happened.
-const ARRIVAL: &[&str] = &["_seq", "recorded_at", "received_at", "updated_at", "fact_rev", "entity"];
+const ARRIVAL: &[&str] = &[
+    "_seq",
+    "recorded_at",
+    "received_at",
+    "updated_at",
+    "fact_rev",
+    "entity",
+];
 
 fn assert_same_rows(left: &Store, right: &Store, left_out: &[&str]) {
     let (lefts, rights) = (rows(left, left_out), rows(right, left_out));
-    assert_eq!(lefts.keys().collect::<Vec<_>>(), rights.keys().collect::<Vec<_>>());
+    assert_eq!(
+        lefts.keys().collect::<Vec<_>>(),
+        rights.keys().collect::<Vec<_>>()
+    );
     for (table, left) in &lefts {
         let right = &rights[table];
         if left != right {
@@ -113,5 +132,8 @@ fn assert_same_rows(left: &Store, right: &Store, left_out: &[&str]) {
 }
 
 fn count(store: &Store, table: &str) -> u64 {
-    store.version().table(table).map_or(0, store::TableData::rows)
+    store
+        .version()
+        .table(table)
+        .map_or(0, store::TableData::rows)
 }

@@ -30,9 +30,15 @@ fn bad_lines_are_counted_with_their_place_and_kept() {
     }
     let store = Store::in_memory();
     let report = import_text(&store, 100, text);
-    assert_eq!((report.lines, report.accepted, report.rejected, report.blank), (8, 2, 4, 2));
-    let found: Vec<(u64, RejectCode)> =
-        report.first_errors.iter().map(|e| (e.place.line, e.reject.code)).collect();
+    assert_eq!(
+        (report.lines, report.accepted, report.rejected, report.blank),
+        (8, 2, 4, 2)
+    );
+    let found: Vec<(u64, RejectCode)> = report
+        .first_errors
+        .iter()
+        .map(|e| (e.place.line, e.reject.code))
+        .collect();
     assert_eq!(
         found,
         [
@@ -42,10 +48,19 @@ fn bad_lines_are_counted_with_their_place_and_kept() {
             (7, RejectCode::ForbiddenContent),
         ]
     );
-    assert_eq!(report.first_errors[0].place.file.as_deref(), Some("calls.ndjson"));
+    assert_eq!(
+        report.first_errors[0].place.file.as_deref(),
+        Some("calls.ndjson")
+    );
     assert_eq!(report.by_reason.values().sum::<u64>(), 4);
     let kept = rows(&store, &[])[QUARANTINE].join("\n");
-    for part in ["line=3", "reason=bad_json", "raw={", "raw=fffe raw_encoding=hex", "field 'inter"] {
+    for part in [
+        "line=3",
+        "reason=bad_json",
+        "raw={",
+        "raw=fffe raw_encoding=hex",
+        "field 'inter",
+    ] {
         assert!(kept.contains(part), "no '{part}' in\n{kept}");
     }
     assert!(kept.contains("************1111") && !kept.contains("4111111111111111"));
@@ -82,14 +97,23 @@ fn an_id_with_other_content_is_a_conflict_and_the_first_one_stays() {
             started("e1", "c1", "").replace("pbx", "pbx-2"),
         ];
         let report = import_text(&store, batch_events, lines.join("\n"));
-        assert_eq!((report.accepted, report.duplicate, report.rejected), (2, 1, 1));
+        assert_eq!(
+            (report.accepted, report.duplicate, report.rejected),
+            (2, 1, 1)
+        );
         assert_eq!(report.by_reason[&RejectCode::IdConflict], 1);
         assert_eq!(report.first_errors[0].place.line, 3);
         let kept = rows(&store, &[])[QUARANTINE].join("\n");
-        assert!(kept.contains("source=pbx") && kept.contains(&lines[2]), "{kept}");
+        assert!(
+            kept.contains("source=pbx") && kept.contains(&lines[2]),
+            "{kept}"
+        );
         let interactions = rows(&store, &[])["interactions"].join("\n");
         assert!(interactions.contains("interaction_id=c1"), "{interactions}");
-        assert!(!interactions.contains("interaction_id=c2"), "{interactions}");
+        assert!(
+            !interactions.contains("interaction_id=c2"),
+            "{interactions}"
+        );
     }
 }
 
@@ -112,7 +136,10 @@ fn identities_become_tokens() {
     assert_eq!(report.accepted, 1);
     let all = format!("{:?}", rows(&store, &[]));
     assert!(!all.contains(phone) && all.contains("tok_"), "{all}");
-    assert_eq!(import_text(&store, 100, started("e1", "c1", &more)).duplicate, 1);
+    assert_eq!(
+        import_text(&store, 100, started("e1", "c1", &more)).duplicate,
+        1
+    );
 }
 
 #[test]
@@ -154,7 +181,13 @@ fn the_source_of_a_file_without_sources_is_the_default() {
     let store = Store::in_memory();
     let line = started("e1", "c1", "").replace(r#""source":"pbx","#, "");
     let inputs = Inputs::stream(None, std::io::Cursor::new(line.into_bytes()));
-    let late = events::Intake { recorded_at: UtcMicros(intake().recorded_at.0 + 5), ..intake() };
-    assert_eq!(import(&store, 10, &mut Ndjson::new(inputs, late)).accepted, 1);
+    let late = events::Intake {
+        recorded_at: UtcMicros(intake().recorded_at.0 + 5),
+        ..intake()
+    };
+    assert_eq!(
+        import(&store, 10, &mut Ndjson::new(inputs, late)).accepted,
+        1
+    );
     assert!(rows(&store, &[])["log"][0].contains("source=test"));
 }

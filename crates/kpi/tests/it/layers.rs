@@ -121,12 +121,13 @@ fn a_variant_leaves_behind_the_parts_and_parameters_that_it_does_not_read() {
 fn a_variant_in_another_unit_does_not_take_over_limits() {
     let text = BASE.replace(
         "direction: lower",
-        "direction: lower\n  target: 20s\n  thresholds: { good: 20s }",
+        "direction: lower\n  target: 20s\n  thresholds: { good: 20s, min_n: 5 }",
     );
     let catalogue = load(&[&text]);
     assert_eq!(kpi(&catalogue, "speed_all").target, Some(20_000.0));
     assert_eq!(kpi(&catalogue, "visits_only").target, None);
-    assert_eq!(kpi(&catalogue, "visits_only").thresholds.good, None);
+    let kept = kpi(&catalogue, "visits_only").thresholds;
+    assert_eq!((kept.good, kept.min_n), (None, Some(5)));
 }
 
 #[test]
@@ -271,7 +272,8 @@ fn an_override_may_extend_what_it_replaces_and_variants_keep_theirs() {
 fn an_override_keeps_unit_and_direction_or_says_breaking() {
     let body = "kpi: speed\nversion: 2\noverride: true\nextends: speed\n\
          title: { en: Ours }\nunit: { kind: number }";
-    let all = "\nexamples: [{ name: none, rows: [], expect: { speed: null, speed_all: null, visits_only: 0 } }]";
+    let all = "\nexamples: [{ name: none, rows: [], \
+               expect: { speed: null, speed_all: null, visits_only: 0 } }]";
     assert_eq!(
         error(&[BASE, &own(&format!("{body}{all}"))]),
         "layer1.yml:3:8: speed: this override changes the unit\n  \
@@ -300,7 +302,8 @@ fn titles_targets_and_presentation_are_not_in_the_hash_but_every_number_is() {
             "case  when answered and wait_ms",
         ),
         (
-            "    waited: { agg: sum, expr: \"CASE WHEN answered AND wait_ms > :other THEN wait_ms END\" }\n    \
+            "    waited: { agg: sum, expr: \"CASE WHEN answered AND wait_ms > :other \
+             THEN wait_ms END\" }\n    \
              visits: { agg: count_if, expr: \"answered\" }",
             "    visits: { agg: count_if, expr: \"answered\" }\n    \
              waited: { agg: sum, expr: \"CASE WHEN answered AND wait_ms > :other THEN wait_ms END\" }",

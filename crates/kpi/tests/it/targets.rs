@@ -154,7 +154,8 @@ fn wrong_entries_are_refused_with_place_and_hint() {
     );
     refuses(
         "- { kpi: offered, target: 5, good: 5 }",
-        "t.yml:1:36: offered: a neutral KPI has no thresholds\n  hint: take them away, or choose another direction",
+        "t.yml:1:36: offered: a neutral KPI has no thresholds\n  \
+         hint: take them away, or choose another direction",
     );
 }
 

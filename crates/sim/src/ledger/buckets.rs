@@ -28,7 +28,10 @@ pub(super) struct Buckets {
 
 impl Buckets {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Buckets { bucket, known: HashMap::new() }
+        Buckets {
+            bucket,
+            known: HashMap::new(),
+        }
     }
 
     /// Start of the bucket around an instant, in milliseconds; `None` if time is not cut.
@@ -76,7 +79,11 @@ fn label(bucket: Bucket, quarter: i64) -> (i64, u32, TimeDelta) {
         Bucket::QuarterHour => (quarter, 0, TimeDelta::zero()),
         Bucket::Hour(zone) => {
             let offset = local(zone).offset().fix().local_minus_utc();
-            (day(zone), local(zone).hour(), TimeDelta::seconds(offset.into()))
+            (
+                day(zone),
+                local(zone).hour(),
+                TimeDelta::seconds(offset.into()),
+            )
         }
         Bucket::Day(zone) => (day(zone), 0, TimeDelta::zero()),
     }
@@ -87,37 +94,68 @@ mod tests {
     use super::*;
 
     fn start(bucket: Bucket, text: &str) -> String {
-        let at = DateTime::parse_from_rfc3339(text).expect("a time").timestamp_millis();
+        let at = DateTime::parse_from_rfc3339(text)
+            .expect("a time")
+            .timestamp_millis();
         let start = Buckets::new(bucket).start_of(at).expect("time is cut");
-        DateTime::from_timestamp_millis(start).expect("a time").to_rfc3339()
+        DateTime::from_timestamp_millis(start)
+            .expect("a time")
+            .to_rfc3339()
     }
 
     #[test]
     fn hours_of_kathmandu_begin_at_a_quarter_past_in_utc() {
         let hour = Bucket::Hour(Tz::Asia__Kathmandu);
-        assert_eq!(start(hour, "2026-03-02T07:14:59.999Z"), "2026-03-02T06:15:00+00:00");
-        assert_eq!(start(hour, "2026-03-02T07:15:00Z"), "2026-03-02T07:15:00+00:00");
+        assert_eq!(
+            start(hour, "2026-03-02T07:14:59.999Z"),
+            "2026-03-02T06:15:00+00:00"
+        );
+        assert_eq!(
+            start(hour, "2026-03-02T07:15:00Z"),
+            "2026-03-02T07:15:00+00:00"
+        );
     }
 
     #[test]
     fn the_repeated_hour_of_new_york_is_two_buckets() {
         let hour = Bucket::Hour(Tz::America__New_York);
-        assert_eq!(start(hour, "2025-11-02T05:50:00Z"), "2025-11-02T05:00:00+00:00");
-        assert_eq!(start(hour, "2025-11-02T06:10:00Z"), "2025-11-02T06:00:00+00:00");
+        assert_eq!(
+            start(hour, "2025-11-02T05:50:00Z"),
+            "2025-11-02T05:00:00+00:00"
+        );
+        assert_eq!(
+            start(hour, "2025-11-02T06:10:00Z"),
+            "2025-11-02T06:00:00+00:00"
+        );
     }
 
     #[test]
     fn days_begin_at_local_midnight_on_both_sides_of_a_clock_change() {
         let day = Bucket::Day(Tz::America__New_York);
-        assert_eq!(start(day, "2025-11-02T04:30:00Z"), "2025-11-02T04:00:00+00:00");
-        assert_eq!(start(day, "2025-11-03T04:30:00Z"), "2025-11-02T04:00:00+00:00");
-        assert_eq!(start(day, "2025-11-03T05:30:00Z"), "2025-11-03T05:00:00+00:00");
+        assert_eq!(
+            start(day, "2025-11-02T04:30:00Z"),
+            "2025-11-02T04:00:00+00:00"
+        );
+        assert_eq!(
+            start(day, "2025-11-03T04:30:00Z"),
+            "2025-11-02T04:00:00+00:00"
+        );
+        assert_eq!(
+            start(day, "2025-11-03T05:30:00Z"),
+            "2025-11-03T05:00:00+00:00"
+        );
     }
 
     #[test]
     fn quarter_hours_are_half_open() {
         let quarter = Bucket::QuarterHour;
-        assert_eq!(start(quarter, "2026-03-02T07:14:59.999Z"), "2026-03-02T07:00:00+00:00");
-        assert_eq!(start(quarter, "2026-03-02T07:15:00Z"), "2026-03-02T07:15:00+00:00");
+        assert_eq!(
+            start(quarter, "2026-03-02T07:14:59.999Z"),
+            "2026-03-02T07:00:00+00:00"
+        );
+        assert_eq!(
+            start(quarter, "2026-03-02T07:15:00Z"),
+            "2026-03-02T07:15:00+00:00"
+        );
     }
 }

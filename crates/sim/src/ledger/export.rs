@@ -16,9 +16,14 @@ impl Ledger {
             let rows = |bucket, by_queue| self.kpi(metric.id, Grouping { bucket, by_queue });
             let total = rows(Bucket::Total, false).unwrap_or_default();
             let days = rows(Bucket::Day(self.zone), metric.by_queue).unwrap_or_default();
-            let total = total.first().map_or(Value::Null, |row| self.row(metric, row).into());
+            let total = total
+                .first()
+                .map_or(Value::Null, |row| self.row(metric, row).into());
             let days: Vec<Value> = days.iter().map(|r| self.row(metric, r).into()).collect();
-            kpis.insert(metric.id.to_owned(), json!({ "total": total, "days": days }));
+            kpis.insert(
+                metric.id.to_owned(),
+                json!({ "total": total, "days": days }),
+            );
         }
         json!({
             "format": 1,
@@ -34,7 +39,10 @@ impl Ledger {
         if let Some(queue) = &row.queue {
             object.insert("queue".into(), queue.as_str().into());
         }
-        if let Some(day) = row.bucket_start.and_then(|t| DateTime::from_timestamp_micros(t.0)) {
+        if let Some(day) = row
+            .bucket_start
+            .and_then(|t| DateTime::from_timestamp_micros(t.0))
+        {
             let day = day.with_timezone(&self.zone).date_naive();
             object.insert("day".into(), day.to_string().into());
         }
@@ -42,7 +50,10 @@ impl Ledger {
         if let Some(n) = row.denominator {
             object.insert("denominator".into(), whole(n));
         }
-        object.insert("value".into(), row.value(metric).map_or(Value::Null, Value::from));
+        object.insert(
+            "value".into(),
+            row.value(metric).map_or(Value::Null, Value::from),
+        );
         object
     }
 }

@@ -177,11 +177,33 @@ impl Ledger {
             | Note::LegDisconnected { .. }
             | Note::LegWrappedUp { .. }
             | Note::Transferred { .. } => self.take_leg(note),
-            Note::SurveyAnswered { contact, queue, instrument, score, at } => {
-                self.surveys.push(Survey { contact, queue, instrument, score, answered: at });
+            Note::SurveyAnswered {
+                contact,
+                queue,
+                instrument,
+                score,
+                at,
+            } => {
+                self.surveys.push(Survey {
+                    contact,
+                    queue,
+                    instrument,
+                    score,
+                    answered: at,
+                });
             }
-            Note::CostPosted { day, pool, purpose, cents } => {
-                self.costs.push(Cost { day, pool, purpose, cents });
+            Note::CostPosted {
+                day,
+                pool,
+                purpose,
+                cents,
+            } => {
+                self.costs.push(Cost {
+                    day,
+                    pool,
+                    purpose,
+                    cents,
+                });
             }
             _ => self.take_order(note),
         }
@@ -197,14 +219,24 @@ impl Ledger {
 
     fn take_contact(&mut self, note: Note) {
         match note {
-            Note::ContactStarted { contact, root, at, customer, test } => {
+            Note::ContactStarted {
+                contact,
+                root,
+                at,
+                customer,
+                test,
+            } => {
                 let c = self.contact(contact);
                 (c.started, c.root, c.customer, c.test) = (Some(at), root, customer, test);
             }
             Note::ContactIdentified { contact, customer } => {
                 self.contact(contact).customer = Some(customer);
             }
-            Note::ContactClassified { contact, reason, not_resolvable_first } => {
+            Note::ContactClassified {
+                contact,
+                reason,
+                not_resolvable_first,
+            } => {
                 let c = self.contact(contact);
                 (c.reason, c.not_resolvable_first) = (Some(reason), not_resolvable_first);
             }
@@ -218,9 +250,22 @@ impl Ledger {
 
     fn take_visit(&mut self, note: Note) {
         match note {
-            Note::VisitEntered { visit, contact, queue, kind, at } => {
+            Note::VisitEntered {
+                visit,
+                contact,
+                queue,
+                kind,
+                at,
+            } => {
                 let (left, silent) = (None, false);
-                let v = Visit { contact, queue, kind, entered: at, left, silent };
+                let v = Visit {
+                    contact,
+                    queue,
+                    kind,
+                    entered: at,
+                    left,
+                    silent,
+                };
                 put(&mut self.visits, visit, v);
                 if kind != VisitKind::Internal {
                     let c = self.contact(contact);
@@ -243,8 +288,20 @@ impl Ledger {
 
     fn take_leg(&mut self, note: Note) {
         match note {
-            Note::LegConnected { leg, contact, queue, role, dial_ms } => {
-                let l = Leg { contact, queue, role, dial_ms, ..Leg::default() };
+            Note::LegConnected {
+                leg,
+                contact,
+                queue,
+                role,
+                dial_ms,
+            } => {
+                let l = Leg {
+                    contact,
+                    queue,
+                    role,
+                    dial_ms,
+                    ..Leg::default()
+                };
                 put(&mut self.legs, leg, l);
                 let c = self.contact(contact);
                 c.handled |= role == LegRole::Primary;
@@ -256,11 +313,21 @@ impl Ledger {
                 let contact = l.contact;
                 self.contact(contact).handled = true;
             }
-            Note::Transferred { contact, leg, blind } => {
+            Note::Transferred {
+                contact,
+                leg,
+                blind,
+            } => {
                 self.contact(contact).transfers += 1;
                 get(&mut self.legs, leg).sent_blind |= blind;
             }
-            Note::LegDisconnected { leg, at, talk_ms, hold_ms, done } => {
+            Note::LegDisconnected {
+                leg,
+                at,
+                talk_ms,
+                hold_ms,
+                done,
+            } => {
                 let l = get(&mut self.legs, leg);
                 (l.talk_ms, l.hold_ms) = (talk_ms, hold_ms);
                 l.completed = done.then_some(at);
@@ -281,8 +348,22 @@ impl Ledger {
 
     fn take_order(&mut self, note: Note) {
         match note {
-            Note::OrderPlaced { order, at, queue, test } => {
-                put(&mut self.orders, order, Order { placed: at, queue, test, ..Order::default() });
+            Note::OrderPlaced {
+                order,
+                at,
+                queue,
+                test,
+            } => {
+                put(
+                    &mut self.orders,
+                    order,
+                    Order {
+                        placed: at,
+                        queue,
+                        test,
+                        ..Order::default()
+                    },
+                );
             }
             Note::OrderVerified { order, passed } => get(&mut self.orders, order).passed = passed,
             Note::OrderCancelled { order } => {
@@ -308,5 +389,7 @@ fn put<T: Clone>(records: &mut Vec<Option<T>>, number: u32, record: T) {
 
 /// The record of that number, which has begun.
 fn get<T>(records: &mut [Option<T>], number: u32) -> &mut T {
-    records[number as usize].as_mut().expect("notes about a thing follow the note of its begin")
+    records[number as usize]
+        .as_mut()
+        .expect("notes about a thing follow the note of its begin")
 }

@@ -34,9 +34,15 @@ impl Ledger {
         let mut by_customer: HashMap<(u32, Option<u8>), Vec<Contact>> = HashMap::new();
         for c in self.chains() {
             let left_out = scope == Scope::Issue && c.reason.is_none();
-            let Some(customer) = c.customer.filter(|_| !left_out) else { continue };
+            let Some(customer) = c.customer.filter(|_| !left_out) else {
+                continue;
+            };
             if c.handled || scope == Scope::AnyAttempt {
-                let reason = if scope == Scope::Issue { c.reason } else { None };
+                let reason = if scope == Scope::Issue {
+                    c.reason
+                } else {
+                    None
+                };
                 by_customer.entry((customer, reason)).or_default().push(c);
             }
         }
@@ -88,7 +94,11 @@ impl Ledger {
             let alone = l.next_gap_ms.is_none_or(|gap| gap > window);
             (l, alone)
         };
-        self.links(scope).into_iter().filter(first).map(resolved).collect()
+        self.links(scope)
+            .into_iter()
+            .filter(first)
+            .map(resolved)
+            .collect()
     }
 }
 
@@ -108,5 +118,10 @@ fn link_row(mut contacts: Vec<Contact>) -> Vec<Link> {
             next_gap_ms: next.and_then(|x| gap(c, x)),
         })
     };
-    contacts.iter().enumerate().filter(|(_, c)| c.handled).filter_map(link).collect()
+    contacts
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| c.handled)
+        .filter_map(link)
+        .collect()
 }

@@ -41,20 +41,31 @@ impl World {
         }
         if self.rng.chance(15) {
             let at = over + 18 * HOUR_MS + self.rng.between(0, 10 * HOUR_MS);
-            let sample = Sample { contact: contact.no, leg: call.leg, solved };
+            let sample = Sample {
+                contact: contact.no,
+                leg: call.leg,
+                solved,
+            };
             self.plan(at, Action::Evaluate(sample));
         }
         let comes_again = self.rng.chance(if solved { 70 } else { 900 });
-        if let (true, Some(customer)) = (comes_again && contact.callback.is_none(), contact.customer)
+        if let (true, Some(customer)) =
+            (comes_again && contact.callback.is_none(), contact.customer)
         {
             let after = 10 * 60_000 + self.rng.exponential(40.0 * HOUR_MS as f64) as i64;
             let queue = match (contact.channel, self.rng.chance(120)) {
                 (Channel::Voice, true) => CHAT,
                 (Channel::Chat, _) => CHAT,
                 (Channel::Email, _) => SUPPORT,
-                _ => call.queue.filter(|q| QUEUES[usize::from(*q)].weight > 0).unwrap_or(BILLING),
+                _ => call
+                    .queue
+                    .filter(|q| QUEUES[usize::from(*q)].weight > 0)
+                    .unwrap_or(BILLING),
             };
-            let wish = Wish { queue, again: Some((customer, contact.reason)) };
+            let wish = Wish {
+                queue,
+                again: Some((customer, contact.reason)),
+            };
             self.plan(over + after, Action::Arrive(wish));
         }
     }
@@ -83,11 +94,22 @@ impl World {
             return;
         }
         // Half answer at once, the others when they find the time.
-        let mean_ms = if self.rng.chance(500) { 40_000.0 } else { 9.0 * HOUR_MS as f64 };
+        let mean_ms = if self.rng.chance(500) {
+            40_000.0
+        } else {
+            9.0 * HOUR_MS as f64
+        };
         let at = sent + 4_000 + self.rng.exponential(mean_ms) as i64;
         let score = self.score(instrument, solved);
         let (contact, leg, agent, queue) = (contact.no, call.leg, call.agent, call.queue);
-        let answer = Answer { contact, leg, agent, queue, instrument, score };
+        let answer = Answer {
+            contact,
+            leg,
+            agent,
+            queue,
+            instrument,
+            score,
+        };
         self.plan(at, Action::Survey(answer));
     }
 
@@ -108,7 +130,14 @@ impl World {
     }
 
     pub(super) fn answer_survey(&mut self, answer: Answer) {
-        let Answer { contact, leg, agent, queue, instrument, score } = answer;
+        let Answer {
+            contact,
+            leg,
+            agent,
+            queue,
+            instrument,
+            score,
+        } = answer;
         let (at, score) = (self.now, i64::from(score));
         let data = SurveyAnswered {
             survey_id: ids::part(contact, "s", 1),
@@ -119,7 +148,13 @@ impl World {
             agent_id: Some(self.agent_id(agent)),
             score,
         };
-        let note = Note::SurveyAnswered { contact, queue, instrument, score, at };
+        let note = Note::SurveyAnswered {
+            contact,
+            queue,
+            instrument,
+            score,
+            at,
+        };
         self.post(at, ids::part_event(contact, "s", 1, 2), data, Some(note));
     }
 
@@ -127,7 +162,12 @@ impl World {
         let items = [
             ("greeting", Critical::None, 10, 60),
             ("identification", Critical::Compliance, 20, 15),
-            ("solution", Critical::Customer, 40, if sample.solved { 20 } else { 350 }),
+            (
+                "solution",
+                Critical::Customer,
+                40,
+                if sample.solved { 20 } else { 350 },
+            ),
             ("documentation", Critical::Business, 20, 40),
             ("tone", Critical::None, 10, 90),
         ];
@@ -157,6 +197,11 @@ impl World {
             resolved_judged: Some(sample.solved),
             items,
         };
-        self.post(self.now, ids::part_event(sample.contact, "e", 1, 1), data, None);
+        self.post(
+            self.now,
+            ids::part_event(sample.contact, "e", 1, 1),
+            data,
+            None,
+        );
     }
 }

@@ -43,15 +43,28 @@ impl World {
             period_start: UtcMicros(day.0 * 1_000),
             period_end: UtcMicros(day.1 * 1_000),
             zone: Text::new(self.zone.name()),
-            amount: Money { amount: Decimal(i128::from(cents) * 100), currency: self.currency.clone() },
+            amount: Money {
+                amount: Decimal(i128::from(cents) * 100),
+                currency: self.currency.clone(),
+            },
             site_id: None,
             queue_id: None,
             channel: None,
             campaign: None,
             allocate_by: AllocateBy::None,
         };
-        let note = Note::CostPosted { day, pool, purpose, cents };
-        self.post(day.1 - 1_000 + i64::from(no % 900), ids::thing_event("k", no, 6, 1), data, Some(note));
+        let note = Note::CostPosted {
+            day,
+            pool,
+            purpose,
+            cents,
+        };
+        self.post(
+            day.1 - 1_000 + i64::from(no % 900),
+            ids::thing_event("k", no, 6, 1),
+            data,
+            Some(note),
+        );
     }
 
     fn watermark(&mut self, at: i64) {
@@ -60,7 +73,10 @@ impl World {
         let history_start = first.then_some(UtcMicros(self.start * 1_000));
         let day = self.day.date.to_epoch_days().unsigned_abs();
         let id = ids::thing("w", day, 6);
-        let data = SourceWatermark { complete_until, history_start };
+        let data = SourceWatermark {
+            complete_until,
+            history_start,
+        };
         if at == self.end {
             self.closing = Some(self.event(at, id, data.into()));
         } else {

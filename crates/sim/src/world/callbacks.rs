@@ -33,10 +33,16 @@ impl World {
     /// A waiting customer asks to be called back, or leaves a voicemail.
     pub(super) fn request_callback(&mut self, key: Key, queue: u8, reason: LeaveReason) {
         let voicemail = reason == LeaveReason::Voicemail;
-        let minutes = if voicemail { self.rng.between(30, 180) } else { self.rng.between(5, 45) };
+        let minutes = if voicemail {
+            self.rng.between(30, 180)
+        } else {
+            self.rng.between(5, 45)
+        };
         let due = self.now + minutes * MINUTE_MS + self.rng.between(0, MINUTE_MS);
         let agreed = !voicemail && self.rng.chance(300);
-        let Some(contact) = self.contact(key).cloned() else { return };
+        let Some(contact) = self.contact(key).cloned() else {
+            return;
+        };
         let callback = self.callbacks.insert(Callback {
             contact: key.no,
             visit: contact.visits,
@@ -45,7 +51,11 @@ impl World {
             purpose: contact.purpose,
             test: contact.test,
             queue,
-            kind: if voicemail { CallbackKind::Voicemail } else { CallbackKind::Callback },
+            kind: if voicemail {
+                CallbackKind::Voicemail
+            } else {
+                CallbackKind::Callback
+            },
             scheduled_for: agreed.then_some(UtcMicros(due * 1_000)),
             events: 0,
             missed: 0,
@@ -68,7 +78,9 @@ impl World {
         at: i64,
         data: impl FnOnce(Text, &Callback) -> E,
     ) {
-        let Some(c) = self.callbacks.get_mut(callback) else { return };
+        let Some(c) = self.callbacks.get_mut(callback) else {
+            return;
+        };
         c.events += 1;
         let event_id = ids::part_event(c.contact, "cb", 1, c.events);
         let data = data(ids::part(c.contact, "cb", 1), c);
@@ -77,7 +89,9 @@ impl World {
 
     /// A callback is due: the customer is dialled, and queued first for an agent.
     pub(super) fn return_call(&mut self, callback: u32) {
-        let Some(c) = self.callbacks.get(callback).cloned() else { return };
+        let Some(c) = self.callbacks.get(callback).cloned() else {
+            return;
+        };
         if !self.is_open(c.queue) || self.queues[usize::from(c.queue)].staffed == 0 {
             self.put_off(callback, &c);
             return;
@@ -111,14 +125,22 @@ impl World {
         };
         let (contact, at, root) = (key.no, self.now, Some(c.contact));
         let (customer, test) = (c.customer, c.test);
-        let note = Note::ContactStarted { contact, root, at, customer, test };
+        let note = Note::ContactStarted {
+            contact,
+            root,
+            at,
+            customer,
+            test,
+        };
         self.tell(key, at, data, Some(note));
         self.plan(at + 150, Action::Enter(key, c.queue, Via::Api));
     }
 
     /// Not now: later today, or tomorrow when the queue opens.
     fn put_off(&mut self, callback: u32, c: &Callback) {
-        let Some(callback_now) = self.callbacks.get_mut(callback) else { return };
+        let Some(callback_now) = self.callbacks.get_mut(callback) else {
+            return;
+        };
         callback_now.put_off += 1;
         if callback_now.put_off > 20 {
             self.close(callback, self.now, CallbackOutcome::Expired);
@@ -170,7 +192,11 @@ impl World {
 
     /// The contact that returned it is over.
     pub(super) fn close_callback(&mut self, callback: u32, at: i64, reached: bool) {
-        let outcome = if reached { CallbackOutcome::Done } else { CallbackOutcome::Expired };
+        let outcome = if reached {
+            CallbackOutcome::Done
+        } else {
+            CallbackOutcome::Expired
+        };
         self.close(callback, at, outcome);
     }
 

@@ -38,7 +38,9 @@ pub(super) struct HangUp {
 impl World {
     /// An answered call: how long, and what then.
     pub(super) fn talk(&mut self, key: Key) {
-        let Some((call, contact)) = self.call(key) else { return };
+        let Some((call, contact)) = self.call(key) else {
+            return;
+        };
         let spec = &QUEUES[usize::from(call.queue.unwrap_or(TECH))];
         let talk_ms = self.rng.humped(spec.talk_ms).max(5_000);
         let over = self.now + talk_ms;
@@ -66,7 +68,9 @@ impl World {
 
     /// The last leg: talks on from a moment until about `over`, then the contact is over.
     fn settle(&mut self, key: Key, from: i64, over: i64) {
-        let Some((mut call, contact)) = self.call(key) else { return };
+        let Some((mut call, contact)) = self.call(key) else {
+            return;
+        };
         let over = over + self.hold_on(key, &mut call, (from, over));
         self.listen_in(key, &call, (from, over));
         if contact.purpose == Purpose::Sales && self.rng.chance(320) {
@@ -76,8 +80,18 @@ impl World {
         let solved = self.rng.chance(760);
         let said = self.rng.chance(880).then_some(solved);
         let talk_ms = over - call.since - call.hold_ms;
-        self.hang_up(key, &call, HangUp { at: over, talk_ms, last: Some(said) });
-        let by = self.rng.pick(&[EndedBy::Customer, EndedBy::Customer, EndedBy::Agent]);
+        self.hang_up(
+            key,
+            &call,
+            HangUp {
+                at: over,
+                talk_ms,
+                last: Some(said),
+            },
+        );
+        let by = self
+            .rng
+            .pick(&[EndedBy::Customer, EndedBy::Customer, EndedBy::Agent]);
         self.finish(key, over, by);
         self.afterwards(&contact, &call, over, solved);
     }
@@ -101,7 +115,14 @@ impl World {
 
     fn hold(&mut self, key: Key, call: &mut Call, from: i64, to: i64) {
         let leg_id = ids::part(key.no, "l", call.leg);
-        self.tell(key, from, HoldStarted { leg_id: leg_id.clone() }, None);
+        self.tell(
+            key,
+            from,
+            HoldStarted {
+                leg_id: leg_id.clone(),
+            },
+            None,
+        );
         self.tell(key, to, HoldEnded { leg_id }, None);
         call.hold_ms += to - from;
     }
@@ -150,7 +171,13 @@ impl World {
             Role::Monitor | Role::Barge => LegRole::Listener,
         };
         let (contact, role) = (key.no, ledger_role);
-        let note = Note::LegConnected { leg, contact, queue, role, dial_ms: 0 };
+        let note = Note::LegConnected {
+            leg,
+            contact,
+            queue,
+            role,
+            dial_ms: 0,
+        };
         self.counters.leg += 1;
         self.tell(key, at, data, Some(note));
         Some((number, leg))
@@ -159,9 +186,19 @@ impl World {
     /// Disconnects an agent who only helped: without wrap-up.
     fn part_leg(&mut self, key: Key, (number, leg): (u8, u32), from: i64, at: i64) {
         let leg_id = ids::part(key.no, "l", number);
-        let data = LegDisconnected { leg_id, talk_ms: None, hold_ms: None };
+        let data = LegDisconnected {
+            leg_id,
+            talk_ms: None,
+            hold_ms: None,
+        };
         let (talk_ms, hold_ms, done) = (at - from, 0, true);
-        let note = Note::LegDisconnected { leg, at, talk_ms, hold_ms, done };
+        let note = Note::LegDisconnected {
+            leg,
+            at,
+            talk_ms,
+            hold_ms,
+            done,
+        };
         self.tell(key, at, data, Some(note));
     }
 
@@ -169,17 +206,50 @@ impl World {
     pub(super) fn hang_up(&mut self, key: Key, call: &Call, end: HangUp) {
         let spec = &QUEUES[usize::from(call.queue.unwrap_or(TECH))];
         let wraps = spec.acw_ms > 0 && !self.rng.chance(110);
-        let acw_ms = if wraps { self.rng.humped(spec.acw_ms) + 700 } else { 0 };
+        let acw_ms = if wraps {
+            self.rng.humped(spec.acw_ms) + 700
+        } else {
+            0
+        };
         let (leg, at, wrapped) = (call.ledger, end.at, end.at + acw_ms);
         let leg_id = ids::part(key.no, "l", call.leg);
-        let data = LegDisconnected { leg_id: leg_id.clone(), talk_ms: None, hold_ms: None };
+        let data = LegDisconnected {
+            leg_id: leg_id.clone(),
+            talk_ms: None,
+            hold_ms: None,
+        };
         let (talk_ms, hold_ms, done) = (end.talk_ms, call.hold_ms, !wraps);
-        let note = Note::LegDisconnected { leg, at, talk_ms, hold_ms, done };
+        let note = Note::LegDisconnected {
+            leg,
+            at,
+            talk_ms,
+            hold_ms,
+            done,
+        };
         self.tell(key, at, data, Some(note));
         if wraps {
-            self.tell(key, at, AcwStarted { leg_id: leg_id.clone() }, None);
-            let note = Note::LegWrappedUp { leg, at: wrapped, acw_ms };
-            self.tell(key, wrapped, AcwEnded { leg_id: leg_id.clone(), acw_ms: None }, Some(note));
+            self.tell(
+                key,
+                at,
+                AcwStarted {
+                    leg_id: leg_id.clone(),
+                },
+                None,
+            );
+            let note = Note::LegWrappedUp {
+                leg,
+                at: wrapped,
+                acw_ms,
+            };
+            self.tell(
+                key,
+                wrapped,
+                AcwEnded {
+                    leg_id: leg_id.clone(),
+                    acw_ms: None,
+                },
+                Some(note),
+            );
         }
         if let Some(said) = end.last {
             if self.rng.chance(930) {
@@ -195,17 +265,33 @@ impl World {
             return;
         }
         let more = self.rng.chance(60);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let mut codes = vec![Text::new_static(REASONS[usize::from(contact.reason)])];
         if more {
             codes.push(Text::new_static("follow_up"));
         }
-        let note = Note::ContactResolved { contact: key.no, resolved };
-        self.tell(key, at, DispositionSet { leg_id, codes, resolved }, Some(note));
+        let note = Note::ContactResolved {
+            contact: key.no,
+            resolved,
+        };
+        self.tell(
+            key,
+            at,
+            DispositionSet {
+                leg_id,
+                codes,
+                resolved,
+            },
+            Some(note),
+        );
     }
 
     pub(super) fn transfer(&mut self, key: Key, transfer: Transfer) {
-        let Some((call, contact)) = self.call(key) else { return };
+        let Some((call, contact)) = self.call(key) else {
+            return;
+        };
         let from = call.queue.unwrap_or(TECH);
         match transfer {
             Transfer::Direct => match self.idle_agent(from) {
@@ -230,7 +316,11 @@ impl World {
                 let target = (TransferTarget::External, Text::new_static("bank"), None);
                 self.transferred(key, &call, TransferKind::Blind, target, self.now);
                 let talk_ms = self.now - call.since - call.hold_ms;
-                let end = HangUp { at: self.now, talk_ms, last: Some(None) };
+                let end = HangUp {
+                    at: self.now,
+                    talk_ms,
+                    last: Some(None),
+                };
                 self.hang_up(key, &call, end);
                 let rest_ms = self.rng.between(20_000, 200_000);
                 self.finish(key, self.now + rest_ms, EndedBy::ThirdParty);
@@ -242,7 +332,15 @@ impl World {
     /// The leg ends and the customer enters a queue again.
     fn pass_on(&mut self, key: Key, call: &Call, to: u8, via: Via) {
         let talk_ms = self.now - call.since - call.hold_ms;
-        self.hang_up(key, call, HangUp { at: self.now, talk_ms, last: None });
+        self.hang_up(
+            key,
+            call,
+            HangUp {
+                at: self.now,
+                talk_ms,
+                last: None,
+            },
+        );
         if let Some(contact) = self.contact(key) {
             contact.call = None;
         }
@@ -265,7 +363,9 @@ impl World {
             TransferReason::Business,
             TransferReason::Escalation,
         ]);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.transfers = contact.transfers.saturating_add(1);
         let data = TransferCompleted {
             transfer_id: ids::part(key.no, "t", contact.transfers),
@@ -277,21 +377,49 @@ impl World {
             reason: Some(reason),
         };
         let (contact, leg, blind) = (key.no, from.ledger, kind == TransferKind::Blind);
-        self.tell(key, at, data, Some(Note::Transferred { contact, leg, blind }));
+        self.tell(
+            key,
+            at,
+            data,
+            Some(Note::Transferred {
+                contact,
+                leg,
+                blind,
+            }),
+        );
     }
 
     /// A colleague, who is free and reserved, takes the call over.
     pub(super) fn take_over(&mut self, key: Key, agent: u16) {
-        let Some((call, _)) = self.call(key) else { return };
+        let Some((call, _)) = self.call(key) else {
+            return;
+        };
         let how = (self.now, Role::Primary, Initiation::TransferBlind);
-        let Some((leg, ledger)) = self.join(key, self.agent_id(agent), how, None) else { return };
+        let Some((leg, ledger)) = self.join(key, self.agent_id(agent), how, None) else {
+            return;
+        };
         let to_leg = ids::part(key.no, "l", leg);
         let target = (TransferTarget::Agent, self.agent_id(agent), Some(to_leg));
         self.transferred(key, &call, TransferKind::Blind, target, self.now);
         let talk_ms = self.now - call.since - call.hold_ms;
-        self.hang_up(key, &call, HangUp { at: self.now, talk_ms, last: None });
+        self.hang_up(
+            key,
+            &call,
+            HangUp {
+                at: self.now,
+                talk_ms,
+                last: None,
+            },
+        );
         let (queue, since) = (None, self.now);
-        let next = Call { agent, leg, ledger, queue, since, ..call.fresh() };
+        let next = Call {
+            agent,
+            leg,
+            ledger,
+            queue,
+            since,
+            ..call.fresh()
+        };
         if let Some(contact) = self.contact(key) {
             contact.call = Some(next);
         }
@@ -301,7 +429,9 @@ impl World {
 
     /// The agent asks a colleague while the customer holds; the colleague may take over.
     pub(super) fn consult(&mut self, key: Key, rest_ms: i64) {
-        let Some((mut call, _)) = self.call(key) else { return };
+        let Some((mut call, _)) = self.call(key) else {
+            return;
+        };
         let Some(agent) = self.idle_agent(TECH) else {
             self.settle(key, self.now, self.now + rest_ms);
             return;
@@ -310,10 +440,16 @@ impl World {
         let to = from + self.rng.humped(45_000) + 4_000;
         let agent_id = self.agent_id(agent);
         self.initiate(key, call.leg, agent_id.clone());
-        let visit = if self.rng.chance(500) { self.find_consultant(key, agent, from) } else { None };
+        let visit = if self.rng.chance(500) {
+            self.find_consultant(key, agent, from)
+        } else {
+            None
+        };
         let queue = visit.as_ref().map(|(_, queue)| *queue);
         let how = (from, Role::Consult, Initiation::TransferConsult);
-        let Some((leg, ledger)) = self.join(key, agent_id.clone(), how, visit) else { return };
+        let Some((leg, ledger)) = self.join(key, agent_id.clone(), how, visit) else {
+            return;
+        };
         self.hold(key, &mut call, begin, to);
         if self.rng.chance(600) {
             self.part_leg(key, (leg, ledger), from, to);
@@ -327,18 +463,38 @@ impl World {
         let to_leg = ids::part(key.no, "l", leg);
         let target = (TransferTarget::Agent, agent_id, Some(to_leg.clone()));
         self.transferred(key, &call, TransferKind::Consult, target, to);
-        let data = LegRoleChanged { leg_id: to_leg, role: Role::Primary };
+        let data = LegRoleChanged {
+            leg_id: to_leg,
+            role: Role::Primary,
+        };
         self.tell(key, to, data, Some(Note::LegTakesOver { leg: ledger }));
         let talk_ms = to - call.since - call.hold_ms;
-        self.hang_up(key, &call, HangUp { at: to, talk_ms, last: None });
+        self.hang_up(
+            key,
+            &call,
+            HangUp {
+                at: to,
+                talk_ms,
+                last: None,
+            },
+        );
         if let Some(contact) = self.contact(key) {
-            contact.call = Some(Call { agent, leg, ledger, queue, since: from, ..call.fresh() });
+            contact.call = Some(Call {
+                agent,
+                leg,
+                ledger,
+                queue,
+                since: from,
+                ..call.fresh()
+            });
         }
         self.settle(key, to, to + rest_ms);
     }
 
     fn initiate(&mut self, key: Key, from_leg: u8, to_id: Text) {
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let data = TransferInitiated {
             // The number that the transfer gets if it comes about.
             transfer_id: ids::part(key.no, "t", contact.transfers.saturating_add(1)),
@@ -392,11 +548,21 @@ impl World {
             wait_known: None,
         };
         let (contact, queue, kind) = (key.no, TECH, VisitKind::Internal);
-        let note = Note::VisitEntered { visit, contact, queue, kind, at: now };
+        let note = Note::VisitEntered {
+            visit,
+            contact,
+            queue,
+            kind,
+            at: now,
+        };
         self.tell(key, now, entered, Some(note));
         self.tell(key, now + 300, started, None);
         self.tell(key, at, ended, None);
-        let note = Note::VisitLeft { visit, at, reason: LeaveReason::Answered };
+        let note = Note::VisitLeft {
+            visit,
+            at,
+            reason: LeaveReason::Answered,
+        };
         self.tell(key, at, left, Some(note));
         Some((visit_id, TECH))
     }

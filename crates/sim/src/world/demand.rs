@@ -76,9 +76,20 @@ impl World {
         self.day.rush = self.rush();
         let nights = self.agents.iter().any(|a| centre::has_nights(&[a.spec]));
         for (open, spec) in self.day.open.iter_mut().zip(&QUEUES) {
-            let hours = if nights && spec.nights { (0, 24 * 60) } else { spec.open };
+            let hours = if nights && spec.nights {
+                (0, 24 * 60)
+            } else {
+                spec.open
+            };
             let at = |minute| calendar::wall_clock(self.zone, date, minute);
-            *open = (at(hours.0), if hours.1 == 24 * 60 { self.day.end } else { at(hours.1) });
+            *open = (
+                at(hours.0),
+                if hours.1 == 24 * 60 {
+                    self.day.end
+                } else {
+                    at(hours.1)
+                },
+            );
         }
         self.roster();
         self.close_books();
@@ -105,7 +116,11 @@ impl World {
         }
         let middle = self.now + QUARTER_MS / 2;
         let present = |shifts: &[(i64, i64)]| {
-            shifts.iter().filter(|(a, b)| (*a..*b).contains(&middle)).count() as f64 * PRESENT
+            shifts
+                .iter()
+                .filter(|(a, b)| (*a..*b).contains(&middle))
+                .count() as f64
+                * PRESENT
         };
         let rush = (self.day.rush.0..self.day.rush.1).contains(&self.now);
         let busy = self.day.busy * if rush { 1.15 } else { 1.0 } * self.rng.noise(0.04);
@@ -115,7 +130,11 @@ impl World {
         let employed = self.agents.iter().filter(|a| a.spec.group < 5).count() as f64;
         let call_rate = (spare * busy / WORK_PER_CALL_MS).max(employed * 0.1 / HOUR_MS as f64);
         // One alone has nobody to step in during a break: he is not given as much.
-        let alone = if self.day.shifts[1].len() < 3 { 0.3 } else { 0.53 };
+        let alone = if self.day.shifts[1].len() < 3 {
+            0.3
+        } else {
+            0.53
+        };
         let chat_rate = chats * 3.0 * alone * busy / WORK_PER_CHAT_MS;
         self.calls_of_quarter(call_rate, until);
         self.wishes(CHAT, chat_rate, until);
@@ -126,10 +145,18 @@ impl World {
     /// Mails come around the clock, most of them while the desk is open.
     fn mail_rate(&self, middle: i64) -> f64 {
         let work_ms = self.day.shifts[2].len() as f64 * 8.5 * HOUR_MS as f64 * PRESENT;
-        let load = if self.day.shifts[2].len() < 3 { 0.35 } else { 0.6 };
+        let load = if self.day.shifts[2].len() < 3 {
+            0.35
+        } else {
+            0.6
+        };
         let per_day = load * work_ms / WORK_PER_MAIL_MS;
         let (open, close) = self.day.open[usize::from(MAIL)];
-        let weight = if (open..close).contains(&middle) { 2.35 } else { 0.33 };
+        let weight = if (open..close).contains(&middle) {
+            2.35
+        } else {
+            0.33
+        };
         per_day * weight / (self.day.end - self.day.start) as f64
     }
 
@@ -139,8 +166,16 @@ impl World {
         for queue in 0..CHAT {
             // By night almost all calls are for the queues that are open then.
             let spec = &QUEUES[usize::from(queue)];
-            let here = if night && spec.nights && self.is_open(queue) { 2.0 } else { 1.0 };
-            let away = if night && !self.is_open(queue) { 0.1 } else { 1.0 };
+            let here = if night && spec.nights && self.is_open(queue) {
+                2.0
+            } else {
+                1.0
+            };
+            let away = if night && !self.is_open(queue) {
+                0.1
+            } else {
+                1.0
+            };
             let share = spec.weight as f64 / total as f64;
             self.wishes(queue, rate * share * here * away, until);
         }
@@ -181,7 +216,10 @@ impl World {
                 interaction_id: ids::contact(key.no),
                 customer_id: ids::thing("cu", customer, 6),
             };
-            let note = Note::ContactIdentified { contact: key.no, customer };
+            let note = Note::ContactIdentified {
+                contact: key.no,
+                customer,
+            };
             self.tell(key, self.now + 900, data, Some(note));
         }
         match spec.channel {
@@ -199,12 +237,17 @@ impl World {
     pub(super) fn new_contact(&mut self, contact: Contact) -> Key {
         self.counters.contact += 1;
         let no = self.counters.contact;
-        Key { place: self.contacts.insert(Contact { no, ..contact }), no }
+        Key {
+            place: self.contacts.insert(Contact { no, ..contact }),
+            no,
+        }
     }
 
     fn start_contact(&mut self, key: Key, customer: Option<u32>, queue: u8) {
         let english = self.rng.chance(60);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let (test, channel, purpose) = (contact.test, contact.channel, contact.purpose);
         let data = InteractionStarted {
             interaction_id: ids::contact(key.no),
@@ -221,7 +264,13 @@ impl World {
             is_test: test.then_some(true),
         };
         let (contact, at) = (key.no, self.now);
-        let note = Note::ContactStarted { contact, root: None, at, customer, test };
+        let note = Note::ContactStarted {
+            contact,
+            root: None,
+            at,
+            customer,
+            test,
+        };
         self.tell(key, at, data, Some(note));
     }
 
@@ -245,7 +294,9 @@ impl World {
     fn self_service(&mut self, key: Key, over: i64, leaves: bool) {
         let session_id = ids::part(key.no, "v", 1);
         let completed = leaves && self.rng.chance(400);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let customer_id = contact.customer.map(|c| ids::thing("cu", c, 6));
         let started = SelfServiceStarted {
             session_id: session_id.clone(),
@@ -260,7 +311,16 @@ impl World {
         };
         let context_passed = (!leaves).then_some(true);
         self.tell(key, self.now + 300, started, None);
-        self.tell(key, over, SelfServiceEnded { session_id, outcome, context_passed }, None);
+        self.tell(
+            key,
+            over,
+            SelfServiceEnded {
+                session_id,
+                outcome,
+                context_passed,
+            },
+            None,
+        );
     }
 
     /// Who writes is at once in the queue, but a mail only while its desk is open.
@@ -294,7 +354,9 @@ impl World {
         agent: Option<u16>,
         note: Option<Note>,
     ) {
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.messages = contact.messages.saturating_add(1);
         let (n, customer) = (contact.messages, contact.customer);
         let actor_id = match actor {
@@ -316,7 +378,9 @@ impl World {
     pub(super) fn classify(&mut self, key: Key, at: i64, by: Classifier) {
         let mut yes = |permille| self.rng.chance(permille).then_some(true);
         let (complaint, cancel_intent, not_resolvable_first) = (yes(30), yes(10), yes(40));
-        let Some(contact) = self.contact(key).filter(|c| !c.classified) else { return };
+        let Some(contact) = self.contact(key).filter(|c| !c.classified) else {
+            return;
+        };
         contact.classified = true;
         let (reason, no) = (contact.reason, contact.no);
         let data = InteractionClassified {
@@ -333,7 +397,11 @@ impl World {
             spam: None,
         };
         let not_resolvable_first = not_resolvable_first.is_some();
-        let note = Note::ContactClassified { contact: no, reason, not_resolvable_first };
+        let note = Note::ContactClassified {
+            contact: no,
+            reason,
+            not_resolvable_first,
+        };
         self.tell(key, at, data, Some(note));
     }
 
@@ -344,7 +412,15 @@ impl World {
             ended_by,
             end_reason: None,
         };
-        self.tell(key, at, data, Some(Note::ContactEnded { contact: key.no, at }));
+        self.tell(
+            key,
+            at,
+            data,
+            Some(Note::ContactEnded {
+                contact: key.no,
+                at,
+            }),
+        );
         if self.contact(key).is_some() {
             let contact = self.contacts.remove(key.place);
             if let Some((callback, legs)) = contact.and_then(|c| Some((c.callback?, c.legs))) {

@@ -56,7 +56,15 @@ pub(super) struct Idle {
 
 impl Agent {
     pub(super) fn new(spec: AgentSpec) -> Self {
-        Agent { spec, mode: Mode::Off, busy: 0, stamp: 0, pending: None, events: 0, sessions: 0 }
+        Agent {
+            spec,
+            mode: Mode::Off,
+            busy: 0,
+            stamp: 0,
+            pending: None,
+            events: 0,
+            sessions: 0,
+        }
     }
 }
 
@@ -82,7 +90,11 @@ impl World {
             self.agent_event(
                 agent,
                 self.start,
-                AgentHired { agent_id: agent_id.clone(), effective_on, voluntary: None },
+                AgentHired {
+                    agent_id: agent_id.clone(),
+                    effective_on,
+                    voluntary: None,
+                },
             );
             self.profile(agent, spec.team);
             if spec.slots > 1 {
@@ -187,7 +199,14 @@ impl World {
         self.agents[usize::from(agent)].sessions += 1;
         let session_id = self.session_id(agent);
         let agent_id = self.agent_id(agent);
-        self.agent_event(agent, self.now, AgentSessionStarted { session_id, agent_id });
+        self.agent_event(
+            agent,
+            self.now,
+            AgentSessionStarted {
+                session_id,
+                agent_id,
+            },
+        );
         for queue in GROUPS[usize::from(self.agents[usize::from(agent)].spec.group)] {
             self.queues[usize::from(*queue)].staffed += 1;
         }
@@ -195,7 +214,10 @@ impl World {
     }
 
     fn session_id(&self, agent: u16) -> Text {
-        ids::session(u32::from(agent) + 1, self.agents[usize::from(agent)].sessions)
+        ids::session(
+            u32::from(agent) + 1,
+            self.agents[usize::from(agent)].sessions,
+        )
     }
 
     fn be_ready(&mut self, agent: u16) {
@@ -254,7 +276,14 @@ impl World {
     fn log_out(&mut self, agent: u16) {
         self.agents[usize::from(agent)].mode = Mode::Off;
         let (session_id, agent_id) = (self.session_id(agent), self.agent_id(agent));
-        self.agent_event(agent, self.now, AgentSessionEnded { session_id, agent_id });
+        self.agent_event(
+            agent,
+            self.now,
+            AgentSessionEnded {
+                session_id,
+                agent_id,
+            },
+        );
         for queue in GROUPS[usize::from(self.agents[usize::from(agent)].spec.group)] {
             self.queues[usize::from(*queue)].staffed -= 1;
             if self.queues[usize::from(*queue)].staffed == 0 && *queue != MAIL {
@@ -296,7 +325,11 @@ impl World {
             self.offer(key, agent);
         } else {
             let a = &self.agents[usize::from(agent)];
-            let idle = Idle { agent, stamp: a.stamp, since: self.now };
+            let idle = Idle {
+                agent,
+                stamp: a.stamp,
+                since: self.now,
+            };
             self.idle[usize::from(group)].push_back(idle);
         }
     }

@@ -22,7 +22,7 @@ pub(super) enum Exit {
     Callback,
     Voicemail,
     Timeout,
-    KeyExit,
+    Key,
     Moved(u8),
     Error,
 }
@@ -34,13 +34,21 @@ impl World {
 
     pub(super) fn enter(&mut self, key: Key, queue: u8, via: Via) {
         let (now, ledger) = (self.now, self.counters.visit);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.visits = contact.visits.saturating_add(1);
         let kind = match contact.callback {
             Some(_) => VisitKind::Callback,
             None => VisitKind::Customer,
         };
-        let visit = Visit { ledger, queue, kind, entered: now, ringing: None };
+        let visit = Visit {
+            ledger,
+            queue,
+            kind,
+            entered: now,
+            ringing: None,
+        };
         contact.visit = Some(visit);
         self.counters.visit += 1;
         self.tell_entered(key, &visit, via);
@@ -62,7 +70,9 @@ impl World {
 
     fn tell_entered(&mut self, key: Key, visit: &Visit, via: Via) {
         let spec = &QUEUES[usize::from(visit.queue)];
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let data = QueueEntered {
             visit_id: ids::part(key.no, "q", contact.visits),
             interaction_id: ids::contact(key.no),
@@ -105,7 +115,8 @@ impl World {
             (_, VisitKind::Callback) => (HOUR_MS, Exit::Timeout),
             (Channel::Email, _) => (20 * HOUR_MS, Exit::Timeout),
             (Channel::Voice, _) => self.voice_exit(visit.queue, via),
-            _ => (self.patience(spec.patience_ms), Exit::GivesUp).min_by_time((900_000, Exit::Timeout)),
+            _ => (self.patience(spec.patience_ms), Exit::GivesUp)
+                .min_by_time((900_000, Exit::Timeout)),
         };
         self.plan(self.now + after, Action::Exit(key, visit.ledger, exit));
     }
@@ -133,7 +144,7 @@ impl World {
             first = first.min_by_time((75_000 + self.rng.between(2_000, 9_000), Exit::Voicemail));
         }
         match self.rng.below(250) {
-            0 | 1 => first.min_by_time((self.rng.between(8_000, 90_000), Exit::KeyExit)),
+            0 | 1 => first.min_by_time((self.rng.between(8_000, 90_000), Exit::Key)),
             2 if queue == BILLING => {
                 first.min_by_time((self.rng.between(15_000, 50_000), Exit::Moved(SUPPORT)))
             }
@@ -148,7 +159,9 @@ impl World {
         if visit.queue == MAIL || !self.rng.chance(400) {
             return;
         }
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let data = EstimateAnnounced {
             visit_id: ids::part(key.no, "q", contact.visits),
             ewt_ms: (position * 240 / staffed).max(5) * 1_000,
@@ -162,8 +175,16 @@ impl World {
         let first = visit.kind == VisitKind::Callback
             || QUEUES[usize::from(visit.queue)].priority.is_some();
         let queue = &mut self.queues[usize::from(visit.queue)];
-        let line = if first { &mut queue.first } else { &mut queue.others };
-        let waiting = Waiting { key, visit: visit.ledger, entered: visit.entered };
+        let line = if first {
+            &mut queue.first
+        } else {
+            &mut queue.others
+        };
+        let waiting = Waiting {
+            key,
+            visit: visit.ledger,
+            entered: visit.entered,
+        };
         if again {
             line.push_front(waiting);
         } else {
@@ -192,14 +213,22 @@ impl World {
 
     fn line(&mut self, queue: u8, priority: bool) -> &mut std::collections::VecDeque<Waiting> {
         let queue = &mut self.queues[usize::from(queue)];
-        if priority { &mut queue.first } else { &mut queue.others }
+        if priority {
+            &mut queue.first
+        } else {
+            &mut queue.others
+        }
     }
 
     /// Who is first in a line; those who have left meanwhile are taken out.
     fn head(&mut self, queue: u8, priority: bool) -> Option<Waiting> {
         while let Some(head) = self.line(queue, priority).front().copied() {
             let still = |v: &Visit| v.ledger == head.visit && v.ringing.is_none();
-            if self.contact(head.key).and_then(|c| c.visit).is_some_and(|v| still(&v)) {
+            if self
+                .contact(head.key)
+                .and_then(|c| c.visit)
+                .is_some_and(|v| still(&v))
+            {
                 return Some(head);
             }
             self.line(queue, priority).pop_front();
@@ -210,7 +239,9 @@ impl World {
     /// Lets an agent's phone or screen ring; his place is taken already.
     pub(super) fn offer(&mut self, key: Key, agent: u16) {
         let agent_id = self.agent_id(agent);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.offers = contact.offers.saturating_add(1);
         let (offer, visits, channel) = (contact.offers, contact.visits, contact.channel);
         if let Some(visit) = &mut contact.visit {
@@ -235,7 +266,9 @@ impl World {
 
     pub(super) fn ring_end(&mut self, key: Key, agent: u16, offer: u8, outcome: OfferOutcome) {
         let visit = self.contact(key).and_then(|c| c.visit);
-        let Some(visit) = visit.filter(|v| v.ringing == Some((agent, offer))) else { return };
+        let Some(visit) = visit.filter(|v| v.ringing == Some((agent, offer))) else {
+            return;
+        };
         self.end_offer(key, agent, offer, outcome);
         if outcome == OfferOutcome::Accepted {
             self.answer(key, agent, &visit);
@@ -250,7 +283,9 @@ impl World {
 
     fn end_offer(&mut self, key: Key, agent: u16, offer: u8, outcome: OfferOutcome) {
         let agent_id = self.agent_id(agent);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let visits = contact.visits;
         if let Some(visit) = &mut contact.visit {
             visit.ringing = None;
@@ -271,7 +306,9 @@ impl World {
         let callback = visit.kind == VisitKind::Callback;
         let dial_ms = callback.then(|| self.rng.between(4_000, 22_000));
         let agent_id = self.agent_id(agent);
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         contact.legs = contact.legs.saturating_add(1);
         let queue = Some(visit.queue);
         let call = Call {
@@ -292,12 +329,22 @@ impl World {
             agent_id,
             visit_id: Some(ids::part(key.no, "q", visits)),
             role: Role::Primary,
-            initiation: if callback.is_some() { Initiation::Callback } else { Initiation::Queue },
+            initiation: if callback.is_some() {
+                Initiation::Callback
+            } else {
+                Initiation::Queue
+            },
             dial_ms,
         };
         let (contact, role) = (key.no, LegRole::Primary);
         let dial_ms = dial_ms.unwrap_or(0);
-        let note = Note::LegConnected { leg, contact, queue, role, dial_ms };
+        let note = Note::LegConnected {
+            leg,
+            contact,
+            queue,
+            role,
+            dial_ms,
+        };
         self.tell(key, now, data, Some(note));
         if let Some(callback) = callback {
             self.callback_connected(callback);
@@ -322,9 +369,13 @@ impl World {
         to: Option<u8>,
     ) {
         let agent_id = answered.map(|(agent, _)| self.agent_id(agent));
-        let Some(contact) = self.contact(key) else { return };
+        let Some(contact) = self.contact(key) else {
+            return;
+        };
         let visits = contact.visits;
-        let Some(visit) = contact.visit.take() else { return };
+        let Some(visit) = contact.visit.take() else {
+            return;
+        };
         self.queues[usize::from(visit.queue)].load -= 1;
         let data = QueueLeft {
             visit_id: ids::part(key.no, "q", visits),
@@ -334,12 +385,19 @@ impl World {
             to_queue_id: to.map(Self::queue_id),
             wait_known: None,
         };
-        let note = Note::VisitLeft { visit: visit.ledger, at: self.now, reason };
+        let note = Note::VisitLeft {
+            visit: visit.ledger,
+            at: self.now,
+            reason,
+        };
         self.tell(key, self.now, data, Some(note));
     }
 
     pub(super) fn exit(&mut self, key: Key, number: u32, exit: Exit) {
-        let visit = self.contact(key).and_then(|c| c.visit).filter(|v| v.ledger == number);
+        let visit = self
+            .contact(key)
+            .and_then(|c| c.visit)
+            .filter(|v| v.ledger == number);
         let Some(visit) = visit else { return };
         if let Some((agent, offer)) = visit.ringing {
             if exit != Exit::GivesUp {
@@ -356,7 +414,7 @@ impl World {
         match exit {
             Exit::GivesUp => self.part(key, LeaveReason::Abandoned, EndedBy::Customer),
             Exit::Timeout => self.part(key, LeaveReason::Timeout, EndedBy::System),
-            Exit::KeyExit => self.part(key, LeaveReason::KeyExit, EndedBy::Customer),
+            Exit::Key => self.part(key, LeaveReason::KeyExit, EndedBy::Customer),
             Exit::Error => self.part(key, LeaveReason::Error, EndedBy::Telecom),
             Exit::Overflow(to) => self.redirect(key, LeaveReason::Overflow, to),
             Exit::Moved(to) => self.redirect(key, LeaveReason::Moved, to),
@@ -373,14 +431,22 @@ impl World {
     fn redirect(&mut self, key: Key, reason: LeaveReason, to: u8) {
         self.leave_for(key, reason, None, Some(to));
         let delay = self.rng.between(60, 250);
-        let via = if reason == LeaveReason::Overflow { Via::Overflow } else { Via::Direct };
+        let via = if reason == LeaveReason::Overflow {
+            Via::Overflow
+        } else {
+            Via::Direct
+        };
         self.plan(self.now + delay, Action::Enter(key, to, via));
     }
 
     fn ask_back(&mut self, key: Key, visit: &Visit, reason: LeaveReason) {
         self.leave(key, reason, None);
         self.request_callback(key, visit.queue, reason);
-        let recording = if reason == LeaveReason::Voicemail { 25_000 } else { 1_000 };
+        let recording = if reason == LeaveReason::Voicemail {
+            25_000
+        } else {
+            1_000
+        };
         self.finish(key, self.now + recording, EndedBy::Customer);
     }
 

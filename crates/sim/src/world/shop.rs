@@ -12,8 +12,12 @@ use crate::{ids, ledger::Note};
 const HOUR_MS: i64 = 3_600_000;
 /// Articles with their price in hundredths.
 const ARTICLES: [(&str, i64); 6] = [
-    ("router", 29_900), ("phone", 259_900), ("sim-card", 2_990), ("headset", 39_900),
-    ("warranty", 19_900), ("tv-box", 45_050),
+    ("router", 29_900),
+    ("phone", 259_900),
+    ("sim-card", 2_990),
+    ("headset", 39_900),
+    ("warranty", 19_900),
+    ("tv-box", 45_050),
 ];
 
 /// An order, as the shop remembers it.
@@ -62,10 +66,21 @@ impl World {
     /// The customer orders during a call.
     pub(super) fn basket(&mut self, contact: &Contact, call: &Call, at: i64) {
         // Who orders says who he is.
-        let Some(customer) = contact.customer else { return };
+        let Some(customer) = contact.customer else {
+            return;
+        };
         let (leg, agent, queue) = (call.leg, call.agent, call.queue);
-        let source = Source { contact: contact.no, leg, agent, queue };
-        let basket = Basket { customer, test: contact.test, call: Some(source) };
+        let source = Source {
+            contact: contact.no,
+            leg,
+            agent,
+            queue,
+        };
+        let basket = Basket {
+            customer,
+            test: contact.test,
+            call: Some(source),
+        };
         self.plan(at, Action::PlaceOrder(basket));
     }
 
@@ -77,7 +92,11 @@ impl World {
         let mut at = self.now as f64 + self.rng.exponential(1.0 / rate);
         while at < until as f64 {
             let customer = self.rng.below(self.customers.into()) as u32 + 1;
-            let basket = Basket { customer, test: false, call: None };
+            let basket = Basket {
+                customer,
+                test: false,
+                call: None,
+            };
             self.plan(at as i64, Action::PlaceOrder(basket));
             at += self.rng.exponential(1.0 / rate);
         }
@@ -88,19 +107,33 @@ impl World {
         let lines = self.lines();
         let gross_cents = lines.iter().map(|l| (l.value.amount.0 / 100) as i64).sum();
         let (offered, cross) = (self.rng.chance(400), self.rng.chance(300));
-        let kinds = [OrderKind::New, OrderKind::Repeat, OrderKind::Upsell, OrderKind::CrossSell];
+        let kinds = [
+            OrderKind::New,
+            OrderKind::Repeat,
+            OrderKind::Upsell,
+            OrderKind::CrossSell,
+        ];
         let kind = kinds[self.rng.weighted(&[60, 25, 9, 6])];
         let notify = self.rng.chance(800);
         let promise_at = self.now + self.rng.between(72, 120) * HOUR_MS;
         let by_call = basket.call.is_some();
-        self.orders.push(Order { lines: lines.len() as u8, gross_cents, events: 0, notify });
+        self.orders.push(Order {
+            lines: lines.len() as u8,
+            gross_cents,
+            events: 0,
+            notify,
+        });
         let data = OrderPlaced {
             order_id: Self::order_id(order),
             customer_id: ids::thing("cu", basket.customer, 6),
             interaction_id: basket.call.map(|s| ids::contact(s.contact)),
             leg_id: basket.call.map(|s| ids::part(s.contact, "l", s.leg)),
             agent_id: basket.call.map(|s| self.agent_id(s.agent)),
-            channel: Some(if by_call { Channel::Voice } else { Channel::Web }),
+            channel: Some(if by_call {
+                Channel::Voice
+            } else {
+                Channel::Web
+            }),
             lines,
             kind,
             site_id: None,
@@ -113,7 +146,12 @@ impl World {
             is_test: basket.test.then_some(true),
         };
         let queue = basket.call.and_then(|s| s.queue);
-        let note = Note::OrderPlaced { order, at: self.now, queue, test: basket.test };
+        let note = Note::OrderPlaced {
+            order,
+            at: self.now,
+            queue,
+            test: basket.test,
+        };
         self.tell_order(order, data, Some(note));
         self.plan_check(order);
     }
@@ -134,7 +172,10 @@ impl World {
     }
 
     fn money(&self, cents: i64) -> Money {
-        Money { amount: Decimal(i128::from(cents) * 100), currency: self.currency.clone() }
+        Money {
+            amount: Decimal(i128::from(cents) * 100),
+            currency: self.currency.clone(),
+        }
     }
 
     fn plan_check(&mut self, order: u32) {
@@ -183,7 +224,10 @@ impl World {
 
     fn verify(&mut self, order: u32, result: VerifyResult) {
         let passed = result == VerifyResult::Passed;
-        let data = OrderVerified { order_id: Self::order_id(order), result };
+        let data = OrderVerified {
+            order_id: Self::order_id(order),
+            result,
+        };
         self.tell_order(order, data, Some(Note::OrderVerified { order, passed }));
         match (passed, self.rng.below(1_000)) {
             (false, 0..60) => self.after(order, (2, 12), Step::Correct(VerifyResult::Passed)),
@@ -202,7 +246,10 @@ impl World {
         let number = |n: u8| ids::thing_event("o", order + 1, 7, n.into());
         let ids = (self.now, number(verified + 1), number(verified));
         let passed = result == VerifyResult::Passed;
-        let data = OrderVerified { order_id: Self::order_id(order), result };
+        let data = OrderVerified {
+            order_id: Self::order_id(order),
+            result,
+        };
         self.post_replacement(ids, data, Some(Note::OrderVerified { order, passed }));
         if passed {
             self.after(order, (10, 40), Step::Ship);
@@ -211,24 +258,42 @@ impl World {
 
     fn ship(&mut self, order: u32) {
         let id = Self::order_id(order);
-        let data =
-            OrderShipped { order_id: id.clone(), line_ids: None, reason: None, value: None };
+        let data = OrderShipped {
+            order_id: id.clone(),
+            line_ids: None,
+            reason: None,
+            value: None,
+        };
         self.tell_order(order, data, Some(Note::OrderShipped { order }));
         if self.orders[order as usize].notify && self.rng.chance(900) {
             let kind = Text::new_static("shipped");
-            let data = NotificationSent { order_id: Some(id), case_id: None, kind, proactive: true };
+            let data = NotificationSent {
+                order_id: Some(id),
+                case_id: None,
+                kind,
+                proactive: true,
+            };
             self.tell_order(order, data, None);
         }
         if self.rng.chance(10) {
             self.after(order, (1, 12), Step::Cancel);
         }
-        let step = if self.rng.chance(45) { Step::Refuse } else { Step::Deliver };
+        let step = if self.rng.chance(45) {
+            Step::Refuse
+        } else {
+            Step::Deliver
+        };
         self.after(order, (20, 80), step);
     }
 
     fn deliver(&mut self, order: u32) {
         let order_id = Self::order_id(order);
-        let data = OrderDelivered { order_id, line_ids: None, reason: None, value: None };
+        let data = OrderDelivered {
+            order_id,
+            line_ids: None,
+            reason: None,
+            value: None,
+        };
         self.tell_order(order, data, None);
         match self.rng.below(1_000) {
             0..60 => self.after(order, (24, 400), Step::Return),
@@ -242,32 +307,65 @@ impl World {
     fn change_order(&mut self, order: u32, step: Step) {
         let order_id = Self::order_id(order);
         let o = self.orders[order as usize].clone();
-        let (reason, value) = (Some(Text::new_static("customer")), Some(self.money(o.gross_cents)));
+        let (reason, value) = (
+            Some(Text::new_static("customer")),
+            Some(self.money(o.gross_cents)),
+        );
         match step {
             Step::Cancel => {
-                let data = OrderCancelled { order_id, line_ids: None, reason, value: None };
+                let data = OrderCancelled {
+                    order_id,
+                    line_ids: None,
+                    reason,
+                    value: None,
+                };
                 self.tell_order(order, data, Some(Note::OrderCancelled { order }));
             }
             Step::Refuse => {
-                let data = OrderRefused { order_id, line_ids: None, reason, value: None };
+                let data = OrderRefused {
+                    order_id,
+                    line_ids: None,
+                    reason,
+                    value: None,
+                };
                 self.tell_order(order, data, Some(Note::OrderRefused { order }));
             }
             Step::Return => {
-                let data = OrderReturned { order_id, line_ids: None, reason, value: None };
+                let data = OrderReturned {
+                    order_id,
+                    line_ids: None,
+                    reason,
+                    value: None,
+                };
                 self.tell_order(order, data, Some(Note::OrderReturned { order }));
                 self.after(order, (24, 96), Step::Refund);
             }
             Step::ReturnSome if o.lines > 1 => {
                 let line_ids = Some(vec![ids::thing("n", 1, 1)]);
-                let data = OrderReturned { order_id, line_ids, reason, value: None };
+                let data = OrderReturned {
+                    order_id,
+                    line_ids,
+                    reason,
+                    value: None,
+                };
                 self.tell_order(order, data, None);
             }
             Step::Exchange => {
-                let data = OrderExchanged { order_id, line_ids: None, reason, value: None };
+                let data = OrderExchanged {
+                    order_id,
+                    line_ids: None,
+                    reason,
+                    value: None,
+                };
                 self.tell_order(order, data, None);
             }
             Step::Refund => {
-                let data = OrderRefunded { order_id, line_ids: None, reason: None, value };
+                let data = OrderRefunded {
+                    order_id,
+                    line_ids: None,
+                    reason: None,
+                    value,
+                };
                 self.tell_order(order, data, None);
             }
             _ => {}

@@ -14,7 +14,9 @@ const ACTIVE_GAP_MS: i64 = 5 * 60_000;
 impl World {
     /// An answered chat: agent and customer write in turn, or the customer is gone.
     pub(super) fn chat(&mut self, key: Key) {
-        let Some((call, contact)) = self.connected(key) else { return };
+        let Some((call, contact)) = self.connected(key) else {
+            return;
+        };
         let silent = self.rng.chance(30);
         let mut at = self.now + self.rng.between(3_000, 12_000);
         self.message(key, at, Actor::Agent, Some(call.agent), None);
@@ -30,8 +32,24 @@ impl World {
             let note = Note::VisitSilent { visit: call.visit };
             self.message(key, at, Actor::System, None, Some(note));
         }
-        self.hang_up(key, &call, HangUp { at, talk_ms, last: Some(said) });
-        self.finish(key, at, if silent { EndedBy::System } else { EndedBy::Customer });
+        self.hang_up(
+            key,
+            &call,
+            HangUp {
+                at,
+                talk_ms,
+                last: Some(said),
+            },
+        );
+        self.finish(
+            key,
+            at,
+            if silent {
+                EndedBy::System
+            } else {
+                EndedBy::Customer
+            },
+        );
         self.afterwards(&contact, &call, at, solved);
     }
 
@@ -52,13 +70,23 @@ impl World {
 
     /// An answered mail: the answer goes out and the contact is over.
     pub(super) fn mail(&mut self, key: Key) {
-        let Some((call, contact)) = self.connected(key) else { return };
+        let Some((call, contact)) = self.connected(key) else {
+            return;
+        };
         let work_ms = self.rng.humped(QUEUES[usize::from(MAIL)].talk_ms) + 10_000;
         let at = self.now + work_ms;
         self.message(key, at, Actor::Agent, Some(call.agent), None);
         let solved = self.rng.chance(700);
         let talk_ms = work_ms.min(ACTIVE_GAP_MS);
-        self.hang_up(key, &call, HangUp { at, talk_ms, last: Some(Some(solved)) });
+        self.hang_up(
+            key,
+            &call,
+            HangUp {
+                at,
+                talk_ms,
+                last: Some(Some(solved)),
+            },
+        );
         self.finish(key, at, EndedBy::Agent);
         self.afterwards(&contact, &call, at, solved);
     }

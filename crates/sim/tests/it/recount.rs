@@ -109,7 +109,10 @@ impl Seen {
             }
             EventData::InteractionEnded(e) => self.contact(&e.interaction_id).ended = Some(at),
             EventData::MessageSent(e) => {
-                let contact = e.interaction_id.clone().expect("messages name their contact");
+                let contact = e
+                    .interaction_id
+                    .clone()
+                    .expect("messages name their contact");
                 self.contact(&contact).messages.push((at, e.actor));
             }
             _ => {}
@@ -133,7 +136,10 @@ impl Seen {
                 self.visits.insert(e.visit_id.clone(), visit);
             }
             EventData::QueueLeft(e) => {
-                let visit = self.visits.get_mut(&e.visit_id).expect("a visit that has begun");
+                let visit = self
+                    .visits
+                    .get_mut(&e.visit_id)
+                    .expect("a visit that has begun");
                 visit.left = Some((at, e.reason));
             }
             _ => {}
@@ -186,15 +192,23 @@ impl Seen {
             }
             EventData::CostPosted(e) => {
                 let (from, to) = (e.period_start.0 / 1_000, e.period_end.0 / 1_000);
-                self.costs.push((from, to, e.pool, e.purpose, e.amount.amount.0));
+                self.costs
+                    .push((from, to, e.pool, e.purpose, e.amount.amount.0));
             }
             EventData::OrderPlaced(e) => {
                 let test = e.is_test == Some(true);
-                let order = Order { placed: at, test, ..Order::default() };
+                let order = Order {
+                    placed: at,
+                    test,
+                    ..Order::default()
+                };
                 self.orders.insert(e.order_id.clone(), order);
             }
             EventData::OrderVerified(e) => {
-                let order = self.orders.get_mut(&e.order_id).expect("an order that was placed");
+                let order = self
+                    .orders
+                    .get_mut(&e.order_id)
+                    .expect("an order that was placed");
                 if let Some(correction) = &event.correction {
                     order.checks.retain(|(id, _)| *id != correction.of);
                     assert!(order.checks.is_empty(), "a correction names the check");
@@ -202,11 +216,17 @@ impl Seen {
                 order.checks.push((event.event_id.clone(), e.result));
             }
             EventData::OrderCancelled(e) => {
-                let order = self.orders.get_mut(&e.order_id).expect("an order that was placed");
+                let order = self
+                    .orders
+                    .get_mut(&e.order_id)
+                    .expect("an order that was placed");
                 order.cancelled.get_or_insert(at);
             }
             EventData::OrderShipped(e) => {
-                let order = self.orders.get_mut(&e.order_id).expect("an order that was placed");
+                let order = self
+                    .orders
+                    .get_mut(&e.order_id)
+                    .expect("an order that was placed");
                 order.shipped = Some(at);
             }
             _ => {}
@@ -224,12 +244,18 @@ impl Seen {
     /// Talk, hold and after-call work of a leg whose end is known; `None` while it is open.
     fn work(&self, leg: &Leg) -> Option<(i64, i64, i64, i64)> {
         let over = leg.disconnected?;
-        let hold: i64 = leg.holds.iter().map(|(from, to)| to.unwrap_or(over) - from).sum();
+        let hold: i64 = leg
+            .holds
+            .iter()
+            .map(|(from, to)| to.unwrap_or(over) - from)
+            .sum();
         let contact = &self.contacts[&leg.contact];
         let talk = match contact.channel {
             Some(Channel::Email) => {
                 let replies = contact.messages.iter().filter(|(_, a)| *a == Actor::Agent);
-                replies.map(|(at, _)| (at - leg.connected).min(300_000)).sum()
+                replies
+                    .map(|(at, _)| (at - leg.connected).min(300_000))
+                    .sum()
             }
             _ => over - leg.connected - hold,
         };
@@ -246,8 +272,14 @@ impl Seen {
 /// Numerators and denominators by queue and instant.
 type Counts = Vec<(Option<Text>, i64, i128, i128)>;
 
-fn visits(seen: &Seen, count: impl Fn(&Visit, Option<(i64, LeaveReason)>) -> (i128, i128)) -> Counts {
-    let counted = seen.visits.values().filter(|v| v.customer && seen.counts(&v.contact));
+fn visits(
+    seen: &Seen,
+    count: impl Fn(&Visit, Option<(i64, LeaveReason)>) -> (i128, i128),
+) -> Counts {
+    let counted = seen
+        .visits
+        .values()
+        .filter(|v| v.customer && seen.counts(&v.contact));
     counted
         .map(|v| {
             let left = v.left.map(|(at, reason)| (at - v.entered, reason));
@@ -279,7 +311,9 @@ fn service_level_live(seen: &Seen) -> Counts {
 fn offered(seen: &Seen) -> Counts {
     use LeaveReason as R;
     let blocked = |reason| matches!(reason, R::Full | R::Closed | R::JoinEmpty);
-    visits(seen, |_, left| ((!left.is_some_and(|(_, reason)| blocked(reason))).into(), 0))
+    visits(seen, |_, left| {
+        ((!left.is_some_and(|(_, reason)| blocked(reason))).into(), 0)
+    })
 }
 
 fn asa(seen: &Seen) -> Counts {
@@ -296,7 +330,12 @@ fn legs(seen: &Seen, count: impl Fn((i64, i64, i64), &Leg) -> i64) -> Counts {
         .filter_map(|l| {
             let (talk, hold, acw, completed) = seen.work(l)?;
             let above = count((talk, hold, acw), l).into();
-            Some((l.queue.clone(), completed, above, (l.role == Some(Role::Primary)).into()))
+            Some((
+                l.queue.clone(),
+                completed,
+                above,
+                (l.role == Some(Role::Primary)).into(),
+            ))
         })
         .collect()
 }
@@ -305,9 +344,17 @@ fn transfer_rate(seen: &Seen) -> Counts {
     let counted = seen.contacts.iter().filter(|(_, c)| !c.test);
     counted
         .filter_map(|(id, c)| {
-            let transferred = seen.legs.values().any(|l| l.contact == *id && l.transferred);
+            let transferred = seen
+                .legs
+                .values()
+                .any(|l| l.contact == *id && l.transferred);
             let handled = seen.handled(id);
-            Some((None, c.ended?, (handled && transferred).into(), handled.into()))
+            Some((
+                None,
+                c.ended?,
+                (handled && transferred).into(),
+                handled.into(),
+            ))
         })
         .collect()
 }
@@ -322,10 +369,14 @@ fn fcr(seen: &Seen, days: i64, same_reason: bool, attempts: bool) -> Counts {
             continue;
         }
         let others = || {
-            let same = |b: &&Chain| {
-                b.customer == a.customer && (!same_reason || b.reason == a.reason)
-            };
-            roots.iter().enumerate().filter(move |(k, _)| *k != i).map(|(_, b)| b).filter(same)
+            let same =
+                |b: &&Chain| b.customer == a.customer && (!same_reason || b.reason == a.reason);
+            roots
+                .iter()
+                .enumerate()
+                .filter(move |(k, _)| *k != i)
+                .map(|(_, b)| b)
+                .filter(same)
         };
         let before = |b: &Chain| (b.started, &b.id) < (a.started, &a.id);
         let earlier = others()
@@ -354,9 +405,14 @@ struct Chain {
 fn chains(seen: &Seen) -> Vec<Chain> {
     let mut chains = Vec::new();
     for (id, c) in seen.contacts.iter().filter(|(_, c)| c.inbound && !c.test) {
-        let back: Vec<(&Text, &Contact)> =
-            seen.contacts.iter().filter(|(_, b)| b.root.as_ref() == Some(id)).collect();
-        let Some(customer) = c.customer.clone() else { continue };
+        let back: Vec<(&Text, &Contact)> = seen
+            .contacts
+            .iter()
+            .filter(|(_, b)| b.root.as_ref() == Some(id))
+            .collect();
+        let Some(customer) = c.customer.clone() else {
+            continue;
+        };
         let later = back.iter().find_map(|(_, b)| b.reason.clone());
         chains.push(Chain {
             id: id.clone(),
@@ -371,7 +427,10 @@ fn chains(seen: &Seen) -> Vec<Chain> {
 
 fn answers(seen: &Seen, instrument: Instrument, above: fn(i64) -> i64) -> Counts {
     let of_leg = |leg: &Text| &seen.legs[leg];
-    let counted = seen.answers.iter().filter(|(_, leg, _, _)| seen.counts(&of_leg(leg).contact));
+    let counted = seen
+        .answers
+        .iter()
+        .filter(|(_, leg, _, _)| seen.counts(&of_leg(leg).contact));
     counted
         .filter(|(_, _, i, _)| *i == instrument)
         .map(|(at, leg, _, score)| (of_leg(leg).queue.clone(), *at, above(*score).into(), 1))
@@ -383,7 +442,10 @@ fn valid_order_rate(seen: &Seen) -> Counts {
     counted
         .filter(|o| o.placed + 7 * DAY_MS <= seen.horizon)
         .map(|o| {
-            let passed = o.checks.last().is_some_and(|(_, r)| *r == VerifyResult::Passed);
+            let passed = o
+                .checks
+                .last()
+                .is_some_and(|(_, r)| *r == VerifyResult::Passed);
             let withdrawn = o.cancelled.is_some_and(|c| o.shipped.is_none_or(|s| c < s));
             (None, o.placed, (passed && !withdrawn).into(), 1)
         })
@@ -395,8 +457,13 @@ fn cost_per_valid_order(seen: &Seen) -> Counts {
     let costs = seen.costs.iter().filter(|(_, to, pool, purpose, _)| {
         sales(*pool, *purpose) && to + 7 * DAY_MS <= seen.horizon
     });
-    let orders = valid_order_rate(seen).into_iter().map(|(q, at, valid, _)| (q, at, 0, valid));
-    costs.map(|(from, _, _, _, amount)| (None, *from, *amount, 0)).chain(orders).collect()
+    let orders = valid_order_rate(seen)
+        .into_iter()
+        .map(|(q, at, valid, _)| (q, at, 0, valid));
+    costs
+        .map(|(from, _, _, _, amount)| (None, *from, *amount, 0))
+        .chain(orders)
+        .collect()
 }
 
 /// Compares one KPI in total, by hour in Kathmandu, and by queue and quarter hour.
@@ -406,7 +473,9 @@ fn compare(ledger: &Ledger, id: &str, counts: &Counts, queues: bool) {
     type Start<'a> = &'a dyn Fn(i64) -> Option<i64>;
     let cuts: [(Bucket, bool, Start<'_>); 3] = [
         (Bucket::Total, false, &|_| None),
-        (Bucket::Hour(Tz::Asia__Kathmandu), false, &|at| Some(hour(at))),
+        (Bucket::Hour(Tz::Asia__Kathmandu), false, &|at| {
+            Some(hour(at))
+        }),
         (Bucket::QuarterHour, queues, &|at| Some(quarter(at))),
     ];
     for (bucket, by_queue, start) in cuts {
@@ -417,7 +486,9 @@ fn compare(ledger: &Ledger, id: &str, counts: &Counts, queues: bool) {
             *group = (group.0 + above, group.1 + below);
         }
         groups.retain(|_, counts| *counts != (0, 0));
-        let rows = ledger.kpi(id, Grouping { bucket, by_queue }).expect("a KPI of the ledger");
+        let rows = ledger
+            .kpi(id, Grouping { bucket, by_queue })
+            .expect("a KPI of the ledger");
         let counted = rows.into_iter().map(|r| {
             let start = r.bucket_start.map(|t| t.0 / 1_000);
             ((r.queue, start), (r.numerator, r.denominator.unwrap_or(0)))
@@ -429,46 +500,93 @@ fn compare(ledger: &Ledger, id: &str, counts: &Counts, queues: bool) {
 
 fn compare_all(config: &Config) {
     let events: Vec<Event> = World::new(config).expect("valid").collect();
-    let ledger = World::with_ledger(config).expect("valid").into_ledger().expect("asked for");
+    let world = World::with_ledger(config).expect("valid");
+    let ledger = world.into_ledger().expect("asked for");
     let seen = Seen::of(&events);
-    compare(&ledger, "offered", &offered(&seen), true);
-    compare(&ledger, "service_level", &service_level(&seen), true);
-    compare(&ledger, "service_level_live", &service_level_live(&seen), true);
-    compare(&ledger, "asa", &asa(&seen), true);
-    compare(&ledger, "aht", &legs(&seen, |(t, h, a), l| t + h + a + l.dial_ms), true);
-    compare(&ledger, "avg_talk", &legs(&seen, |(talk, _, _), _| talk), true);
-    compare(&ledger, "avg_hold", &legs(&seen, |(_, hold, _), _| hold), true);
-    compare(&ledger, "avg_acw", &legs(&seen, |(_, _, acw), _| acw), true);
-    compare(&ledger, "transfer_rate", &transfer_rate(&seen), false);
-    compare(&ledger, "fcr", &fcr(&seen, 7, true, false), false);
-    compare(&ledger, "fcr_3d", &fcr(&seen, 3, true, false), false);
-    compare(&ledger, "fcr_any_issue", &fcr(&seen, 7, false, false), false);
-    compare(&ledger, "fcr_any_attempt", &fcr(&seen, 7, false, true), false);
-    compare(&ledger, "csat", &answers(&seen, Instrument::Csat5, |s| (s >= 4).into()), true);
-    let nps = answers(&seen, Instrument::Nps, |s| i64::from(s >= 9) - i64::from(s <= 6));
-    compare(&ledger, "nps", &nps, true);
-    compare(&ledger, "ces", &answers(&seen, Instrument::Ces7, |s| s), true);
-    compare(&ledger, "valid_order_rate", &valid_order_rate(&seen), false);
-    compare(&ledger, "cost_per_valid_order", &cost_per_valid_order(&seen), false);
+    for (id, counts) in visits_and_legs(&seen) {
+        compare(&ledger, id, &counts, true);
+    }
+    for (id, counts) in surveys(&seen) {
+        compare(&ledger, id, &counts, true);
+    }
+    for (id, counts) in contacts_and_orders(&seen) {
+        compare(&ledger, id, &counts, false);
+    }
+}
+
+fn visits_and_legs(seen: &Seen) -> Vec<(&'static str, Counts)> {
+    let all = |(talk, hold, acw), leg: &Leg| talk + hold + acw + leg.dial_ms;
+    vec![
+        ("offered", offered(seen)),
+        ("service_level", service_level(seen)),
+        ("service_level_live", service_level_live(seen)),
+        ("asa", asa(seen)),
+        ("aht", legs(seen, all)),
+        ("avg_talk", legs(seen, |(talk, _, _), _| talk)),
+        ("avg_hold", legs(seen, |(_, hold, _), _| hold)),
+        ("avg_acw", legs(seen, |(_, _, acw), _| acw)),
+    ]
+}
+
+fn surveys(seen: &Seen) -> Vec<(&'static str, Counts)> {
+    let nps = |score| i64::from(score >= 9) - i64::from(score <= 6);
+    vec![
+        (
+            "csat",
+            answers(seen, Instrument::Csat5, |s| (s >= 4).into()),
+        ),
+        ("nps", answers(seen, Instrument::Nps, nps)),
+        ("ces", answers(seen, Instrument::Ces7, |score| score)),
+    ]
+}
+
+fn contacts_and_orders(seen: &Seen) -> Vec<(&'static str, Counts)> {
+    vec![
+        ("transfer_rate", transfer_rate(seen)),
+        ("fcr", fcr(seen, 7, true, false)),
+        ("fcr_3d", fcr(seen, 3, true, false)),
+        ("fcr_any_issue", fcr(seen, 7, false, false)),
+        ("fcr_any_attempt", fcr(seen, 7, false, true)),
+        ("valid_order_rate", valid_order_rate(seen)),
+        ("cost_per_valid_order", cost_per_valid_order(seen)),
+    ]
 }
 
 #[test]
 fn the_ledger_agrees_with_a_recount_of_the_events() {
     for (seed, days, agents) in [(1, 16, 2), (2, 15, 3), (3, 1, 24), (4, 1, 1)] {
-        compare_all(&Config { seed, days, agents, ..Config::default() });
+        compare_all(&Config {
+            seed,
+            days,
+            agents,
+            ..Config::default()
+        });
     }
 }
 
 #[test]
 fn no_agent_has_two_calls_at_a_time() {
-    let config = Config { seed: 6, days: 2, agents: 45, ..Config::default() };
+    let config = Config {
+        seed: 6,
+        days: 2,
+        agents: 45,
+        ..Config::default()
+    };
     let events: Vec<Event> = World::new(&config).expect("valid").collect();
     let seen = Seen::of(&events);
     let mut by_agent: HashMap<&Text, BTreeSet<(i64, i64)>> = HashMap::new();
     let voice = |l: &&Leg| seen.contacts[&l.contact].channel == Some(Channel::Voice);
-    for leg in seen.legs.values().filter(voice).filter(|l| l.agent.starts_with('a')) {
+    for leg in seen
+        .legs
+        .values()
+        .filter(voice)
+        .filter(|l| l.agent.starts_with('a'))
+    {
         if let Some((_, _, _, completed)) = seen.work(leg) {
-            by_agent.entry(&leg.agent).or_default().insert((leg.connected, completed));
+            by_agent
+                .entry(&leg.agent)
+                .or_default()
+                .insert((leg.connected, completed));
         }
     }
     for (agent, spans) in by_agent {

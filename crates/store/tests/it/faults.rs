@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -20,7 +20,7 @@ enum Fault {
     Once,
     /// It fails, and so do all later ones, as if the process had died there.
     ForEver,
-    /// As `ForEver`, after half of a write was done. Other operations are done whole.
+    /// As `ForEver`, after half of a write was done. For writes only.
     Torn,
 }
 
@@ -28,6 +28,8 @@ enum Fault {
 struct FaultyIo {
     real: RealIo,
     count: Arc<AtomicUsize>,
+    /// Which operations are writes.
+    writes: Arc<Mutex<Vec<usize>>>,
     at: usize,
     fault: Fault,
 }
@@ -41,7 +43,7 @@ struct FaultyFile {
 enum Turn {
     Work,
     Fail,
-    /// Do half of it if that can be, then fail.
+    /// Do half of it, then fail.
     FailHalf,
 }
 
@@ -60,8 +62,7 @@ impl FaultyIo {
     fn run<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.turn() {
             Turn::Work => work(),
-            Turn::Fail => Err(io::Error::other("injected")),
-            Turn::FailHalf => work().and_then(|_| Err(io::Error::other("injected"))),
+            Turn::Fail | Turn::FailHalf => Err(io::Error::other("injected")),
         }
     }
 }
@@ -99,6 +100,8 @@ impl Io for FaultyIo {
 
 impl IoFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let number = self.io.count.load(Ordering::Relaxed);
+        self.io.writes.lock().unwrap().push(number);
         match self.io.turn() {
             Turn::Work => self.file.append(bytes),
             Turn::Fail => Err(io::Error::other("injected")),
@@ -141,21 +144,29 @@ fn expected() -> Vec<Contents> {
 }
 
 fn open(path: &Path, io: FaultyIo) -> Result<Store, Error> {
-    Store::open_with(path, Settings { threads: 1 }, Arc::new(io))
+    Store::open_with(
+        path,
+        Settings {
+            threads: 1,
+            manifest_edits: 2,
+        },
+        Arc::new(io),
+    )
 }
 
-/// Runs the commits with a fault and says how many were acknowledged as durable.
-fn run(folder: &Path, at: usize, fault: Fault) -> (usize, usize) {
-    let count = Arc::new(AtomicUsize::new(0));
+/// Runs the commits with a fault and says how many were acknowledged as durable, and what the
+/// file system saw.
+fn run(folder: &Path, at: usize, fault: Fault) -> (usize, FaultyIo) {
     let io = FaultyIo {
         real: RealIo,
-        count: Arc::clone(&count),
+        count: Arc::default(),
+        writes: Arc::default(),
         at,
         fault,
     };
     let mut acknowledged = 0;
     // A step that failed is tried again until the store says that it has stopped.
-    if let Ok(store) = open(folder, io) {
+    if let Ok(store) = open(folder, io.clone()) {
         'steps: for n in 0..STEPS {
             for _ in 0..3 {
                 match step(&store, n) {
@@ -171,9 +182,8 @@ fn run(folder: &Path, at: usize, fault: Fault) -> (usize, usize) {
             }
             break;
         }
-        // Dropping works on files too.
     }
-    (acknowledged, count.load(Ordering::Relaxed))
+    (acknowledged, io)
 }
 
 fn check(folder: &Path, acknowledged: usize, expected: &[Contents], at: usize, what: &str) {
@@ -211,16 +221,26 @@ fn check(folder: &Path, acknowledged: usize, expected: &[Contents], at: usize, w
 fn after_a_fault_at_any_operation_a_whole_number_of_commits_is_there() {
     let expected = expected();
     let folder = tempfile::tempdir().unwrap();
-    let (acknowledged, operations) = run(folder.path(), usize::MAX, Fault::Once);
+    let (acknowledged, seen) = run(folder.path(), usize::MAX, Fault::Once);
     assert_eq!(acknowledged, STEPS);
-    assert!(operations > 100, "{operations}");
-    println!("{operations} operations");
-    for fault in [Fault::Once, Fault::ForEver, Fault::Torn] {
-        for at in 0..operations {
-            let folder = tempfile::tempdir().unwrap();
-            let (acknowledged, _) = run(folder.path(), at, fault);
-            let what = format!("{fault:?} at operation {at}");
-            check(folder.path(), acknowledged, &expected, at, &what);
+    let operations: Vec<usize> = (0..seen.count.load(Ordering::Relaxed)).collect();
+    let writes = seen.writes.lock().unwrap().clone();
+    assert!(operations.len() > 100 && writes.len() > 20);
+    std::thread::scope(|scope| {
+        for (fault, places) in [
+            (Fault::Once, &operations),
+            (Fault::ForEver, &operations),
+            (Fault::Torn, &writes),
+        ] {
+            let expected = &expected;
+            scope.spawn(move || places.iter().for_each(|at| fail_at(*at, fault, expected)));
         }
-    }
+    });
+}
+
+fn fail_at(at: usize, fault: Fault, expected: &[Contents]) {
+    let folder = tempfile::tempdir().unwrap();
+    let (acknowledged, _) = run(folder.path(), at, fault);
+    let what = format!("{fault:?} at operation {at}");
+    check(folder.path(), acknowledged, expected, at, &what);
 }

@@ -193,12 +193,30 @@ fn normal(line: &str) -> String {
 
 pub const TABLES: [&str; 4] = ["log", "queue_visits", "interactions", "quarantine"];
 
-/// All tables that these tests use.
-pub fn contents(store: &Store) -> BTreeMap<&'static str, Vec<String>> {
-    TABLES
+/// Rows of each table as bytes.
+pub type Contents = BTreeMap<&'static str, Vec<Vec<u8>>>;
+
+/// All tables that these tests use; equal for equal contents, however they are stored.
+pub fn contents(store: &Store) -> Contents {
+    let version = store.version();
+    let rows = |table: &&'static str| {
+        let batches = store.read(&version, table).expect("the table can be read");
+        let mut rows: Vec<Vec<u8>> = batches.iter().flat_map(row_bytes).collect();
+        rows.sort();
+        (*table, rows)
+    };
+    TABLES.iter().map(rows).collect()
+}
+
+fn row_bytes(batch: &RecordBatch) -> Vec<Vec<u8>> {
+    let schema = batch.schema();
+    let fields = schema
+        .fields()
         .iter()
-        .map(|table| (*table, rows(store, table)))
-        .collect()
+        .map(|f| SortField::new(f.data_type().clone()));
+    let converter = RowConverter::new(fields.collect()).expect("types that can be sorted");
+    let rows = converter.convert_columns(batch.columns()).expect("rows");
+    rows.iter().map(|row| row.as_ref().to_vec()).collect()
 }
 
 /// Number of rows of a table.

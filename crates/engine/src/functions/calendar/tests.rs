@@ -13,24 +13,38 @@ const GRAINS: [Grain; 8] = [
 ];
 
 fn at(text: &str) -> i64 {
-    DateTime::parse_from_rfc3339(text).expect("a time").timestamp_micros()
+    DateTime::parse_from_rfc3339(text)
+        .expect("a time")
+        .timestamp_micros()
 }
 
 fn calendar(grain: &str, zone: &str) -> Calendar {
-    Calendar::new(parse_grain(grain).expect("a grain"), parse_zone(zone).expect("a zone"))
+    Calendar::new(
+        parse_grain(grain).expect("a grain"),
+        parse_zone(zone).expect("a zone"),
+    )
 }
 
 /// Start and end of the day bucket of that date; asks at its noon.
 fn day(zone: &str, date: &str) -> Bucket {
-    let noon = NaiveDate::parse_from_str(date, "%Y-%m-%d").expect("a date").and_hms_opt(12, 0, 0);
+    let noon = NaiveDate::parse_from_str(date, "%Y-%m-%d")
+        .expect("a date")
+        .and_hms_opt(12, 0, 0);
     let zone = parse_zone(zone).expect("a zone");
-    let noon = zone.from_local_datetime(&noon.expect("noon")).single().expect("one noon");
+    let noon = zone
+        .from_local_datetime(&noon.expect("noon"))
+        .single()
+        .expect("one noon");
     Calendar::new(Grain::D1, zone).bucket(noon.timestamp_micros())
 }
 
 fn check_day(zone: &str, date: &str, hours: f64) {
     let day = day(zone, date);
-    assert_eq!((day.end - day.start) as f64 / HOUR as f64, hours, "{zone} {date}");
+    assert_eq!(
+        (day.end - day.start) as f64 / HOUR as f64,
+        hours,
+        "{zone} {date}"
+    );
 }
 
 fn check_buckets(grain: &str, zone: &str, cases: &[(&str, &str)]) {
@@ -55,7 +69,10 @@ fn days_have_the_length_that_the_zone_gives_them() {
 
 #[test]
 fn a_skipped_date_has_no_bucket() {
-    let (before, after) = (day("Pacific/Apia", "2011-12-29"), day("Pacific/Apia", "2011-12-31"));
+    let (before, after) = (
+        day("Pacific/Apia", "2011-12-29"),
+        day("Pacific/Apia", "2011-12-31"),
+    );
     assert_eq!(before.end, after.start);
     let days = calendar("1d", "Pacific/Apia");
     assert_eq!(days.starts(before.start, after.end).count(), 2);
@@ -78,7 +95,12 @@ fn the_repeated_hour_is_two_buckets() {
         ],
     );
     let day = day("America/New_York", "2025-11-02");
-    assert_eq!(calendar("1h", "America/New_York").starts(day.start, day.end).count(), 25);
+    assert_eq!(
+        calendar("1h", "America/New_York")
+            .starts(day.start, day.end)
+            .count(),
+        25
+    );
 }
 
 #[test]
@@ -93,7 +115,12 @@ fn the_skipped_hour_is_no_bucket() {
         ],
     );
     let day = day("America/New_York", "2025-03-09");
-    assert_eq!(calendar("1h", "America/New_York").starts(day.start, day.end).count(), 23);
+    assert_eq!(
+        calendar("1h", "America/New_York")
+            .starts(day.start, day.end)
+            .count(),
+        23
+    );
 }
 
 #[test]
@@ -190,13 +217,21 @@ fn a_clock_put_back_over_midnight_does_not_tear_days_apart() {
     assert_eq!(before.end, after.start);
     assert_eq!(after.start, at("2010-11-07T00:00:00-03:30"));
     let first_midnight = at("2010-11-07T00:00:30-02:30");
-    assert_eq!(calendar("1d", "America/St_Johns").bucket(first_midnight), before);
+    assert_eq!(
+        calendar("1d", "America/St_Johns").bucket(first_midnight),
+        before
+    );
 }
 
 #[test]
 fn buckets_of_every_grain_cut_time_without_gap_or_overlap() {
     let (from, to) = (at("2010-10-25T00:00:00Z"), at("2012-01-10T00:00:00Z"));
-    for zone in ["America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Casablanca"] {
+    for zone in [
+        "America/St_Johns",
+        "Pacific/Apia",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+    ] {
         for grain in GRAINS {
             let calendar = Calendar::new(grain, parse_zone(zone).expect("a zone"));
             let mut at = from;
@@ -204,7 +239,11 @@ fn buckets_of_every_grain_cut_time_without_gap_or_overlap() {
                 let bucket = calendar.bucket(at);
                 assert!(bucket.contains(at), "{grain} {zone} {at}");
                 assert_eq!(calendar.bucket(bucket.start), bucket, "{grain} {zone} {at}");
-                assert_eq!(calendar.bucket(bucket.end - 1), bucket, "{grain} {zone} {at}");
+                assert_eq!(
+                    calendar.bucket(bucket.end - 1),
+                    bucket,
+                    "{grain} {zone} {at}"
+                );
                 at = bucket.end;
             }
         }
@@ -213,14 +252,25 @@ fn buckets_of_every_grain_cut_time_without_gap_or_overlap() {
 
 #[test]
 fn offsets_equal_those_of_the_zone_data() {
-    for zone in ["America/New_York", "Asia/Gaza", "Africa/Casablanca", "Africa/Cairo"] {
+    for zone in [
+        "America/New_York",
+        "Asia/Gaza",
+        "Africa/Casablanca",
+        "Africa/Cairo",
+    ] {
         let zone = parse_zone(zone).expect("a zone");
         let calendar = Calendar::new(Grain::H1, zone);
         for hour in (0..60 * 8_766).step_by(7) {
             let t = hour * HOUR + 1;
-            let utc = DateTime::from_timestamp_micros(t).expect("in range").naive_utc();
+            let utc = DateTime::from_timestamp_micros(t)
+                .expect("in range")
+                .naive_utc();
             let offset = zone.offset_from_utc_datetime(&utc).fix().local_minus_utc();
-            assert_eq!(calendar.span_at(t).offset, i64::from(offset) * SECOND, "{zone} {utc}");
+            assert_eq!(
+                calendar.span_at(t).offset,
+                i64::from(offset) * SECOND,
+                "{zone} {utc}"
+            );
         }
     }
 }
@@ -230,9 +280,17 @@ fn months_of_days_agree_with_the_calendar() {
     for day in (-800_000..1_200_000).step_by(7) {
         let date = NaiveDate::from_epoch_days(day).expect("in range");
         let month = month_of_day(i64::from(day));
-        assert_eq!(month, i64::from(date.year()) * 12 + i64::from(date.month0()), "{date}");
+        assert_eq!(
+            month,
+            i64::from(date.year()) * 12 + i64::from(date.month0()),
+            "{date}"
+        );
         let first = date.with_day(1).expect("every month has a first");
-        assert_eq!(first_day_of_month(month), i64::from(first.to_epoch_days()), "{date}");
+        assert_eq!(
+            first_day_of_month(month),
+            i64::from(first.to_epoch_days()),
+            "{date}"
+        );
     }
 }
 
@@ -254,7 +312,10 @@ fn starts_give_every_bucket_that_overlaps_the_range() {
     let hours = calendar("1h", "UTC");
     let (from, to) = (at("2025-05-01T10:30:00Z"), at("2025-05-01T12:00:00Z"));
     let starts: Vec<i64> = hours.starts(from, to).collect();
-    assert_eq!(starts, [at("2025-05-01T10:00:00Z"), at("2025-05-01T11:00:00Z")]);
+    assert_eq!(
+        starts,
+        [at("2025-05-01T10:00:00Z"), at("2025-05-01T11:00:00Z")]
+    );
     assert_eq!(hours.starts(to, to).count(), 0);
 }
 

@@ -99,7 +99,12 @@ impl Counts {
             }
         }
         let mut bytes = vec![VERSION];
-        put_varint(&mut bytes, sparse.values().fold(0, |sum: u64, n| sum.saturating_add(*n)));
+        put_varint(
+            &mut bytes,
+            sparse
+                .values()
+                .fold(0, |sum: u64, n| sum.saturating_add(*n)),
+        );
         let mut last = None;
         for (value, times) in sparse {
             match last {
@@ -138,7 +143,11 @@ impl<'a> Reader<'a> {
             return Err(BadHistogram);
         };
         let total = get_varint(&mut bytes)?;
-        Ok(Reader { total, bytes, last: None })
+        Ok(Reader {
+            total,
+            bytes,
+            last: None,
+        })
     }
 
     fn pair(&mut self) -> Result<(i64, u64), BadHistogram> {
@@ -238,7 +247,9 @@ mod tests {
 
     fn percentile(values: &[i64], q: f64) -> Option<i64> {
         let bytes = counts(values).encode();
-        Reader::new(&bytes).and_then(|r| r.percentile(q)).expect("own bytes")
+        Reader::new(&bytes)
+            .and_then(|r| r.percentile(q))
+            .expect("own bytes")
     }
 
     /// Values as waits are: many short, few long, some outside the dense table.
@@ -254,7 +265,15 @@ mod tests {
     #[test]
     fn percentiles_are_the_nearest_rank() {
         let ten: Vec<i64> = (1..=10).collect();
-        for (q, value) in [(0.0, 1), (0.1, 1), (0.11, 2), (0.5, 5), (0.9, 9), (0.95, 10), (1.0, 10)] {
+        for (q, value) in [
+            (0.0, 1),
+            (0.1, 1),
+            (0.11, 2),
+            (0.5, 5),
+            (0.9, 9),
+            (0.95, 10),
+            (1.0, 10),
+        ] {
             assert_eq!(percentile(&ten, q), Some(value), "{q}");
         }
         // 0.07 * 100 is a little more than 7 in floating point.
@@ -270,7 +289,11 @@ mod tests {
             let mut values = waits(count);
             values.push(-3);
             values.push(1_000_000);
-            let sorted = { let mut s = values.clone(); s.sort_unstable(); s };
+            let sorted = {
+                let mut s = values.clone();
+                s.sort_unstable();
+                s
+            };
             for percent in 1..=100_usize {
                 let rank = (percent * sorted.len()).div_ceil(100);
                 let got = percentile(&values, percent as f64 / 100.0);
@@ -283,9 +306,15 @@ mod tests {
     fn inside_its_exact_range_an_hdr_histogram_says_the_same() {
         let values: Vec<i64> = waits(5_000).into_iter().filter(|v| *v < 2_048).collect();
         let mut hdr = hdrhistogram::Histogram::<u64>::new(3).expect("three digits");
-        values.iter().for_each(|&v| hdr.record(v as u64).expect("it resizes"));
+        values
+            .iter()
+            .for_each(|&v| hdr.record(v as u64).expect("it resizes"));
         for q in [0.5, 0.9, 0.95, 0.99] {
-            assert_eq!(percentile(&values, q), Some(hdr.value_at_quantile(q) as i64), "{q}");
+            assert_eq!(
+                percentile(&values, q),
+                Some(hdr.value_at_quantile(q) as i64),
+                "{q}"
+            );
         }
     }
 
@@ -315,12 +344,21 @@ mod tests {
     fn extreme_values_are_kept_exactly() {
         let bytes = counts(&[i64::MIN, -1, 0, i64::MAX]).encode();
         let pairs: Result<Vec<_>, _> = Reader::new(&bytes).expect("own bytes").collect();
-        assert_eq!(pairs, Ok(vec![(i64::MIN, 1), (-1, 1), (0, 1), (i64::MAX, 1)]));
+        assert_eq!(
+            pairs,
+            Ok(vec![(i64::MIN, 1), (-1, 1), (0, 1), (i64::MAX, 1)])
+        );
     }
 
     #[test]
     fn foreign_bytes_are_an_error_and_no_panic() {
-        for bytes in [&b""[..], b"\x02", b"\x01", b"\x01\x01\x02", b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        for bytes in [
+            &b""[..],
+            b"\x02",
+            b"\x01",
+            b"\x01\x01\x02",
+            b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        ] {
             let read = Reader::new(bytes).and_then(|r| r.percentile(0.5));
             assert_eq!(read, Err(BadHistogram), "{bytes:?}");
             assert!(Counts::default().merge(bytes).is_err(), "{bytes:?}");

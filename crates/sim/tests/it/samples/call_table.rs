@@ -7,14 +7,23 @@ use std::{
 
 use chrono::DateTime;
 use chrono_tz::Tz;
-use events::{Channel, Event, EventData, Instrument, LeaveReason, Role, Text, VisitKind};
+use events::{Channel, EndedBy, Event, EventData, Instrument, LeaveReason, Role, Text, VisitKind};
 use serde_json::{Value, json};
 
 use super::ratio;
 
 const ZONE: Tz = Tz::Asia__Shanghai;
-const HEADER: &str =
-    "call_no,part,customer,queue,queue_time,answer_time,end_time,wrapup_s,agent,result,reason,resolved,rating";
+const HEADER: &str = "call_no,part,customer,queue,queue_time,answer_time,end_time,wrapup_s,agent,\
+                      result,reason,resolved,rating,hangup_by";
+
+/// A call with all its rows.
+#[derive(Default)]
+struct Call {
+    customer: Option<Text>,
+    reason: Option<Text>,
+    parts: usize,
+    ended_by: Option<EndedBy>,
+}
 
 /// One row, as far as it is known.
 #[derive(Default)]
@@ -36,34 +45,61 @@ struct Row {
 /// The table of a day: calls that were still going on at midnight are not in it.
 pub fn table(events: impl Iterator<Item = Event>) -> String {
     let mut rows: Vec<Row> = Vec::new();
-    let mut calls: HashMap<Text, (Option<Text>, Option<Text>, usize)> = HashMap::new();
+    let mut calls: HashMap<Text, Call> = HashMap::new();
     let (mut visits, mut legs) = (HashMap::new(), HashMap::new());
     for event in events {
         let at = event.occurred_at.0 / 1_000_000;
         match event.data {
             EventData::InteractionStarted(e) if e.channel == Channel::Voice => {
-                calls.insert(e.interaction_id, (e.customer_id, None, 0));
+                let customer = e.customer_id;
+                calls.insert(
+                    e.interaction_id,
+                    Call {
+                        customer,
+                        ..Call::default()
+                    },
+                );
             }
             EventData::InteractionClassified(e) => {
-                calls.entry(e.interaction_id).and_modify(|c| c.1 = Some(e.reason_code));
+                if let Some(call) = calls.get_mut(&e.interaction_id) {
+                    call.reason = Some(e.reason_code);
+                }
             }
             EventData::QueueEntered(e) if e.visit_kind == VisitKind::Customer => {
-                let Some(call) = calls.get_mut(&e.interaction_id) else { continue };
-                call.2 += 1;
+                let Some(call) = calls.get_mut(&e.interaction_id) else {
+                    continue;
+                };
+                call.parts += 1;
                 visits.insert(e.visit_id, rows.len());
-                let (contact, part) = (e.interaction_id, call.2);
+                let (contact, part) = (e.interaction_id, call.parts);
                 let open = true;
-                rows.push(Row { contact, part, queue: e.queue_id, entered: at, open, ..Row::default() });
+                rows.push(Row {
+                    contact,
+                    part,
+                    queue: e.queue_id,
+                    entered: at,
+                    open,
+                    ..Row::default()
+                });
+            }
+            EventData::InteractionEnded(e) => {
+                if let Some(call) = calls.get_mut(&e.interaction_id) {
+                    call.ended_by = Some(e.ended_by);
+                }
             }
             EventData::QueueLeft(e) => {
-                let Some(row) = visits.get(&e.visit_id).map(|i: &usize| &mut rows[*i]) else { continue };
+                let Some(row) = visits.get(&e.visit_id).map(|i: &usize| &mut rows[*i]) else {
+                    continue;
+                };
                 row.result = result(e.reason);
                 row.answered = (e.reason == LeaveReason::Answered).then_some(at);
                 row.ended = row.answered.is_none().then_some(at);
                 row.open = row.answered.is_some();
             }
             EventData::LegConnected(e) if e.role == Role::Primary => {
-                let Some(i) = e.visit_id.and_then(|v| visits.get(&v)) else { continue };
+                let Some(i) = e.visit_id.and_then(|v| visits.get(&v)) else {
+                    continue;
+                };
                 rows[*i].agent = e.agent_id;
                 legs.insert(e.leg_id, *i);
             }
@@ -72,8 +108,7 @@ pub fn table(events: impl Iterator<Item = Event>) -> String {
     }
     let mut text = format!("{HEADER}\n");
     for row in rows.iter().filter(|r| !r.open && r.ended.is_some()) {
-        let (customer, reason, _) = &calls[&row.contact];
-        row.write(&mut text, customer.as_deref(), reason.as_deref());
+        row.write(&mut text, &calls[&row.contact]);
     }
     text
 }
@@ -128,20 +163,28 @@ fn result(reason: LeaveReason) -> &'static str {
 }
 
 impl Row {
-    fn write(&self, out: &mut String, customer: Option<&str>, reason: Option<&str>) {
+    fn write(&self, out: &mut String, call: &Call) {
         let clock = |at: i64| {
             let at = DateTime::from_timestamp(at, 0).expect("a time of the sample");
-            at.with_timezone(&ZONE).format("%Y-%m-%d %H:%M:%S").to_string()
+            at.with_timezone(&ZONE)
+                .format("%Y-%m-%d %H:%M:%S")
+                .to_string()
         };
         let number = |n: Option<i64>| n.map_or(String::new(), |n| n.to_string());
         let resolved = self.resolved.map_or("", |yes| if yes { "Y" } else { "N" });
         let ended = self.ended.expect("only finished rows are written");
+        let hangup_by = match call.ended_by.filter(|_| self.part == call.parts) {
+            Some(EndedBy::Customer) => "客户",
+            Some(EndedBy::Agent) => "坐席",
+            Some(EndedBy::System | EndedBy::ThirdParty | EndedBy::Telecom) => "系统",
+            None => "",
+        };
         writeln!(
             out,
-            "{},{},{},{},{},{},{},{},{},{},{},{resolved},{}",
+            "{},{},{},{},{},{},{},{},{},{},{},{resolved},{},{hangup_by}",
             self.contact,
             self.part,
-            customer.unwrap_or(""),
+            call.customer.as_deref().unwrap_or(""),
             self.queue,
             clock(self.entered),
             self.answered.map_or(String::new(), clock),
@@ -149,7 +192,7 @@ impl Row {
             number(self.wrap_up_s),
             self.agent,
             self.result,
-            reason.unwrap_or(""),
+            call.reason.as_deref().unwrap_or(""),
             number(self.rating),
         )
         .expect("memory");

@@ -21,7 +21,10 @@ pub fn log(events: impl Iterator<Item = Event>) -> String {
     let mut writer = Writer::default();
     for event in events {
         if writer.log.is_empty() {
-            writer.line(event.occurred_at.0 / 1_000_000, "NONE|NONE|NONE|QUEUESTART|");
+            writer.line(
+                event.occurred_at.0 / 1_000_000,
+                "NONE|NONE|NONE|QUEUESTART|",
+            );
         }
         writer.event(&event);
     }
@@ -77,8 +80,13 @@ impl Writer {
                 let customer = e.customer_id.as_deref().unwrap_or("");
                 let digits: String = customer.chars().filter(char::is_ascii_digit).collect();
                 let anonymous = digits.is_empty();
-                let caller = if anonymous { "anonymous".into() } else { format!("021{digits:0>8}") };
-                self.calls.insert(e.interaction_id.clone(), Call { id, caller });
+                let caller = if anonymous {
+                    "anonymous".into()
+                } else {
+                    format!("021{digits:0>8}")
+                };
+                self.calls
+                    .insert(e.interaction_id.clone(), Call { id, caller });
             }
             EventData::QueueEntered(e) => self.enter(e, at_us),
             EventData::QueueLeft(e) => self.left(e, at),
@@ -90,8 +98,16 @@ impl Writer {
                 self.rings.insert(e.offer_id.clone(), at_us / 1_000);
             }
             EventData::OfferEnded(e) => {
-                let began = self.rings.remove(&e.offer_id).expect("an offer that has begun");
-                self.ring(&e.visit_id, &e.agent_id, e.outcome, (at, at_us / 1_000 - began));
+                let began = self
+                    .rings
+                    .remove(&e.offer_id)
+                    .expect("an offer that has begun");
+                self.ring(
+                    &e.visit_id,
+                    &e.agent_id,
+                    e.outcome,
+                    (at, at_us / 1_000 - began),
+                );
             }
             other => self.agent_event(other, at),
         }
@@ -101,7 +117,12 @@ impl Writer {
         let customer = e.visit_kind == VisitKind::Customer;
         if customer && self.calls.contains_key(&e.interaction_id) {
             let (call, queue) = (e.interaction_id.clone(), e.queue_id.clone());
-            let visit = Visit { call, queue, entered_s: at_us / 1_000_000, ring_s: 0 };
+            let visit = Visit {
+                call,
+                queue,
+                entered_s: at_us / 1_000_000,
+                ring_s: 0,
+            };
             self.visits.insert(e.visit_id.clone(), visit);
             self.entering = Some((at_us, e.visit_id.clone()));
         }
@@ -121,7 +142,10 @@ impl Writer {
         if let Some((_, visit)) = self.entering.take() {
             let visit = &self.visits[&visit];
             let call = &self.calls[&visit.call];
-            let rest = format!("{}|{}|NONE|ENTERQUEUE||{}|1", call.id, visit.queue, call.caller);
+            let rest = format!(
+                "{}|{}|NONE|ENTERQUEUE||{}|1",
+                call.id, visit.queue, call.caller
+            );
             self.line(visit.entered_s, &rest);
         }
     }
@@ -143,7 +167,9 @@ impl Writer {
 
     fn left(&mut self, e: &QueueLeft, at: i64) {
         use LeaveReason as R;
-        let Some(visit) = self.visits.get(&e.visit_id) else { return };
+        let Some(visit) = self.visits.get(&e.visit_id) else {
+            return;
+        };
         let wait = at - visit.entered_s;
         let name = match e.reason {
             R::Answered => return,
@@ -168,7 +194,9 @@ impl Writer {
 
     fn ring(&mut self, visit: &Text, agent: &Text, outcome: OfferOutcome, (at, ms): (i64, i64)) {
         self.write_entry();
-        let Some(visit) = self.visits.get_mut(visit) else { return };
+        let Some(visit) = self.visits.get_mut(visit) else {
+            return;
+        };
         let name = match outcome {
             OfferOutcome::Accepted => {
                 visit.ring_s = ms / 1_000;
@@ -184,17 +212,27 @@ impl Writer {
 
     fn connect(&mut self, e: &LegConnected, at: i64) {
         let visit = e.visit_id.as_ref().and_then(|v| self.visits.get(v));
-        let Some(visit) = visit.filter(|_| e.role == Role::Primary) else { return };
+        let Some(visit) = visit.filter(|_| e.role == Role::Primary) else {
+            return;
+        };
         let wait_s = at - visit.entered_s;
         let (call, queue) = (visit.call.clone(), visit.queue.clone());
-        let leg = Leg { call, queue, agent: e.agent_id.clone(), wait_s, connected_s: at };
+        let leg = Leg {
+            call,
+            queue,
+            agent: e.agent_id.clone(),
+            wait_s,
+            connected_s: at,
+        };
         let data = format!("{wait_s}|{at}.9{}|{}", self.legs.len(), visit.ring_s);
         self.of_agent(at, &leg, "CONNECT", &data);
         self.legs.insert(e.leg_id.clone(), leg);
     }
 
     fn transfer(&mut self, e: &TransferCompleted, at: i64) {
-        let Some(leg) = self.legs.remove(&e.from_leg_id) else { return };
+        let Some(leg) = self.legs.remove(&e.from_leg_id) else {
+            return;
+        };
         let numbers = format!("{}|{}|1", leg.wait_s, at - leg.connected_s);
         match e.kind {
             TransferKind::Blind => {
@@ -219,7 +257,11 @@ impl Writer {
         let ours = |(_, leg): &(i64, Text)| self.legs[leg].call == *call;
         if self.ending.as_ref().is_some_and(ours) {
             let by_customer = by == EndedBy::Customer;
-            self.write_end(if by_customer { "COMPLETECALLER" } else { "COMPLETEAGENT" });
+            self.write_end(if by_customer {
+                "COMPLETECALLER"
+            } else {
+                "COMPLETEAGENT"
+            });
         }
     }
 
@@ -227,14 +269,23 @@ impl Writer {
         match data {
             EventData::AgentProfileChanged(e) => {
                 let of_calls = |q: &&Text| !["chat", "mail"].contains(&q.as_str());
-                let skills = e.skills.iter().flatten().filter(of_calls).cloned().collect();
+                let skills = e
+                    .skills
+                    .iter()
+                    .flatten()
+                    .filter(of_calls)
+                    .cloned()
+                    .collect();
                 self.skills.insert(e.agent_id.clone(), skills);
             }
             EventData::AgentSessionStarted(e) => self.member(at, &e.agent_id, "ADDMEMBER"),
             EventData::AgentSessionEnded(e) => self.member(at, &e.agent_id, "REMOVEMEMBER"),
             EventData::AgentStateChanged(e) if !self.skills[&e.agent_id].is_empty() => {
                 let pause = e.state != AgentState::Available;
-                let was = self.paused.insert(e.agent_id.clone(), pause).unwrap_or(false);
+                let was = self
+                    .paused
+                    .insert(e.agent_id.clone(), pause)
+                    .unwrap_or(false);
                 let agent = &e.agent_id;
                 match (was, pause) {
                     (_, true) => {

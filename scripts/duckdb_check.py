@@ -1,0 +1,507 @@
+#!/usr/bin/env python3
+"""Compares `callgauge kpi` with DuckDB over the same Parquet files.
+
+    duckdb_check.py --data DIR [--bin CALLGAUGE] [--zone ZONE]...
+
+DIR is a data folder written by `callgauge demo` or `callgauge import`. The SQL here is written by
+hand from the definitions in words; it is not made from the definition files, so that an error in
+those shows. Every core KPI is compared by queue (or by channel, where a KPI has no queue) and day,
+and in total, in each zone: value, numerator and denominator. Counts and sums must be equal to the
+last digit. Needs the module `duckdb`; `scripts/test` installs it. Exits 1 on any difference.
+"""
+import argparse
+import datetime
+import json
+import pathlib
+import subprocess
+import sys
+
+import duckdb
+
+from callgauge_cli import find_binary, micros, number
+
+DAY_MS = 86_400_000
+ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "Asia/Kathmandu"]
+
+
+# ---- the data: files that the manifest names --------------------------------------------------
+
+def manifest_files(data):
+    """Paths of the files of each table, read from the newest manifest file."""
+    newest = max((data / "manifest").glob("manifest-*.jsonl"))
+    files = {}
+    for line in newest.read_bytes().split(b"\n")[:-1]:
+        entry = json.loads(line)
+        if entry["v"] != 1:
+            raise SystemExit(f"{newest}: unknown format version {entry['v']}")
+        if entry["kind"] == "snapshot":
+            files.clear()
+        for path in entry["remove"]:
+            files.pop(path)
+        for file in entry["add"]:
+            files[file["path"]] = file
+    tables = {}
+    for path, file in files.items():
+        tables.setdefault(file["table"], []).append(str(data / path))
+    return tables, list(files.values())
+
+
+def open_tables(data):
+    """A DuckDB connection with one view a table."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    tables, files = manifest_files(data)
+    for table, paths in tables.items():
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(paths))
+        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{listed}])")
+    bounds = find_bounds(connection, files)
+    if "interactions" in tables:
+        connection.execute(LINKS)
+        tables["links"] = []
+    return connection, set(tables), bounds
+
+
+def find_bounds(connection, files):
+    """`horizon`, `history_start` and `as_of` in microseconds, as the engine works them out."""
+    marks = connection.execute(
+        """SELECT source,
+                  max(epoch_us(CAST(json_extract_string(data, '$.complete_until')
+                                    AS TIMESTAMPTZ))),
+                  arg_max(epoch_us(CAST(json_extract_string(data, '$.history_start')
+                                        AS TIMESTAMPTZ)), occurred_at)
+           FROM log WHERE event_type = 'source.watermark' GROUP BY source""").fetchall()
+    log = [file for file in files if file["table"] == "log"]
+    first = min(file["time_min"] for file in log)
+    last = max(file["time_max"] for file in log)
+    horizon = min((mark[1] for mark in marks), default=last - 15 * 60 * 1_000_000)
+    starts = [mark[2] for mark in marks if mark[2] is not None]
+    return {
+        "horizon": horizon,
+        "history_start": max(starts, default=first),
+        "as_of": max(last, horizon),
+    }
+
+
+# Contacts of known customers and how long it is to the customer's contact before and after: by
+# the same reason ('issue'), any contact ('any'), and also attempts that nobody handled
+# ('any_attempt', forward only). One root is one contact.
+LINKS = """
+CREATE TABLE links AS
+WITH numbered AS (
+  SELECT *, row_number() OVER (PARTITION BY tenant_id, is_test, root_id
+                               ORDER BY started_at, interaction_id) AS place
+  FROM interactions
+),
+contacts AS (
+  SELECT tenant_id, is_test, root_id,
+         max(interaction_id) FILTER (WHERE place = 1) AS interaction_id,
+         min(started_at) AS contact_at,
+         arg_min(customer_id, place) AS customer_id,
+         max(direction) FILTER (WHERE place = 1) AS direction,
+         max(channel) FILTER (WHERE place = 1) AS channel,
+         arg_min(reason_code, place) AS reason_code,
+         arg_min(first_queue_id, place) AS queue_id,
+         bool_or(handled) AS handled,
+         bool_or(not_resolvable_first) AS not_resolvable_first
+  FROM numbered GROUP BY tenant_id, is_test, root_id
+),
+inbound AS (
+  SELECT * FROM contacts
+  WHERE direction = 'inbound' AND customer_id IS NOT NULL AND NOT is_test
+),
+pairs AS (
+  SELECT a.root_id, b.handled, a.reason_code = b.reason_code AS same_reason,
+         epoch_us(b.contact_at) - epoch_us(a.contact_at) AS gap_us,
+         (b.contact_at, b.interaction_id) > (a.contact_at, a.interaction_id) AS after
+  FROM inbound a JOIN inbound b USING (tenant_id, customer_id)
+  WHERE a.root_id <> b.root_id AND a.handled
+),
+gaps AS (
+  SELECT root_id,
+         min(gap_us) FILTER (WHERE after AND handled AND same_reason) // 1000 AS issue_next,
+         min(-gap_us) FILTER (WHERE NOT after AND handled AND same_reason) // 1000 AS issue_prev,
+         min(gap_us) FILTER (WHERE after AND handled) // 1000 AS any_next,
+         min(-gap_us) FILTER (WHERE NOT after AND handled) // 1000 AS any_prev,
+         min(gap_us) FILTER (WHERE after) // 1000 AS attempt_next
+  FROM pairs GROUP BY root_id
+)
+SELECT 'issue' AS scope, i.*, issue_prev AS prev_gap_ms, issue_next AS next_gap_ms
+FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled AND reason_code IS NOT NULL
+UNION ALL
+SELECT 'any', i.*, any_prev, any_next
+FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
+UNION ALL
+SELECT 'any_attempt', i.*, any_prev, attempt_next
+FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
+"""
+
+
+# ---- the KPIs, by hand ------------------------------------------------------------------------
+
+class Kpi:
+    """One KPI: aggregates over rows of one table, and the value made of them."""
+
+    def __init__(self, table, time, cut, a, b=None, where="true", factor=1.0, empty=None):
+        self.table, self.time, self.cut, self.where = table, time, cut, where
+        self.a, self.b, self.factor, self.empty = a, b, factor, empty
+
+    def value(self, a, b):
+        """The value from its aggregates."""
+        if self.b is None:
+            return self.empty if a is None else a * self.factor
+        if a is None or b is None or b == 0:
+            return self.empty
+        return a / b * self.factor
+
+
+def n(condition):
+    """Number of rows."""
+    return f"count(*) FILTER (WHERE {condition})"
+
+
+def total(column, condition="true"):
+    """Sum of a column."""
+    return f"sum({column}) FILTER (WHERE {condition})"
+
+
+def visits():
+    """Queue visits, counted when they began unless `event` says when they ended."""
+    customer = "visit_kind = 'customer'"
+
+    def cohort(a, b=None, **more):
+        return Kpi("queue_visits", "entered_at", "queue_id", a, b, customer, **more)
+
+    def event(a, b=None, **more):
+        return Kpi("queue_visits", "left_at", "queue_id", a, b, customer, **more)
+
+    met = n("answered AND wait_ms <= 20000")
+    patient = "(abandoned AND wait_ms >= 5000)"
+    ended = "answered OR abandoned OR flowed_out"
+    elapsed = "(CASE WHEN waiting THEN ({as_of} - epoch_us(entered_at)) // 1000 ELSE wait_ms END)"
+    lost_queue = "abandoned OR outcome IN ('timeout', 'leave_empty')"
+    kpis = {
+        "offered": cohort(n("NOT blocked"), empty=0),
+        "offered_net": cohort(n("NOT blocked AND NOT (abandoned AND wait_ms < 5000)"), empty=0),
+        "offered_interactions": cohort(
+            "count(DISTINCT interaction_id) FILTER (WHERE NOT blocked)", empty=0),
+        "answered": cohort(n("answered"), empty=0),
+        "answered_event": event(n("answered"), empty=0),
+        "abandoned": cohort(n("abandoned"), empty=0),
+        "abandoned_event": event(n("abandoned"), empty=0),
+        "short_abandoned": cohort(n("abandoned AND wait_ms < 5000"), empty=0),
+        "answer_rate": cohort(n("answered"), n("NOT blocked AND NOT waiting")),
+        "service_level": cohort(met, n(f"answered OR {patient}")),
+        "service_level_answered_only": cohort(met, n("answered")),
+        "service_level_all_abandons": cohort(met, n("answered OR abandoned")),
+        "service_level_early_abandons_out": cohort(
+            met, n("answered OR (abandoned AND wait_ms > 20000)")),
+        "service_level_early_abandons_met": cohort(
+            n("(answered OR abandoned) AND wait_ms <= 20000"), n("answered OR abandoned")),
+        "service_level_flow_outs": cohort(met, n(f"answered OR flowed_out OR {patient}")),
+        "service_level_flow_outs_all": cohort(met, n(ended)),
+        "service_level_removed": cohort(
+            n("(answered OR abandoned OR outcome = 'callback') AND wait_ms <= 20000"), n(ended)),
+        "service_level_no_abandons": cohort(met, n("answered OR flowed_out")),
+        "service_level_live": cohort(
+            met, n(f"answered OR {patient} OR ((waiting OR flowed_out) AND {elapsed} > 20000)")),
+        "abandon_rate": cohort(n(patient), n(f"answered OR {patient}")),
+        "abandon_rate_all": cohort(n("abandoned"), n("answered OR abandoned")),
+        "abandon_rate_short_in_base": cohort(n(patient), n("answered OR abandoned")),
+        "abandon_rate_of_offered": cohort(n("abandoned"), n(ended)),
+        "abandon_rate_flow_outs": cohort(n(patient), n(f"answered OR flowed_out OR {patient}")),
+        "abandon_rate_app_queue": cohort(n(lost_queue), n(f"answered OR {lost_queue}")),
+        "abandon_rate_silent": cohort(
+            n("abandoned OR silent_abandon"), n("answered OR abandoned")),
+        "asa": cohort(total("wait_ms", "answered"), n("answered")),
+        "asa_event": event(total("wait_ms", "answered"), n("answered")),
+        "avg_wait": cohort(total("wait_ms", ended), n(ended)),
+        "avg_wait_abandoned": cohort(total("wait_ms", "abandoned"), n("abandoned")),
+        "longest_wait": cohort("max(wait_ms) FILTER (WHERE NOT waiting AND NOT blocked)"),
+        "longest_wait_answered": cohort("max(wait_ms) FILTER (WHERE answered)"),
+        "flow_out_rate": cohort(n("flowed_out"), n("NOT blocked")),
+        "avg_patience": cohort(total("wait_ms", "answered OR abandoned"), n("abandoned")),
+    }
+    for percent in (50, 90, 95):
+        kpis[f"wait_p{percent}"] = cohort(
+            f"quantile_disc(wait_up_s, {percent / 100}) FILTER (WHERE answered)", factor=1000)
+    return kpis
+
+
+def legs():
+    """Agents' work, counted when it was completed."""
+    def leg(a, b=None, **more):
+        return Kpi("legs", "completed_at", "queue_id", a, b,
+                   "role NOT IN ('monitor', 'barge')", **more)
+
+    handled = n("handled")
+    kpis = {
+        "handled": leg(handled, empty=0),
+        "aht": leg("sum(handle_ms)", handled),
+        "avg_talk": leg("sum(talk_ms)", handled),
+        "avg_hold": leg("sum(hold_ms)", handled),
+        "avg_acw": leg("sum(acw_ms)", handled),
+        "avg_hold_held_only": leg("sum(hold_ms)", n("handled AND hold_count > 0")),
+        "avg_acw_when_used": leg("sum(acw_ms)", n("handled AND acw_ms > 0")),
+        "hold_rate": leg(n("handled AND hold_count > 0"), handled),
+    }
+    for kpi, column in [("acw_time", "acw_ms"), ("talk_time", "talk_ms"),
+                        ("hold_time", "hold_ms"), ("handle_time", "handle_ms")]:
+        kpis[kpi] = leg(f"sum({column})", empty=0)
+    return kpis
+
+
+def interactions():
+    """Contacts, counted when they ended (rates of handling) or began (volume)."""
+    def ended(a, b=None, **more):
+        return Kpi("interactions", "ended_at", "channel", a, b, **more)
+
+    def started(a, b=None, **more):
+        return Kpi("interactions", "started_at", "channel", a, b, **more)
+
+    handled = n("handled")
+    return {
+        "contacts": started(n("true"), empty=0),
+        "contacts_handled": ended(handled, empty=0),
+        "aht_interaction": ended(total("handle_ms", "handled"), handled),
+        "transfer_rate": ended(n("handled AND transferred"), handled),
+        "transfers_per_handle": ended(total("transfers", "handled"), handled),
+        "abandon_rate_interaction": started(n("abandoned"), n("handled OR abandoned")),
+        "fcr_agent_flag": ended(n("handled AND resolved"), n("handled AND resolved IS NOT NULL")),
+    }
+
+
+def repeats():
+    """First contact resolution and repeat contacts."""
+    def link(a, b, scope):
+        return Kpi("links", "contact_at", "queue_id", n(f"({a}) AND ({b})"), n(b),
+                   f"scope = '{scope}'")
+
+    def matured(days):
+        return f"epoch_us(contact_at) + {days * DAY_MS * 1000} <= {{horizon}}"
+
+    def fcr(days, scope="issue", more="true"):
+        window = days * DAY_MS
+        known = f"epoch_us(contact_at) >= {{history_start}} + {window * 1000}"
+        base = (f"{matured(days)} AND {known} AND {more} "
+                f"AND (prev_gap_ms IS NULL OR prev_gap_ms > {window})")
+        return link(f"next_gap_ms IS NULL OR next_gap_ms > {window}", base, scope)
+
+    week = 7 * DAY_MS
+    forward = f"next_gap_ms IS NULL OR next_gap_ms > {week}"
+    kpis = {
+        "fcr": fcr(7),
+        "fcr_any_issue": fcr(7, "any"),
+        "fcr_any_attempt": fcr(7, "any_attempt"),
+        "fcr_net": fcr(7, more="NOT not_resolvable_first"),
+        "fcr_forward": link(forward, matured(7), "issue"),
+        "repeat_rate": link(f"prev_gap_ms <= {week}", "true", "issue"),
+        "repeat_rate_any_issue": link(f"prev_gap_ms <= {week}", "true", "any"),
+        "repeat_rate_forward": link(f"next_gap_ms <= {week}", matured(7), "issue"),
+    }
+    for days in (1, 3, 14, 30):
+        kpis[f"fcr_{days}d"] = fcr(days)
+    kpis["repeat_customers"] = Kpi(
+        "links", "contact_at", "queue_id",
+        f"count(DISTINCT customer_id) FILTER (WHERE prev_gap_ms <= {week})",
+        "count(DISTINCT customer_id)", "scope = 'issue'")
+    return kpis
+
+
+def surveys():
+    """Answers to surveys, counted when they were given."""
+    def survey(instrument, a, b, **more):
+        return Kpi("surveys", "answered_at", "queue_id", a, b,
+                   f"instrument = '{instrument}'", **more)
+
+    given = n("score IS NOT NULL")
+    return {
+        "csat": survey("csat5", n("score >= 4"), given),
+        "csat_mean": survey("csat5", "sum(score)", given),
+        "csat_top1": survey("csat5", n("score = 5"), given),
+        "csat_2point": survey("csat2", n("score = 1"), given),
+        "nps": survey("nps", f"{n('score >= 9')} - {n('score <= 6')}", given, factor=100),
+        "ces": survey("ces7", "sum(score)", given),
+        "ces_top3": survey("ces7", n("score >= 5"), given),
+        "ces_index": survey("ces7", f"{n('score >= 6')} - {n('score <= 3')}", given, factor=100),
+        "ces_net": survey("ces7", f"{n('score >= 5')} - {n('score <= 3')}", given, factor=100),
+        "fcr_survey": survey("resolved_yn", n("score = 1"), given),
+    }
+
+
+def trade():
+    """Orders by the day they were placed, costs by their day."""
+    def order(a, b=None, **more):
+        return Kpi("orders", "placed_at", "queue_id", a, b, **more)
+
+    def matured(days):
+        return f"epoch_us(placed_at) + {days * DAY_MS * 1000} <= {{horizon}}"
+
+    def cost(condition):
+        return Kpi("costs", "day_at", "channel", f"sum(amount) FILTER (WHERE {condition})")
+
+    return {
+        "orders_placed": order(n("true"), empty=0),
+        "valid_orders": order(n(f"valid AND {matured(7)}"), empty=0),
+        "valid_order_rate": order(n(f"valid AND {matured(7)}"), n(matured(7))),
+        "net_order_rate": order(n(f"net_kept AND {matured(45)}"), n(matured(45))),
+        "cost_total": cost("pool <> 'media'"),
+        "sales_cost": cost("pool <> 'media' AND purpose = 'sales'"),
+    }
+
+
+def all_kpis():
+    """Every KPI over one table, by id."""
+    return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **trade()}
+
+
+# KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).
+PER_UNIT = {
+    "cost_per_contact": ("pool <> 'media'", "interactions", "ended_at", "handled", 0),
+    "cost_per_valid_order": (
+        "pool <> 'media' AND purpose = 'sales'", "orders", "placed_at", "valid", 7),
+}
+
+
+# ---- both sides -------------------------------------------------------------------------------
+
+def local_day(column, zone):
+    """The start of the local day as microseconds."""
+    local = f"date_trunc('day', {column} AT TIME ZONE '{zone}')"
+    return f"epoch_us({local} AT TIME ZONE '{zone}')"
+
+
+def by_hand(connection, kpi, bounds, zone, split):
+    """The KPI from DuckDB: {(cut, day): (a, b)}."""
+    keys = [kpi.cut, local_day(kpi.time, zone)] if split else ["NULL", "NULL"]
+    group = "GROUP BY 1, 2" if split else ""
+    b = kpi.b or "NULL"
+    sql = (f"SELECT {keys[0]}, {keys[1]}, {kpi.a}, {b} FROM {kpi.table} "
+           f"WHERE NOT is_test AND {kpi.time} IS NOT NULL AND {kpi.where} {group}")
+    rows = connection.execute(sql.format(**bounds)).fetchall()
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def per_unit_by_hand(connection, kpi, bounds, zone):
+    """A KPI over costs and something else, in total over the days on which both are complete."""
+    spent, table, time, counted, days = PER_UNIT[kpi]
+    next_day = f"date_trunc('day', max(day_at) AT TIME ZONE '{zone}') + INTERVAL 1 DAY"
+    posted = connection.execute(
+        f"SELECT epoch_us(({next_day}) AT TIME ZONE '{zone}') FROM costs WHERE NOT is_test"
+    ).fetchone()[0]
+    end = posted
+    if days:
+        mature = f"make_timestamptz({bounds['horizon'] - days * DAY_MS * 1000})"
+        end = min(end, connection.execute(f"SELECT {local_day(mature, zone)}").fetchone()[0])
+    a = connection.execute(
+        f"SELECT sum(amount) FROM costs WHERE NOT is_test AND {spent} "
+        f"AND epoch_us(day_at) < {end}").fetchone()[0]
+    b = connection.execute(
+        f"SELECT count(*) FROM {table} WHERE NOT is_test AND {counted} "
+        f"AND epoch_us({time}) < {end}").fetchone()[0]
+    return a, b
+
+
+def ask(binary, data, ids, zone, *options):
+    """The rows of `callgauge kpi`."""
+    command = [binary, "kpi", *ids, "--data", str(data), "--zone", zone, "--format", "json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    answer = json.loads(done.stdout)
+    return answer["rows"] if isinstance(answer, dict) else answer
+
+
+def same(ours, theirs, exact):
+    """Equal; values of a division may differ in the last place."""
+    if ours is None or theirs is None:
+        return ours is None and theirs is None
+    ours, theirs = float(ours), float(theirs)
+    return ours == theirs or (not exact and abs(ours - theirs) <= 1e-12 * abs(theirs))
+
+
+class Check:
+    """Compares and counts."""
+
+    def __init__(self):
+        self.compared, self.wrong = 0, []
+
+    def row(self, what, kpi, row, pair):
+        """One row of ours against the aggregates of theirs."""
+        a, b = pair
+        pairs = [("value", number(row["value"]), kpi.value(number(a), number(b)), False)]
+        if kpi.b is not None:
+            pairs.append(("denominator", number(row["denominator"]), number(b), True))
+            if kpi.factor == 1.0:
+                pairs.append(("numerator", number(row["numerator"]), number(a), True))
+        for name, ours, theirs, exact in pairs:
+            self.compared += 1
+            if not same(ours, theirs, exact):
+                self.wrong.append(f"{what}: {name} is {ours}, DuckDB says {theirs}")
+
+    def groups(self, kpi_id, kpi, zone, rows, theirs):
+        """All groups of one KPI; a group without a counted row may be missing on either side."""
+        known = dict(theirs)
+        for row in rows:
+            day = micros(row["period_start"]) if row["period_start"] else None
+            cut = row["dims"].get(kpi.cut)
+            where = f"{kpi_id} {cut} {row['period_start']} ({zone})"
+            pair = known.pop((cut, day), None)
+            if pair is not None:
+                self.row(where, kpi, row, pair)
+            elif number(row["value"]) != kpi.empty:
+                self.wrong.append(f"{where}: value is {row['value']}, DuckDB has no row")
+        for key, pair in known.items():
+            self.compared += 1
+            if kpi.value(number(pair[0]), number(pair[1])) not in (None, 0):
+                self.wrong.append(f"{kpi_id} {key} ({zone}): missing, DuckDB has {pair}")
+
+
+def compare_single(check, connection, tables, bounds, arguments, zone):
+    """Every KPI over one table, in total and by group and day."""
+    kpis = {i: k for i, k in all_kpis().items() if k.table in tables}
+    cuts = sorted({kpi.cut for kpi in kpis.values()})
+    for row in ask(arguments.bin, arguments.data, kpis, zone):
+        kpi = kpis[row["kpi"]]
+        theirs = by_hand(connection, kpi, bounds, zone, split=False)
+        check.row(f"{row['kpi']} ({zone})", kpi, row, theirs[(None, None)])
+    for cut in cuts:
+        ids = [i for i, kpi in kpis.items() if kpi.cut == cut]
+        rows = ask(arguments.bin, arguments.data, ids, zone, "--by", cut, "--grain", "1d")
+        for kpi_id in ids:
+            kpi = kpis[kpi_id]
+            theirs = by_hand(connection, kpi, bounds, zone, split=True)
+            own = [row for row in rows if row["kpi"] == kpi_id]
+            check.groups(kpi_id, kpi, zone, own, theirs)
+
+
+def compare_per_unit(check, connection, tables, bounds, arguments, zone):
+    """The KPIs over two tables, in total."""
+    ids = [i for i, entry in PER_UNIT.items() if {"costs", entry[1]} <= tables]
+    for row in ask(arguments.bin, arguments.data, ids, zone) if ids else []:
+        pair = per_unit_by_hand(connection, row["kpi"], bounds, zone)
+        check.row(f"{row['kpi']} ({zone})", Kpi("", "", "", "", "b"), row, pair)
+
+
+def main():
+    """Compares and reports."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True, type=pathlib.Path)
+    parser.add_argument("--bin")
+    parser.add_argument("--zone", action="append")
+    arguments = parser.parse_args()
+    arguments.bin = find_binary(arguments.bin)
+    connection, tables, bounds = open_tables(arguments.data)
+    check = Check()
+    for zone in arguments.zone or ZONES:
+        compare_single(check, connection, tables, bounds, arguments, zone)
+        compare_per_unit(check, connection, tables, bounds, arguments, zone)
+    for line in check.wrong[:50]:
+        print(line)
+    horizon = datetime.datetime.fromtimestamp(bounds["horizon"] / 1e6, datetime.timezone.utc)
+    print(f"{check.compared} numbers compared with DuckDB {duckdb.__version__} "
+          f"(data complete up to {horizon:%Y-%m-%d %H:%M} UTC), {len(check.wrong)} differ")
+    return 1 if check.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
