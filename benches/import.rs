@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use events::{Event, EventData, Intake, UtcMicros};
-use facts::{FactRows, Folder, FoldSettings, NoHistory};
+use facts::{FactRows, FoldSettings, Folder, NoHistory};
 use ingest::{IdentityKey, ImportSettings, Importer, formats::Inputs, ndjson::Ndjson};
 use sim::{Config, World};
 use store::Store;
@@ -23,7 +23,10 @@ pub fn run(days: u64, agents: u64) -> Result<()> {
     let file = dir.path().join("voice.ndjson");
     let (count, newest) = write_voice(&file, days, agents)?;
     let bytes = std::fs::metadata(&file)?.len();
-    println!("{count} simulated voice events, {days} days, {agents} agents, {} MB", bytes / 1_000_000);
+    println!(
+        "{count} simulated voice events, {days} days, {agents} agents, {} MB",
+        bytes / 1_000_000
+    );
 
     let decode = decode_alone(&file, newest)?;
     row("decode, one thread", count, decode);
@@ -34,14 +37,20 @@ pub fn run(days: u64, agents: u64) -> Result<()> {
     let import = import(&file, newest, &data)?;
     row("import, durable", count, import);
     let limit = decode + encode;
-    println!("import against the sum of decode and encode: {:.2}", limit / import);
+    println!(
+        "import against the sum of decode and encode: {:.2}",
+        limit / import
+    );
     sizes(&data, count)?;
     println!("peak memory {} MiB", super::peak_mib());
     Ok(())
 }
 
 fn row(what: &str, count: u64, seconds: f64) {
-    println!("{what:<30} {seconds:>8.2} s {:>12.0} events/s", count as f64 / seconds);
+    println!(
+        "{what:<30} {seconds:>8.2} s {:>12.0} events/s",
+        count as f64 / seconds
+    );
 }
 
 /// Only events of voice contacts: what the size goal speaks of.
@@ -86,7 +95,11 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<Vec<u8>>>> 
 }
 
 fn intake(now: UtcMicros) -> Intake {
-    Intake { tenant_id: events::DEFAULT_TENANT.into(), default_source: None, recorded_at: now }
+    Intake {
+        tenant_id: events::DEFAULT_TENANT.into(),
+        default_source: None,
+        recorded_at: now,
+    }
 }
 
 fn decode_alone(path: &Path, now: UtcMicros) -> Result<f64> {
@@ -146,7 +159,11 @@ fn import(path: &Path, now: UtcMicros, data: &Path) -> Result<f64> {
     let begin = Instant::now();
     let report = importer.run(&mut lines, &|| begin.elapsed(), &mut |_| ())?;
     let seconds = begin.elapsed().as_secs_f64();
-    anyhow::ensure!(report.rejected == 0, "{} events were rejected", report.rejected);
+    anyhow::ensure!(
+        report.rejected == 0,
+        "{} events were rejected",
+        report.rejected
+    );
     println!("stages of the import: {:?}", report.stages);
     store.compact()?;
     Ok(seconds)
@@ -157,12 +174,18 @@ fn sizes(data: &Path, count: u64) -> Result<()> {
     let store = Store::open_read_only(data)?;
     let version = store.version();
     let bytes = |name: &str| -> u64 {
-        version.table(name).map_or(0, |t| t.files.iter().map(|f| f.bytes).sum())
+        version
+            .table(name)
+            .map_or(0, |t| t.files.iter().map(|f| f.bytes).sum())
     };
     let log = bytes(store::LOG);
     let facts: u64 = FactRows::TABLES.iter().map(|t| bytes(t.name)).sum();
     let each = |bytes: u64| bytes as f64 / count as f64;
-    println!("on disk, bytes an event: log {:.1}, facts {:.1}", each(log), each(facts));
+    println!(
+        "on disk, bytes an event: log {:.1}, facts {:.1}",
+        each(log),
+        each(facts)
+    );
     version.table(store::LOG).context("the log is empty")?;
     Ok(())
 }

@@ -19,12 +19,17 @@ use anyhow::{Result, bail};
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("import") => import::run(number(&args, "--days", 30)?, number(&args, "--agents", 120)?),
+        Some("import") => import::run(
+            number(&args, "--days", 30)?,
+            number(&args, "--agents", 120)?,
+        ),
         Some("queries") => {
             let python = text(&args, "--python").unwrap_or_else(|| "python3".to_owned());
             queries::run(number(&args, "--visits", 10_000_000)?, &python)
         }
-        _ => bail!("usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P]"),
+        _ => {
+            bail!("usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P]")
+        }
     }
 }
 
@@ -40,6 +45,13 @@ fn number(args: &[String], name: &str, default: u64) -> Result<u64> {
 /// The most memory this process has held, in MiB.
 fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmHWM:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
 }

@@ -23,13 +23,21 @@ pub fn run(visits: u64, python: &str) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().join("data");
     let seconds = super::visits::write(&data, visits)?;
-    println!("{visits} queue visits written in {seconds:.1} s, peak {} MiB", super::peak_mib());
+    println!(
+        "{visits} queue visits written in {seconds:.1} s, peak {} MiB",
+        super::peak_mib()
+    );
     let store = Arc::new(Store::open_read_only(&data)?);
     let mut duckdb = DuckDb::start(python, &root, &store, dir.path())?;
     let engine = engine(store)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .build()?;
 
-    println!("{:<28} {:>10} {:>10} {:>7}", "query", "callgauge", duckdb.name, "ratio");
+    println!(
+        "{:<28} {:>10} {:>10} {:>7}",
+        "query", "callgauge", duckdb.name, "ratio"
+    );
     let mut log_ratios = Vec::new();
     for (name, path) in queries(&root)? {
         let sql = std::fs::read_to_string(&path)?;
@@ -41,7 +49,10 @@ pub fn run(visits: u64, python: &str) -> Result<()> {
             let mine = begin.elapsed().as_secs_f64();
             let rows: usize = result.batches.iter().map(|b| b.num_rows()).sum();
             let (their_seconds, their_rows) = duckdb.ask(&theirs_path)?;
-            anyhow::ensure!(rows == their_rows, "{name}: {rows} rows here, {their_rows} in DuckDB");
+            anyhow::ensure!(
+                rows == their_rows,
+                "{name}: {rows} rows here, {their_rows} in DuckDB"
+            );
             // The first run warms caches on both sides.
             if run > 0 {
                 ours.push(mine);
@@ -51,7 +62,11 @@ pub fn run(visits: u64, python: &str) -> Result<()> {
         }
         let (a, b, ratio) = (median(&mut ours), median(&mut theirs), median(&mut ratios));
         log_ratios.push(ratio.ln());
-        println!("{name:<28} {:>7.0} ms {:>7.0} ms {ratio:>7.2}", a * 1e3, b * 1e3);
+        println!(
+            "{name:<28} {:>7.0} ms {:>7.0} ms {ratio:>7.2}",
+            a * 1e3,
+            b * 1e3
+        );
     }
     let mean = (log_ratios.iter().sum::<f64>() / log_ratios.len() as f64).exp();
     println!("geometric mean of the ratios {mean:.2}");
@@ -75,7 +90,10 @@ fn queries(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     for entry in std::fs::read_dir(root.join("sql/bench"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "sql") {
-            let name = path.file_stem().and_then(|s| s.to_str()).context("a query's name")?;
+            let name = path
+                .file_stem()
+                .and_then(|s| s.to_str())
+                .context("a query's name")?;
             found.insert(name.to_owned(), path);
         }
     }
@@ -121,8 +139,16 @@ impl DuckDb {
         let mut answers = BufReader::new(process.stdout.take().context("no pipe from DuckDB")?);
         let mut name = String::new();
         answers.read_line(&mut name)?;
-        anyhow::ensure!(!name.is_empty(), "{python} has no duckdb: pip install duckdb");
-        Ok(DuckDb { name: name.trim().to_owned(), process, questions, answers })
+        anyhow::ensure!(
+            !name.is_empty(),
+            "{python} has no duckdb: pip install duckdb"
+        );
+        Ok(DuckDb {
+            name: name.trim().to_owned(),
+            process,
+            questions,
+            answers,
+        })
     }
 
     fn ask(&mut self, query: &Path) -> Result<(f64, usize)> {

@@ -37,11 +37,18 @@ pub fn write(dir: &Path, count: u64) -> Result<f64> {
     let begin = Instant::now();
     let mut done = 0;
     while done < count {
-        let rows: Vec<QueueVisit> =
-            (done..(done + BATCH).min(count)).map(|i| visit(i, count, &mut dice)).collect();
+        let rows: Vec<QueueVisit> = (done..(done + BATCH).min(count))
+            .map(|i| visit(i, count, &mut dice))
+            .collect();
         done += rows.len() as u64;
-        let added = FactRows { QueueVisit: rows, ..FactRows::default() };
-        let edit = FactEdit { added, ..FactEdit::default() };
+        let added = FactRows {
+            QueueVisit: rows,
+            ..FactRows::default()
+        };
+        let edit = FactEdit {
+            added,
+            ..FactEdit::default()
+        };
         store.commit(Commit {
             edit: &edit,
             quarantine: &[],
@@ -78,7 +85,12 @@ fn visit(i: u64, count: u64, dice: &mut Dice) -> QueueVisit {
         root_id: id.clone().into(),
         interaction_id: id.into(),
         visit_no: 1,
-        visit_kind: if dice.below(50) == 0 { "callback" } else { "customer" }.into(),
+        visit_kind: if dice.below(50) == 0 {
+            "callback"
+        } else {
+            "customer"
+        }
+        .into(),
         customer_id: Some(format!("cu{:07}", dice.below(3_000_000)).into()),
         channel: CHANNELS[dice.below(3) as usize].into(),
         direction: "inbound".into(),

@@ -219,8 +219,11 @@ def visits():
         "longest_wait": cohort("max(wait_ms) FILTER (WHERE NOT waiting AND NOT blocked)"),
         "longest_wait_answered": cohort("max(wait_ms) FILTER (WHERE answered)"),
         "flow_out_rate": cohort(n("flowed_out"), n("NOT blocked")),
+        "blocked_rate": cohort(n("blocked"), n("true")),
         "avg_patience": cohort(total("wait_ms", "answered OR abandoned"), n("abandoned")),
     }
+    for outcome in ("callback", "voicemail", "overflow", "timeout"):
+        kpis[f"{outcome}_rate"] = cohort(n(f"outcome = '{outcome}'"), n("NOT blocked"))
     for percent in (50, 90, 95):
         kpis[f"wait_p{percent}"] = cohort(
             f"quantile_disc(wait_up_s, {percent / 100}) FILTER (WHERE answered)", factor=1000)
@@ -237,12 +240,15 @@ def legs():
     kpis = {
         "handled": leg(handled, empty=0),
         "aht": leg("sum(handle_ms)", handled),
+        "avg_dial": leg("sum(dial_ms)", handled),
         "avg_talk": leg("sum(talk_ms)", handled),
         "avg_hold": leg("sum(hold_ms)", handled),
         "avg_acw": leg("sum(acw_ms)", handled),
         "avg_hold_held_only": leg("sum(hold_ms)", n("handled AND hold_count > 0")),
         "avg_acw_when_used": leg("sum(acw_ms)", n("handled AND acw_ms > 0")),
         "hold_rate": leg(n("handled AND hold_count > 0"), handled),
+        "transfer_rate_blind": leg(
+            n("handled AND transferred_out AND transfer_kind = 'blind'"), handled),
     }
     for kpi, column in [("acw_time", "acw_ms"), ("talk_time", "talk_ms"),
                         ("hold_time", "hold_ms"), ("handle_time", "handle_ms")]:
@@ -259,9 +265,18 @@ def interactions():
         return Kpi("interactions", "started_at", "channel", a, b, **more)
 
     handled = n("handled")
+    counted = "handled AND NOT duplicate AND NOT spam"
     return {
         "contacts": started(n("true"), empty=0),
         "contacts_handled": ended(handled, empty=0),
+        "assisted": started(handled, empty=0),
+        "agent_requests": started(n("requested_agent"), empty=0),
+        "complaint_rate": started(n("complaint"), n("true")),
+        "escalation_rate": ended(n("handled AND escalated"), handled),
+        "resolution_rate": ended(n(f"{counted} AND resolved"), n(counted)),
+        "fcr_coverage": started(
+            n("handled AND direction = 'inbound' AND customer_id IS NOT NULL"),
+            n("handled AND direction = 'inbound'")),
         "aht_interaction": ended(total("handle_ms", "handled"), handled),
         "transfer_rate": ended(n("handled AND transferred"), handled),
         "transfers_per_handle": ended(total("transfers", "handled"), handled),
@@ -314,6 +329,7 @@ def surveys():
                    f"instrument = '{instrument}'", **more)
 
     given = n("score IS NOT NULL")
+    mature = f"epoch_us(contact_at) + {14 * DAY_MS * 1000} <= {{horizon}}"
     return {
         "csat": survey("csat5", n("score >= 4"), given),
         "csat_mean": survey("csat5", "sum(score)", given),
@@ -323,6 +339,10 @@ def surveys():
         "ces": survey("ces7", "sum(score)", given),
         "ces_top3": survey("ces7", n("score >= 5"), given),
         "ces_index": survey("ces7", f"{n('score >= 6')} - {n('score <= 3')}", given, factor=100),
+        "ces_effort": survey("ces5", "sum(score)", given),
+        "csat_by_contact": Kpi(
+            "surveys", "contact_at", "queue_id", n(f"score >= 4 AND {mature}"),
+            n(f"score IS NOT NULL AND {mature}"), "instrument = 'csat5'"),
         "ces_net": survey("ces7", f"{n('score >= 5')} - {n('score <= 3')}", given, factor=100),
         "fcr_survey": survey("resolved_yn", n("score = 1"), given),
     }
@@ -342,10 +362,14 @@ def trade():
     return {
         "orders_placed": order(n("true"), empty=0),
         "valid_orders": order(n(f"valid AND {matured(7)}"), empty=0),
+        "net_orders": order(n(f"net_kept AND {matured(45)}"), empty=0),
         "valid_order_rate": order(n(f"valid AND {matured(7)}"), n(matured(7))),
         "net_order_rate": order(n(f"net_kept AND {matured(45)}"), n(matured(45))),
         "cost_total": cost("pool <> 'media'"),
+        "labour_cost": cost("pool = 'labour'"),
+        "media_cost": cost("pool = 'media'"),
         "sales_cost": cost("pool <> 'media' AND purpose = 'sales'"),
+        "sales_cost_with_media": cost("purpose = 'sales'"),
     }
 
 
@@ -355,10 +379,15 @@ def all_kpis():
 
 
 # KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).
+SALES = "pool <> 'media' AND purpose = 'sales'"
 PER_UNIT = {
     "cost_per_contact": ("pool <> 'media'", "interactions", "ended_at", "handled", 0),
-    "cost_per_valid_order": (
-        "pool <> 'media' AND purpose = 'sales'", "orders", "placed_at", "valid", 7),
+    "cost_per_contact_labour": ("pool = 'labour'", "interactions", "ended_at", "handled", 0),
+    "cost_per_order_placed": (SALES, "orders", "placed_at", "true", 0),
+    "cost_per_valid_order": (SALES, "orders", "placed_at", "valid", 7),
+    "cost_per_valid_order_with_media": (
+        "purpose = 'sales'", "orders", "placed_at", "valid", 7),
+    "cost_per_net_order": (SALES, "orders", "placed_at", "net_kept", 45),
 }
 
 

@@ -306,7 +306,7 @@ def nps(case, expected):
     if variant.startswith("first"):
         raise Unsupported("the last answer of a customer counts, or all")
     kpi = "nps_last_per_customer" if variant.startswith("last") else "nps"
-    return Question(kpi=kpi, num_factor=100.0)
+    return Question(kpi=kpi)
 
 
 def csat(case, expected):
@@ -445,6 +445,12 @@ def zone_of(name):
         raise Unsupported(f"Python has no time zone data here: {error}") from error
 
 
+def quarter_hours(first, last):
+    """A table of times, one every 15 minutes."""
+    return (f"(SELECT unnest(generate_series(TIMESTAMP '{rfc3339(first)}', "
+            f"TIMESTAMP '{rfc3339(last)}', INTERVAL '15 minutes')) AS at)")
+
+
 def day_length(case, expected):
     """Quarter hours whose bucket is the day, counted by the engine from a list of times."""
     row = case["inputs"]["days"][0]
@@ -453,22 +459,21 @@ def day_length(case, expected):
     begin = datetime.datetime.combine(day, datetime.time(), zone).astimezone(UTC)
     if begin.astimezone(zone).date() != day:
         return sql(f"{skipped_day(zone, day)} AS value")
-    first, start = rfc3339(micros(begin) - 2 * DAY), rfc3339(micros(begin))
+    first, last = micros(begin) - 2 * DAY, micros(begin) + 3 * DAY
+    start = rfc3339(micros(begin))
     return sql(
-        f"count(*) / 4.0 AS value FROM (SELECT unnest(generate_series(0, 479)) AS n) "
-        f"WHERE kpi_bucket(TIMESTAMP '{first}' + n * INTERVAL '15 minutes', '1d', "
-        f"'{row['zone']}') = TIMESTAMP '{start}'")
+        f"count(*) / 4.0 AS value FROM {quarter_hours(first, last)} "
+        f"WHERE kpi_bucket(at, '1d', '{row['zone']}') = TIMESTAMP '{start}'")
 
 
 def day_buckets(case, expected):
     """How many buckets the hours of a local day fall into."""
     row = case["inputs"]["days"][0]
-    start, length = day_start(row["date"], row["zone"]), worlds.us(3600)
+    start = day_start(row["date"], row["zone"])
     next_day = datetime.date.fromisoformat(row["date"]) + datetime.timedelta(1)
-    hours = (day_start(next_day.isoformat(), row["zone"]) - start) // length
-    return sql(
-        f"count(DISTINCT kpi_bucket(TIMESTAMP '{rfc3339(start)}' + n * INTERVAL '1 hour', '1d', "
-        f"'{row['zone']}')) AS value FROM (SELECT unnest(generate_series(0, {hours - 1})) AS n)")
+    last = day_start(next_day.isoformat(), row["zone"]) - worlds.us(900)
+    return sql(f"count(DISTINCT kpi_bucket(at, '1d', '{row['zone']}')) AS value "
+               f"FROM {quarter_hours(start, last)}")
 
 
 def skipped_day(zone, day):
@@ -484,9 +489,8 @@ def hour_buckets(case, expected):
     zone, day = case["params"]["zone"], expected["group"]["day"]
     start = day_start(day, zone)
     return sql(
-        f"count(DISTINCT kpi_bucket(at, '1h', '{zone}')) AS value FROM (SELECT "
-        f"TIMESTAMP '{rfc3339(start - DAY)}' + n * INTERVAL '15 minutes' AS at FROM "
-        f"(SELECT unnest(generate_series(0, 383)) AS n)) "
+        f"count(DISTINCT kpi_bucket(at, '1h', '{zone}')) AS value "
+        f"FROM {quarter_hours(start - DAY, start + 3 * DAY)} "
         f"WHERE kpi_bucket(at, '1d', '{zone}') = TIMESTAMP '{rfc3339(start)}'")
 
 
@@ -646,13 +650,13 @@ METRICS = {
     "promoters": scores("score >= 9"),
     "passives": scores("score BETWEEN 7 AND 8"),
     "detractors": scores("score <= 6"),
-    "enps": plain("enps", num_factor=100.0),
+    "enps": plain("enps"),
     "csat": csat,
     "csat_mean": plain("csat_mean"),
     "csat_mean_0_100": facts("100 * (sum(score) - count(score)) AS num, 4 * count(score) AS den "
                              "FROM facts.surveys WHERE instrument = 'csat5'"),
     "ces_mean": plain("ces"),
-    "ces_index": plain("ces_index", num_factor=100.0),
+    "ces_index": plain("ces_index"),
     "ces_positive": plain("ces_top3"),
     "survey_response_rate": survey_response_rate,
     "valid_order_rate": plain("valid_order_rate"),

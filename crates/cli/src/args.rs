@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Contact-centre KPIs from your own events: one definition, one number, everywhere.
 #[derive(Debug, Parser)]
-#[command(name = "callgauge", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "callgauge",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -57,7 +62,11 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct DataDir {
     /// Data folder.
-    #[arg(long = "data", env = "CALLGAUGE_DATA", default_value = "./callgauge-data")]
+    #[arg(
+        long = "data",
+        env = "CALLGAUGE_DATA",
+        default_value = "./callgauge-data"
+    )]
     pub dir: PathBuf,
 }
 

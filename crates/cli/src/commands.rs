@@ -13,9 +13,9 @@ use std::{
     sync::Arc,
 };
 
+use ::kpi::{Catalogue, Targets};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
-use ::kpi::{Catalogue, Targets};
 use engine::{Engine, KpiAnswer, KpiRequest, Settings};
 use store::Store;
 
@@ -42,7 +42,10 @@ pub struct Face {
 /// The command could not do its work: wrong usage, refused query, unreadable folder.
 pub fn run(cli: &Cli) -> Result<Outcome> {
     let lang = cli.lang.unwrap_or_else(Lang::from_env);
-    let face = Face { style: Style::new(cli.color), lang };
+    let face = Face {
+        style: Style::new(cli.color),
+        lang,
+    };
     match &cli.command {
         Command::Demo(args) => demo::run(args, face),
         Command::Simulate(args) => simulate::run(args),
@@ -90,7 +93,11 @@ fn definitions(dirs: &[PathBuf]) -> Result<(Arc<Catalogue>, Arc<Targets>)> {
 
 fn problems(all: &[::kpi::Problem]) -> anyhow::Error {
     let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("KPI definitions have {} problem(s):\n{}", all.len(), lines.join("\n"))
+    anyhow::anyhow!(
+        "KPI definitions have {} problem(s):\n{}",
+        all.len(),
+        lines.join("\n")
+    )
 }
 
 type Files = Vec<::kpi::SourceFile>;
@@ -108,7 +115,10 @@ fn files_of(dir: &Path) -> Result<(Files, Files)> {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let is_targets = path.file_name().is_some_and(|n| n == "targets.yml");
-        let file = ::kpi::SourceFile { name: path.display().to_string(), text };
+        let file = ::kpi::SourceFile {
+            name: path.display().to_string(),
+            text,
+        };
         if is_targets { &mut targets } else { &mut kpis }.push(file);
     }
     Ok((kpis, targets))
@@ -138,13 +148,28 @@ fn engine_settings(zone: &str, params: &[String], catalogue: &Catalogue) -> Resu
         let usage = || format!("--param {param}: write it as KPI.NAME=VALUE");
         let (name, text) = param.split_once('=').with_context(usage)?;
         let (id, name) = name.rsplit_once('.').with_context(usage)?;
-        let kpi = catalogue.find(id).map_err(|e| anyhow::anyhow!("--param {param}: {e}"))?;
-        let definition = kpi.params.iter().find(|p| p.name == name).with_context(|| {
-            let names: Vec<&str> = kpi.params.iter().map(|p| p.name.as_str()).collect();
-            format!("--param {param}: {id} has the parameters [{}]", names.join(", "))
-        })?;
-        let value = definition.parse(text).map_err(|e| anyhow::anyhow!("--param {param}: {e}"))?;
-        chosen.params.entry(kpi.id.clone()).or_default().insert(name.to_owned(), value);
+        let kpi = catalogue
+            .find(id)
+            .map_err(|e| anyhow::anyhow!("--param {param}: {e}"))?;
+        let definition = kpi
+            .params
+            .iter()
+            .find(|p| p.name == name)
+            .with_context(|| {
+                let names: Vec<&str> = kpi.params.iter().map(|p| p.name.as_str()).collect();
+                format!(
+                    "--param {param}: {id} has the parameters [{}]",
+                    names.join(", ")
+                )
+            })?;
+        let value = definition
+            .parse(text)
+            .map_err(|e| anyhow::anyhow!("--param {param}: {e}"))?;
+        chosen
+            .params
+            .entry(kpi.id.clone())
+            .or_default()
+            .insert(name.to_owned(), value);
     }
     Ok(chosen)
 }
@@ -191,6 +216,8 @@ where
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, || runtime.block_on(make()))
             .context("cannot start the query thread")?;
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        worker
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

@@ -46,7 +46,12 @@ pub enum Word {
 impl Lang {
     /// Reads `en`, `zh-CN`, `zh_TW.UTF-8`, `zh-Hant` and the like.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let plain = text.split(['.', '@']).next().unwrap_or(text).replace('_', "-").to_lowercase();
+        let plain = text
+            .split(['.', '@'])
+            .next()
+            .unwrap_or(text)
+            .replace('_', "-")
+            .to_lowercase();
         match plain.as_str() {
             "zh-tw" | "zh-hk" | "zh-mo" | "zh-hant" => Ok(Lang::ZhTw),
             "zh" | "zh-cn" | "zh-sg" | "zh-hans" => Ok(Lang::ZhCn),

@@ -90,7 +90,10 @@ pub fn grouped(n: u64) -> String {
 pub fn sparkline(values: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let known = || values.iter().flatten().copied();
-    let (low, high) = (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) = (
+        known().fold(f64::INFINITY, f64::min),
+        known().fold(f64::NEG_INFINITY, f64::max),
+    );
     values
         .iter()
         .map(|value| match value {
@@ -110,7 +113,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        assert_eq!([grouped(7), grouped(1_234), grouped(12_345_678)], ["7", "1,234", "12,345,678"]);
+        assert_eq!(
+            [grouped(7), grouped(1_234), grouped(12_345_678)],
+            ["7", "1,234", "12,345,678"]
+        );
     }
 
     #[test]

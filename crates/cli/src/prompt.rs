@@ -4,10 +4,9 @@ use std::{borrow::Cow, path::PathBuf};
 
 use anyhow::{Context, Result};
 use reedline::{
-    ColumnarMenu, CompletionResult, Completer, Emacs, FileBackedHistory, KeyCode, KeyModifiers,
+    ColumnarMenu, Completer, CompletionResult, Emacs, FileBackedHistory, KeyCode, KeyModifiers,
     MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent,
-    ReedlineMenu, Signal, Span, Suggestion, ValidationResult, Validator,
-    default_emacs_keybindings,
+    ReedlineMenu, Signal, Span, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
 const MENU: &str = "completion";
@@ -38,8 +37,15 @@ impl Terminal {
     /// The history file cannot be opened.
     pub fn new(words: Vec<String>, history: Option<PathBuf>) -> Result<Self> {
         let mut keys = default_emacs_keybindings();
-        let open = vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext];
-        keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(open));
+        let open = vec![
+            ReedlineEvent::Menu(MENU.to_owned()),
+            ReedlineEvent::MenuNext,
+        ];
+        keys.add_binding(
+            KeyModifiers::NONE,
+            KeyCode::Tab,
+            ReedlineEvent::UntilFound(open),
+        );
         let menu = ReedlineMenu::EngineCompleter(Box::new(ColumnarMenu::default().with_name(MENU)));
         let mut editor = Reedline::create()
             .with_completer(Box::new(Words(words)))
@@ -107,7 +113,11 @@ impl Completer for Words {
         let is_word = |c: char| c.is_alphanumeric() || "_.\\".contains(c);
         let start = before.char_indices().rev().find(|(_, c)| !is_word(*c));
         let start = start.map_or(0, |(i, c)| i + c.len_utf8());
-        CompletionResult::fresh(matching(&self.0, &before[start..], Span::new(start, position)))
+        CompletionResult::fresh(matching(
+            &self.0,
+            &before[start..],
+            Span::new(start, position),
+        ))
     }
 }
 
@@ -121,7 +131,11 @@ fn matching(words: &[String], typed: &str, span: Span) -> Vec<Suggestion> {
         .iter()
         .filter(|word| word.to_lowercase().starts_with(&typed))
         .take(MOST)
-        .map(|word| Suggestion { value: word.clone(), span, ..Suggestion::default() })
+        .map(|word| Suggestion {
+            value: word.clone(),
+            span,
+            ..Suggestion::default()
+        })
         .collect()
 }
 
@@ -151,9 +165,18 @@ mod tests {
 
     #[test]
     fn a_statement_ends_at_its_semicolon_and_a_command_at_its_line() {
-        assert!(matches!(Statements.validate("SELECT 1"), ValidationResult::Incomplete));
-        assert!(matches!(Statements.validate("SELECT\n1;"), ValidationResult::Complete));
-        assert!(matches!(Statements.validate("\\d legs"), ValidationResult::Complete));
+        assert!(matches!(
+            Statements.validate("SELECT 1"),
+            ValidationResult::Incomplete
+        ));
+        assert!(matches!(
+            Statements.validate("SELECT\n1;"),
+            ValidationResult::Complete
+        ));
+        assert!(matches!(
+            Statements.validate("\\d legs"),
+            ValidationResult::Complete
+        ));
         assert_eq!(entry("SELECT 1 ;"), Entry::Statement("SELECT 1".into()));
         assert_eq!(entry("\\d legs"), Entry::Command("d".into(), "legs".into()));
         assert_eq!(entry("quit"), Entry::Quit);

@@ -13,16 +13,23 @@ use events::UtcMicros;
 /// The only clock of the program.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> UtcMicros {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UtcMicros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Memory for queries: half of the machine's, at least 256 MiB.
 pub fn query_memory_bytes() -> usize {
     const LEAST: usize = 256 << 20;
-    let total_kib = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| text.lines().next()?.split_whitespace().nth(1)?.parse::<usize>().ok());
+    let total_kib = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        text.lines()
+            .next()?
+            .split_whitespace()
+            .nth(1)?
+            .parse::<usize>()
+            .ok()
+    });
     total_kib.map_or(LEAST * 4, |kib| kib * 1024 / 2).max(LEAST)
 }
 
@@ -32,7 +39,9 @@ pub fn query_partitions() -> usize {
 }
 
 fn user_folder(variable: &str, under_home: &str) -> Option<PathBuf> {
-    let set = std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let set = std::env::var_os(variable)
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from);
     set.or_else(|| std::env::home_dir().map(|home| home.join(under_home)))
         .map(|folder| folder.join("callgauge"))
 }
@@ -58,7 +67,10 @@ pub fn identity_key(chosen: Option<&Path>) -> Result<[u8; 32]> {
     let text = fs::read_to_string(&path)
         .with_context(|| format!("cannot read the identity key {}", path.display()))?;
     parse_key(text.trim()).with_context(|| {
-        format!("{} must hold 64 hex digits (32 bytes) and nothing else", path.display())
+        format!(
+            "{} must hold 64 hex digits (32 bytes) and nothing else",
+            path.display()
+        )
     })
 }
 

@@ -1,5 +1,7 @@
 //! The binary as people and scripts meet it: exit codes, messages, formats.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     path::Path,
     process::{Command, Output},
@@ -27,7 +29,15 @@ fn write(path: &Path, bytes: &[u8]) -> String {
 fn import(dir: &Path, data: &str, lines: &[u8], more: &[&str]) -> Output {
     let file = write(&dir.join("events.ndjson"), lines);
     let key = write(&dir.join("key"), "ab".repeat(32).as_bytes());
-    let mut args = vec!["import", "--data", data, "--format", "ndjson", "--identity-key", &key];
+    let mut args = vec![
+        "import",
+        "--data",
+        data,
+        "--format",
+        "ndjson",
+        "--identity-key",
+        &key,
+    ];
     args.extend(more);
     args.push(&file);
     callgauge(&args)
@@ -42,7 +52,11 @@ const CALL: &str = r#"{"source":"pbx","event_id":"1","event_type":"interaction.s
 fn wrong_usage_exits_with_2_and_says_what_is_right() {
     let output = callgauge(&["import", "--format", "excel", "x"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("asterisk-queue-log"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("asterisk-queue-log"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -51,16 +65,31 @@ fn a_folder_without_data_is_an_error_that_says_what_to_do() {
     let data = dir.path().join("nothing").display().to_string();
     let output = callgauge(&["kpi", "--data", &data]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("callgauge demo"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("callgauge demo"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();
-    let output = callgauge(&["import", "--data", &data, "--format", "ndjson", "no-such-file"]);
+    let output = callgauge(&[
+        "import",
+        "--data",
+        &data,
+        "--format",
+        "ndjson",
+        "no-such-file",
+    ]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no-such-file"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("no-such-file"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -76,16 +105,37 @@ fn rejected_lines_are_named_and_exit_with_1_unless_allowed() {
     let output = import(dir.path(), &data, &lines, &[]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
-    assert!(out.contains("accepted 3 · duplicate 0 · rejected 5"), "{out}{err}");
-    assert!(err.contains("events.ndjson:4:") && err.contains("queue.lost"), "{err}");
+    assert!(
+        out.contains("accepted 3 · duplicate 0 · rejected 5"),
+        "{out}{err}"
+    );
+    assert!(
+        err.contains("events.ndjson:4:") && err.contains("queue.lost"),
+        "{err}"
+    );
 
     let again = import(dir.path(), &data, &lines, &["--allow-rejects"]);
     assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
-    assert!(text(&again.stdout).contains("accepted 0 · duplicate 3"), "{}", text(&again.stdout));
+    assert!(
+        text(&again.stdout).contains("accepted 0 · duplicate 3"),
+        "{}",
+        text(&again.stdout)
+    );
 
-    let csv = callgauge(&["sql", "--data", &data, "--format", "csv",
-        "SELECT queue_id, MEASURE(asa) AS asa FROM kpi.queue_visits GROUP BY queue_id"]);
-    assert_eq!(text(&csv.stdout), "queue_id,asa\n账单,15000.0\n", "{}", text(&csv.stderr));
+    let csv = callgauge(&[
+        "sql",
+        "--data",
+        &data,
+        "--format",
+        "csv",
+        "SELECT queue_id, MEASURE(asa) AS asa FROM kpi.queue_visits GROUP BY queue_id",
+    ]);
+    assert_eq!(
+        text(&csv.stdout),
+        "queue_id,asa\n账单,15000.0\n",
+        "{}",
+        text(&csv.stderr)
+    );
     let check = callgauge(&["check", "--data", &data]);
     assert_eq!(check.status.code(), Some(0), "{}", text(&check.stdout));
 }
@@ -94,14 +144,39 @@ fn rejected_lines_are_named_and_exit_with_1_unless_allowed() {
 fn a_refused_query_exits_with_2_a_reason_and_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();
-    assert_eq!(import(dir.path(), &data, CALL.as_bytes(), &[]).status.code(), Some(0));
-    let output = callgauge(&["sql", "--data", &data, "SELECT COUNT(asa) FROM kpi.queue_visits"]);
+    assert_eq!(
+        import(dir.path(), &data, CALL.as_bytes(), &[])
+            .status
+            .code(),
+        Some(0)
+    );
+    let output = callgauge(&[
+        "sql",
+        "--data",
+        &data,
+        "SELECT COUNT(asa) FROM kpi.queue_visits",
+    ]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("MEASURE(asa)"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("MEASURE(asa)"),
+        "{}",
+        text(&output.stderr)
+    );
 
-    let params = callgauge(&["kpi", "--data", &data, "asa", "--param", "service_level.treshold=3s"]);
+    let params = callgauge(&[
+        "kpi",
+        "--data",
+        &data,
+        "asa",
+        "--param",
+        "service_level.treshold=3s",
+    ]);
     assert_eq!(params.status.code(), Some(2));
-    assert!(text(&params.stderr).contains("threshold"), "{}", text(&params.stderr));
+    assert!(
+        text(&params.stderr).contains("threshold"),
+        "{}",
+        text(&params.stderr)
+    );
 
     let json = callgauge(&["kpi", "--data", &data, "asa", "--format", "json"]);
     let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -113,9 +188,20 @@ fn a_refused_query_exits_with_2_a_reason_and_a_hint() {
 #[test]
 fn a_kpi_file_with_a_typo_is_refused_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
-    write(&dir.path().join("own.yml"), b"format: 1\nkpis:\n- kpi: my_kpi\n  versoin: 1\n");
-    let output = callgauge(&["kpi", "check", "--kpi-dir", &dir.path().display().to_string()]);
+    write(
+        &dir.path().join("own.yml"),
+        b"format: 1\nkpis:\n- kpi: my_kpi\n  versoin: 1\n",
+    );
+    let output = callgauge(&[
+        "kpi",
+        "check",
+        "--kpi-dir",
+        &dir.path().display().to_string(),
+    ]);
     assert_eq!(output.status.code(), Some(2));
     let err = text(&output.stderr);
-    assert!(err.contains("own.yml:4") && err.contains("version"), "{err}");
+    assert!(
+        err.contains("own.yml:4") && err.contains("version"),
+        "{err}"
+    );
 }

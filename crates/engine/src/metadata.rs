@@ -16,12 +16,15 @@ use kpi::{
 use crate::{EngineError, Views};
 use columns::Columns;
 
+/// Tables with their names in schema `kpi`.
+pub(crate) type NamedTables = Vec<(&'static str, Arc<dyn TableProvider>)>;
+
 /// The tables by name.
 pub(crate) fn metadata_tables(
     catalogue: &Catalogue,
     targets: &Targets,
     views: &Views,
-) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>, EngineError> {
+) -> Result<NamedTables, EngineError> {
     Ok(vec![
         ("catalog", catalog(catalogue).table()?),
         ("parts", parts(catalogue).table()?),

@@ -5,6 +5,7 @@
 //! are worked out once a version.
 
 mod bounds;
+mod kpi_schema;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ use crate::result::{self, QueryResult, ResultMeta};
 use crate::settings::{METADATA_CACHE_BYTES, SQL_BYTES_MAX, Settings};
 use crate::views::{CompilerInput, Views};
 use crate::{Engine, Source, functions, metadata, table_function};
+
+use kpi_schema::KpiSchema;
 
 pub use bounds::Bounds;
 
@@ -252,7 +255,7 @@ fn config(settings: &Settings) -> SessionConfig {
 /// A session with the fact tables and functions, before there are KPIs.
 struct Base {
     state: SessionState,
-    kpi: Arc<MemorySchemaProvider>,
+    catalogue: Arc<MemoryCatalogProvider>,
     models: Vec<Model>,
 }
 
@@ -277,19 +280,22 @@ impl Base {
 
         let catalogue = Arc::new(MemoryCatalogProvider::new());
         let (facts, events) = (fact_schema(version)?, event_schema(version)?);
-        let kpi = Arc::new(MemorySchemaProvider::new());
         catalogue.register_schema("facts", Arc::<MemorySchemaProvider>::clone(&facts))?;
         catalogue.register_schema("events", events)?;
-        catalogue.register_schema("kpi", Arc::<MemorySchemaProvider>::clone(&kpi))?;
+        let shared = Arc::<MemoryCatalogProvider>::clone(&catalogue);
         state
             .catalog_list()
-            .register_catalog(CATALOGUE.to_owned(), catalogue);
+            .register_catalog(CATALOGUE.to_owned(), shared);
 
         let models = models_of(&state, &facts)?;
-        Ok(Base { state, kpi, models })
+        Ok(Base {
+            state,
+            catalogue,
+            models,
+        })
     }
 
-    /// Compiles the catalogue and registers `kpi.<model>` and the grain views.
+    /// Compiles the catalogue against the models.
     fn views(
         &self,
         catalogue: &Catalogue,
@@ -302,30 +308,17 @@ impl Base {
             bounds,
             settings: Arc::clone(settings),
         };
-        let views = Views::build(self.models.clone(), catalogue, &input, &settings.zone)?;
-        for view in views.iter() {
-            register(
-                &self.kpi,
-                &view.name,
-                Arc::new(ViewTable::new(view.plan(), None)),
-            )?;
-            for (name, plan) in &view.grains {
-                register(
-                    &self.kpi,
-                    name,
-                    Arc::new(ViewTable::new(plan.clone(), None)),
-                )?;
-            }
-        }
-        Ok(views)
+        Views::build(self.models.clone(), catalogue, &input, &settings.zone)
     }
 
     /// The session of queries: with the measure rule, `kpi()` and the metadata tables.
     fn finished(self, engine: &Engine, views: &Arc<Views>, bounds: Bounds) -> Result<SessionState> {
         let (catalogue, targets) = (&engine.catalogue, &engine.targets);
+        let kpi = KpiSchema::new(views)?;
         for (name, table) in metadata::metadata_tables(catalogue, targets, views)? {
-            register(&self.kpi, name, table)?;
+            register(&kpi, name, table)?;
         }
+        self.catalogue.register_schema("kpi", Arc::new(kpi))?;
         let mut rules = Analyzer::new().rules;
         // After `grouping()` is resolved, which takes columns away; before types are coerced.
         let coercion = rules
@@ -348,11 +341,7 @@ impl Base {
     }
 }
 
-fn register(
-    schema: &MemorySchemaProvider,
-    name: &str,
-    table: Arc<dyn TableProvider>,
-) -> Result<()> {
+fn register(schema: &dyn SchemaProvider, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
     schema.register_table(name.to_owned(), table)?;
     Ok(())
 }

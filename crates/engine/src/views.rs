@@ -11,7 +11,7 @@ mod grain;
 pub(crate) use grain::PERIOD;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::metadata::FieldMetadata;
@@ -44,12 +44,14 @@ const BOOKKEEPING: [&str; 6] = [
     "_seq",
 ];
 
-/// Every model's view and every compiled KPI.
+/// Every model's view and every compiled KPI. Grain views are built when they are first read.
 #[derive(Debug)]
 pub struct Views {
     models: BTreeMap<String, ModelView>,
     plans: BTreeMap<String, Arc<KpiPlan>>,
-    measures: HashMap<String, Arc<Measure>>,
+    measures: RwLock<HashMap<String, Arc<Measure>>>,
+    grains: RwLock<HashMap<String, LogicalPlan>>,
+    zone: String,
 }
 
 /// One model with its KPI columns.
@@ -60,8 +62,10 @@ pub struct ModelView {
     columns: Vec<String>,
     plan: LogicalPlan,
     lineage: BTreeMap<String, Vec<(String, String)>>,
-    /// Grain views: name and plan.
-    pub(crate) grains: Vec<(String, LogicalPlan)>,
+    model: Model,
+    /// The model's rows that count: those that are no test.
+    input: LogicalPlan,
+    kpis: Vec<Arc<KpiPlan>>,
 }
 
 /// What a KPI column of a view stands for.
@@ -184,8 +188,17 @@ impl Views {
     }
 
     /// What a marked column stands for.
-    pub(crate) fn measure(&self, mark: &str) -> Option<&Arc<Measure>> {
-        self.measures.get(mark)
+    pub(crate) fn measure(&self, mark: &str) -> Option<Arc<Measure>> {
+        let measures = self.measures.read().unwrap_or_else(PoisonError::into_inner);
+        measures.get(mark).cloned()
+    }
+
+    fn add_measure(&self, mark: String, measure: Measure) {
+        let mut measures = self
+            .measures
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        measures.insert(mark, Arc::new(measure));
     }
 
     /// Compiles every KPI and builds every view.
@@ -198,26 +211,23 @@ impl Views {
         let mut views = Views {
             models: BTreeMap::new(),
             plans: BTreeMap::new(),
-            measures: HashMap::new(),
+            measures: RwLock::default(),
+            grains: RwLock::default(),
+            zone: zone.to_owned(),
         };
         for model in models {
             let input = compiler(&model);
             let plans = compile_model(&model, catalogue, &input.compiler(&model))?;
-            let view = views.add_model(&model, &plans, zone)?;
-            views.models.insert(model.name, view);
-            views
-                .plans
-                .extend(plans.into_iter().map(|p| (p.kpi.id.clone(), p)));
+            let ids = plans.iter().map(|p| (p.kpi.id.clone(), Arc::clone(p)));
+            views.plans.extend(ids);
+            let view = views.model_view(model, plans)?;
+            views.models.insert(view.name.clone(), view);
         }
         Ok(views)
     }
 
-    fn add_model(
-        &mut self,
-        model: &Model,
-        plans: &[Arc<KpiPlan>],
-        zone: &str,
-    ) -> Result<ModelView> {
+    /// The view of a model; its measures are registered.
+    fn model_view(&self, model: Model, plans: Vec<Arc<KpiPlan>>) -> Result<ModelView> {
         let input = LogicalPlanBuilder::from(model.plan.clone())
             .filter(not_test())?
             .build()?;
@@ -246,7 +256,7 @@ impl Views {
                 hidden,
                 parts,
             };
-            self.measures.insert(mark, Arc::new(measure));
+            self.add_measure(mark, measure);
         }
         let plan = LogicalPlanBuilder::from(input.clone())
             .project(exprs)?
@@ -255,13 +265,14 @@ impl Views {
             .iter()
             .map(|c| (c.clone(), models::lineage(&model.plan, c)))
             .collect();
-        let grains = self.grain_views(model, &input, plans, zone)?;
         Ok(ModelView {
             name: model.name.clone(),
             columns,
             plan,
             lineage,
-            grains,
+            model,
+            input,
+            kpis: plans,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The engine from outside: SQL in text files, and what text cannot show.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "it/bounds.rs"]
 mod bounds;
 #[path = "it/data.rs"]
@@ -8,5 +10,7 @@ mod data;
 mod definitions;
 #[path = "it/engine.rs"]
 mod engine;
+#[path = "it/ledger.rs"]
+mod ledger;
 #[path = "it/slt.rs"]
 mod slt;

@@ -117,13 +117,16 @@ impl Lines for QueueLogLines {
     }
 }
 
+/// A table that is being read, and its file's name.
+type OpenCsv<'m> = (Option<Text>, CsvRows<'m, Box<dyn BufRead + Send>>);
+
 /// Tables with one mapping.
 pub struct CsvLines<'m> {
     mapping: &'m Mapping,
     tenant_id: Text,
     recorded_at: UtcMicros,
     inputs: Inputs,
-    open: Option<(Option<Text>, CsvRows<'m, Box<dyn BufRead + Send>>)>,
+    open: Option<OpenCsv<'m>>,
 }
 
 impl<'m> CsvLines<'m> {

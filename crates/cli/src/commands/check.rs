@@ -34,7 +34,11 @@ pub fn run(args: &Check) -> Result<Outcome> {
         println!("damaged: {error}");
     }
     if errors.is_empty() {
-        println!("clean: {} at commit {}", args.data.dir.display(), version.committed_seq);
+        println!(
+            "clean: {} at commit {}",
+            args.data.dir.display(),
+            version.committed_seq
+        );
         return Ok(Outcome::Clean);
     }
     Ok(Outcome::Findings)

@@ -18,8 +18,12 @@ use crate::{
 /// Simulates, imports, shows.
 pub fn run(args: &Demo, face: Face) -> Result<Outcome> {
     let begin = Instant::now();
-    let config =
-        Config { seed: args.seed, days: args.days, agents: args.agents, ..Config::default() };
+    let config = Config {
+        seed: args.seed,
+        days: args.days,
+        agents: args.agents,
+        ..Config::default()
+    };
     let (accepted, duplicate) = simulate(args, &config)?;
     let store = super::open_to_read(&args.data.dir)?;
     let definitions = definitions(&[])?;
@@ -71,7 +75,9 @@ fn next_commands(args: &Demo, face: Face) -> Result<()> {
     let data = format!("--data {}", args.data.dir.display());
     let commands = [
         format!("callgauge kpi {data} service_level --by queue_id --grain 1d --zone Asia/Shanghai"),
-        format!("callgauge kpi {data} service_level service_level_all_abandons service_level_removed"),
+        format!(
+            "callgauge kpi {data} service_level service_level_all_abandons service_level_removed"
+        ),
         format!(
             "callgauge sql {data} \"SELECT queue_id, MEASURE(service_level) FROM kpi.queue_visits \
              GROUP BY queue_id\""

@@ -46,10 +46,14 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
             drive(&mut importer, &mut lines, &bar)?
         }
         InputFormat::AsteriskQueueLog => {
-            let mut lines = QueueLogLines::new(Inputs::files(args.files.clone()), queue_log(args, now));
+            let mut lines =
+                QueueLogLines::new(Inputs::files(args.files.clone()), queue_log(args, now));
             let report = drive(&mut importer, &mut lines, &bar)?;
             for (row, count) in lines.unmapped() {
-                println!("{row}: {} row(s) that mean nothing here, counted only", grouped(*count));
+                println!(
+                    "{row}: {} row(s) that mean nothing here, counted only",
+                    grouped(*count)
+                );
             }
             report
         }
@@ -64,14 +68,18 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
     bar.finish_and_clear();
     print(&report, face);
     let clean = report.rejected == 0 || args.allow_rejects;
-    Ok(if clean { Outcome::Clean } else { Outcome::Findings })
+    Ok(if clean {
+        Outcome::Clean
+    } else {
+        Outcome::Findings
+    })
 }
 
 fn total_bytes(files: &[PathBuf]) -> Result<u64> {
     let mut total = 0;
     for file in files {
-        let about = std::fs::metadata(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
+        let about =
+            std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
         if about.is_dir() {
             bail!("{} is a folder: name the files in it", file.display());
         }
@@ -81,14 +89,20 @@ fn total_bytes(files: &[PathBuf]) -> Result<u64> {
 }
 
 fn mapping(args: &Import) -> Result<Option<Mapping>> {
-    let Some(path) = &args.mapping else { return Ok(None) };
+    let Some(path) = &args.mapping else {
+        return Ok(None);
+    };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the mapping {}", path.display()))?;
     match Mapping::parse(&path.display().to_string(), &text) {
         Ok(mapping) => Ok(Some(mapping)),
         Err(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            bail!("the mapping has {} problem(s):\n{}", lines.len(), lines.join("\n"))
+            bail!(
+                "the mapping has {} problem(s):\n{}",
+                lines.len(),
+                lines.join("\n")
+            )
         }
     }
 }

@@ -22,9 +22,27 @@ use crate::{
 
 /// The KPIs that people look at first, shown when none is named.
 pub const CORE: &[&str] = &[
-    "offered", "answered", "abandoned", "service_level", "asa", "abandon_rate", "avg_wait",
-    "longest_wait", "handled", "aht", "avg_talk", "avg_hold", "avg_acw", "transfer_rate", "fcr",
-    "repeat_rate", "csat", "nps", "ces", "valid_order_rate", "cost_per_contact",
+    "offered",
+    "answered",
+    "abandoned",
+    "service_level",
+    "asa",
+    "abandon_rate",
+    "avg_wait",
+    "longest_wait",
+    "handled",
+    "aht",
+    "avg_talk",
+    "avg_hold",
+    "avg_acw",
+    "transfer_rate",
+    "fcr",
+    "repeat_rate",
+    "csat",
+    "nps",
+    "ces",
+    "valid_order_rate",
+    "cost_per_contact",
     "cost_per_valid_order",
 ];
 
@@ -43,7 +61,11 @@ fn list(dirs: &[std::path::PathBuf], lang: Lang) -> Result<Outcome> {
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_header(["KPI", "", "formula"]);
     for kpi in catalogue.iter() {
-        table.add_row([kpi.id.as_str(), kpi_table::title(kpi, lang), kpi.formula.as_str()]);
+        table.add_row([
+            kpi.id.as_str(),
+            kpi_table::title(kpi, lang),
+            kpi.formula.as_str(),
+        ]);
     }
     writeln!(stdout(), "{table}\n{} KPIs", table.row_iter().count())?;
     Ok(Outcome::Clean)
@@ -62,7 +84,11 @@ fn check(dirs: &[std::path::PathBuf]) -> Result<Outcome> {
         report.numbers,
         report.problems.len()
     );
-    Ok(if report.problems.is_empty() { Outcome::Clean } else { Outcome::Findings })
+    Ok(if report.problems.is_empty() {
+        Outcome::Clean
+    } else {
+        Outcome::Findings
+    })
 }
 
 fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
@@ -92,13 +118,21 @@ fn ids(args: &KpiShow, catalogue: &Arc<Catalogue>) -> Result<Vec<String>> {
             let kpi = catalogue.get(id);
             kpi.is_some_and(|k| args.by.iter().all(|d| k.dimensions.contains(d)))
         };
-        return Ok(CORE.iter().filter(allowed).map(|id| (*id).to_owned()).collect());
+        return Ok(CORE
+            .iter()
+            .filter(allowed)
+            .map(|id| (*id).to_owned())
+            .collect());
     }
     let find = |id: &String| match catalogue.find(id) {
         Ok(kpi) => Ok(kpi.id.clone()),
         Err(unknown) => bail!("{unknown}"),
     };
-    args.ids.iter().flat_map(|a| a.split(',')).map(|id| find(&id.trim().to_owned())).collect()
+    args.ids
+        .iter()
+        .flat_map(|a| a.split(','))
+        .map(|id| find(&id.trim().to_owned()))
+        .collect()
 }
 
 fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> Result<()> {
@@ -153,7 +187,9 @@ mod tests {
     #[test]
     fn a_day_without_midnight_begins_when_its_clock_does() {
         let zone: chrono_tz::Tz = "America/Sao_Paulo".parse().unwrap();
-        let start = parse_time(Some("2018-11-04"), zone, "--from").unwrap().unwrap();
+        let start = parse_time(Some("2018-11-04"), zone, "--from")
+            .unwrap()
+            .unwrap();
         assert_eq!(start.to_string(), "2018-11-04T03:00:00Z");
     }
 

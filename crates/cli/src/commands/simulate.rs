@@ -19,14 +19,23 @@ const STEPS: u64 = 1_000;
 
 /// Writes the events, and the simulator's own count of the KPIs if asked for.
 pub fn run(args: &Simulate) -> Result<Outcome> {
-    let config =
-        Config { seed: args.seed, days: args.days, agents: args.agents, ..Config::default() };
+    let config = Config {
+        seed: args.seed,
+        days: args.days,
+        agents: args.agents,
+        ..Config::default()
+    };
     let mut world = match args.truth {
         Some(_) => World::with_ledger(&config)?,
         None => World::new(&config)?,
     };
     let events = write_events(&mut world, &args.out)?;
-    println!("{}: {} events, seed {}", args.out.display(), grouped(events), args.seed);
+    println!(
+        "{}: {} events, seed {}",
+        args.out.display(),
+        grouped(events),
+        args.seed
+    );
     if let Some(path) = &args.truth {
         let ledger = world.into_ledger().context("the world keeps no ledger")?;
         let text = serde_json::to_string_pretty(&ledger.to_json())?;

@@ -64,7 +64,10 @@ fn one(engine: &Engine, query: &str, format: Format) -> Result<Outcome> {
 
 fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
     let mut format = format;
-    println!("callgauge {} - SQL. `help` for help, Ctrl-D to leave.", env!("CARGO_PKG_VERSION"));
+    println!(
+        "callgauge {} - SQL. `help` for help, Ctrl-D to leave.",
+        env!("CARGO_PKG_VERSION")
+    );
     let history = settings::history_file();
     if let Some(folder) = history.as_ref().and_then(|f| f.parent()) {
         std::fs::create_dir_all(folder)?;
@@ -102,9 +105,29 @@ fn command(engine: &Engine, name: &str, argument: &str, format: &mut Format) -> 
 /// Words for completion: SQL, tables, columns, KPIs.
 fn words(engine: &Engine) -> Result<Vec<String>> {
     const SQL: &[&str] = &[
-        "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "MEASURE(", "COUNT(",
-        "FILTER (WHERE", "ROLLUP(", "WITH", "AND", "OR", "NOT", "BETWEEN", "INTERVAL",
-        "kpi_bucket(", "kpi(", "\\dt", "\\d", "\\format", "\\q",
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP BY",
+        "ORDER BY",
+        "HAVING",
+        "LIMIT",
+        "MEASURE(",
+        "COUNT(",
+        "FILTER (WHERE",
+        "ROLLUP(",
+        "WITH",
+        "AND",
+        "OR",
+        "NOT",
+        "BETWEEN",
+        "INTERVAL",
+        "kpi_bucket(",
+        "kpi(",
+        "\\dt",
+        "\\d",
+        "\\format",
+        "\\q",
     ];
     let query = "SELECT table_schema || '.' || table_name AS word FROM information_schema.tables \
                  UNION SELECT column_name FROM information_schema.columns ORDER BY 1";

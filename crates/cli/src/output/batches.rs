@@ -41,7 +41,10 @@ fn table(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Resu
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_header(schema.fields().iter().map(|f| f.name().clone()));
     for (i, field) in schema.fields().iter().enumerate() {
-        if let Some(column) = table.column_mut(i).filter(|_| field.data_type().is_numeric()) {
+        if let Some(column) = table
+            .column_mut(i)
+            .filter(|_| field.data_type().is_numeric())
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -49,7 +52,11 @@ fn table(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Resu
     for batch in batches {
         let columns = formatters(batch, &options)?;
         for row in 0..batch.num_rows() {
-            table.add_row(columns.iter().map(|c| Cell::new(shorten(&c.value(row).to_string()))));
+            table.add_row(
+                columns
+                    .iter()
+                    .map(|c| Cell::new(shorten(&c.value(row).to_string()))),
+            );
         }
     }
     writeln!(out, "{table}")?;
@@ -72,7 +79,11 @@ fn formatters<'a>(
     options: &FormatOptions<'a>,
 ) -> Result<Vec<ArrayFormatter<'a>>> {
     let formatter = |column| ArrayFormatter::try_new(column, options).map_err(Into::into);
-    batch.columns().iter().map(|c| formatter(c.as_ref())).collect()
+    batch
+        .columns()
+        .iter()
+        .map(|c| formatter(c.as_ref()))
+        .collect()
 }
 
 fn json(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
@@ -116,7 +127,11 @@ fn csv_as_text(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -
         false => s.to_owned(),
     };
     let line = |cells: Vec<String>| cells.iter().map(|c| quote(c)).collect::<Vec<_>>().join(",");
-    writeln!(out, "{}", line(schema.fields().iter().map(|f| f.name().clone()).collect()))?;
+    writeln!(
+        out,
+        "{}",
+        line(schema.fields().iter().map(|f| f.name().clone()).collect())
+    )?;
     let options = options("");
     for batch in batches {
         let columns = formatters(batch, &options)?;

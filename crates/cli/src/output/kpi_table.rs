@@ -1,11 +1,7 @@
 //! KPIs as people read them: one line a KPI, its groups side by side, target, status in word and
 //! shape, the period before, a small chart. And the same answer as JSON and CSV.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use anyhow::{Context, Result};
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -53,11 +49,19 @@ impl Board {
     /// The request is refused, or a query fails.
     pub fn ask(engine: &Engine, request: &KpiRequest) -> Result<Self> {
         let compared = has_period_before(engine, request)?;
-        let plain = KpiRequest { grain: None, by: Vec::new(), compare: compared, ..request.clone() };
+        let plain = KpiRequest {
+            grain: None,
+            by: Vec::new(),
+            compare: compared,
+            ..request.clone()
+        };
         let split = !request.by.is_empty() || request.grain.is_some();
         let trend = match trend_grain(engine, request)? {
             Some(grain) => {
-                let plain = KpiRequest { compare: false, ..plain.clone() };
+                let plain = KpiRequest {
+                    compare: false,
+                    ..plain.clone()
+                };
                 Some(ask(engine, &with_grain(engine, &plain, grain))?)
             }
             None => None,
@@ -65,7 +69,9 @@ impl Board {
         Ok(Board {
             catalogue: engine.catalogue().clone(),
             total: ask(engine, &plain)?,
-            groups: split.then(|| ask(engine, &splittable(engine, request))).transpose()?,
+            groups: split
+                .then(|| ask(engine, &splittable(engine, request)))
+                .transpose()?,
             trend,
             compared,
         })
@@ -77,7 +83,10 @@ impl Board {
             Some(groups) if !self.fits(groups) => self.long(groups, face),
             groups => self.wide(groups.as_ref(), face),
         };
-        let as_of = format!("as of {} · commit {}", self.total.as_of, self.total.revision);
+        let as_of = format!(
+            "as of {} · commit {}",
+            self.total.as_of, self.total.revision
+        );
         format!("{table}\n{}", face.style.paint(Tone::Faint, &as_of))
     }
 
@@ -90,8 +99,16 @@ impl Board {
         let columns = groups.map(groups_of).unwrap_or_default();
         let word = |w| face.style.paint(Tone::Bold, face.lang.word(w));
         let mut head = vec![word(Word::Kpi)];
-        head.extend(columns.iter().map(|d| face.style.paint(Tone::Bold, &group_name(d, face.lang))));
-        head.push(word(if columns.is_empty() { Word::Value } else { Word::Total }));
+        head.extend(
+            columns
+                .iter()
+                .map(|d| face.style.paint(Tone::Bold, &group_name(d, face.lang))),
+        );
+        head.push(word(if columns.is_empty() {
+            Word::Value
+        } else {
+            Word::Total
+        }));
         head.extend([word(Word::Target), word(Word::Status)]);
         if self.compared {
             head.push(word(Word::Previous));
@@ -101,7 +118,9 @@ impl Board {
         }
         let mut table = new_table(head);
         for answered in &self.total.kpis {
-            let Some(kpi) = self.catalogue.get(&answered.id) else { continue };
+            let Some(kpi) = self.catalogue.get(&answered.id) else {
+                continue;
+            };
             let total = find(&self.total, &kpi.id, &Vec::new());
             let mut cells = vec![Cell::new(title(kpi, face.lang))];
             cells.extend(columns.iter().map(|dims| {
@@ -112,7 +131,9 @@ impl Board {
             cells.extend(judged(kpi, total, face));
             if self.compared {
                 let previous = total.and_then(|row| row.previous);
-                cells.push(right(previous.map_or("—".to_owned(), |v| kpi.unit.format(v))));
+                cells.push(right(
+                    previous.map_or("—".to_owned(), |v| kpi.unit.format(v)),
+                ));
             }
             if let Some(trend) = &self.trend {
                 cells.push(Cell::new(chart(trend, &kpi.id)));
@@ -125,22 +146,41 @@ impl Board {
     /// One line a KPI, group and period.
     fn long(&self, groups: &KpiAnswer, face: Face) -> Table {
         let word = |w| face.style.paint(Tone::Bold, face.lang.word(w));
-        let names = groups.rows.first().map(|r| r.dims.as_slice()).unwrap_or_default();
+        let names = groups
+            .rows
+            .first()
+            .map(|r| r.dims.as_slice())
+            .unwrap_or_default();
         let mut head = vec![word(Word::Kpi)];
         if groups.grain.is_some() {
             head.push(word(Word::From));
         }
-        head.extend(names.iter().map(|(name, _)| face.style.paint(Tone::Bold, name)));
-        head.extend([word(Word::Value), "n".to_owned(), word(Word::Target), word(Word::Status)]);
+        head.extend(
+            names
+                .iter()
+                .map(|(name, _)| face.style.paint(Tone::Bold, name)),
+        );
+        head.extend([
+            word(Word::Value),
+            "n".to_owned(),
+            word(Word::Target),
+            word(Word::Status),
+        ]);
         let mut table = new_table(head);
         for row in &groups.rows {
-            let Some(kpi) = self.catalogue.get(&row.kpi) else { continue };
+            let Some(kpi) = self.catalogue.get(&row.kpi) else {
+                continue;
+            };
             let mut cells = vec![Cell::new(title(kpi, face.lang))];
             if groups.grain.is_some() {
                 let local = row.period_start.map(|t| local_time(t, &groups.zone));
                 cells.push(Cell::new(local.unwrap_or_default()));
             }
-            cells.extend(row.dims.iter().map(|(_, v)| Cell::new(shown(v.as_deref(), face.lang))));
+            cells.extend(
+                row.dims
+                    .iter()
+                    .map(|(_, v)| Cell::new(shown(v.as_deref(), face.lang))),
+            );
             cells.push(number(kpi, Some(row), Style::plain()));
             cells.push(right(row.n.map_or(String::new(), |n| n.to_string())));
             cells.extend(judged(kpi, Some(row), face));
@@ -152,7 +192,9 @@ impl Board {
 
 fn new_table(head: Vec<String>) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(head);
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_header(head);
     table
 }
 
@@ -183,7 +225,9 @@ fn tone(status: Status) -> Tone {
 
 /// Target, and the status as a shape and a word: colour alone tells nothing to some eyes.
 fn judged(kpi: &Kpi, row: Option<&KpiRow>, face: Face) -> [Cell; 2] {
-    let target = row.and_then(|r| r.target).map_or(String::new(), |t| kpi.unit.format(t));
+    let target = row
+        .and_then(|r| r.target)
+        .map_or(String::new(), |t| kpi.unit.format(t));
     let status = row.map_or(Status::None, |r| r.status);
     let (shape, word) = match status {
         Status::Good => ("●", Some(Word::Good)),
@@ -193,11 +237,17 @@ fn judged(kpi: &Kpi, row: Option<&KpiRow>, face: Face) -> [Cell; 2] {
         Status::None => ("", None),
     };
     let text = word.map_or(String::new(), |w| format!("{shape} {}", face.lang.word(w)));
-    [right(target), Cell::new(face.style.paint(tone(status), &text))]
+    [
+        right(target),
+        Cell::new(face.style.paint(tone(status), &text)),
+    ]
 }
 
 fn find<'a>(answer: &'a KpiAnswer, kpi: &str, dims: &Dims) -> Option<&'a KpiRow> {
-    answer.rows.iter().find(|row| row.kpi == kpi && row.dims == *dims)
+    answer
+        .rows
+        .iter()
+        .find(|row| row.kpi == kpi && row.dims == *dims)
 }
 
 /// The groups of an answer, NULL last.
@@ -212,7 +262,10 @@ fn groups_of(answer: &KpiAnswer) -> Vec<Dims> {
 }
 
 fn group_name(dims: &Dims, lang: Lang) -> String {
-    dims.iter().map(|(_, v)| shown(v.as_deref(), lang)).collect::<Vec<_>>().join(" · ")
+    dims.iter()
+        .map(|(_, v)| shown(v.as_deref(), lang))
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 fn shown(value: Option<&str>, lang: Lang) -> String {
@@ -229,8 +282,11 @@ fn local_time(at: UtcMicros, zone: &str) -> String {
 
 /// Values over time, squeezed to the width of a cell by leaving out the oldest.
 fn chart(trend: &KpiAnswer, kpi: &str) -> String {
-    let series: Vec<Option<f64>> =
-        trend.series(kpi, &[]).into_iter().map(|(_, value)| value).collect();
+    let series: Vec<Option<f64>> = trend
+        .series(kpi, &[])
+        .into_iter()
+        .map(|(_, value)| value)
+        .collect();
     sparkline(&series[series.len().saturating_sub(MOST_POINTS)..])
 }
 
@@ -248,7 +304,9 @@ fn trend_grain(engine: &Engine, request: &KpiRequest) -> Result<Option<Grain>> {
 
 /// Is there a period of the same length before, with data from its start on?
 fn has_period_before(engine: &Engine, request: &KpiRequest) -> Result<bool> {
-    let (Some(from), Some(to)) = (request.from, request.to) else { return Ok(false) };
+    let (Some(from), Some(to)) = (request.from, request.to) else {
+        return Ok(false);
+    };
     Ok(from.0 - (to.0 - from.0) >= bounds(engine)?.history_start.0)
 }
 
@@ -261,15 +319,31 @@ fn range_of(engine: &Engine, request: &KpiRequest) -> Result<(UtcMicros, UtcMicr
 /// The request cut into buckets; KPIs that do not go as fine are left out of the chart.
 fn with_grain(engine: &Engine, request: &KpiRequest, grain: Grain) -> KpiRequest {
     let fine = |id: &String| {
-        let alone = KpiRequest { ids: vec![id.clone()], grain: Some(grain), ..request.clone() };
+        let alone = KpiRequest {
+            ids: vec![id.clone()],
+            grain: Some(grain),
+            ..request.clone()
+        };
         ask(engine, &alone).is_ok()
     };
-    let ids = if ask(engine, &KpiRequest { grain: Some(grain), ..request.clone() }).is_ok() {
+    let ids = if ask(
+        engine,
+        &KpiRequest {
+            grain: Some(grain),
+            ..request.clone()
+        },
+    )
+    .is_ok()
+    {
         request.ids.clone()
     } else {
         request.ids.iter().filter(|id| fine(id)).cloned().collect()
     };
-    KpiRequest { ids, grain: Some(grain), ..request.clone() }
+    KpiRequest {
+        ids,
+        grain: Some(grain),
+        ..request.clone()
+    }
 }
 
 /// The request without the KPIs that do not have its dimensions: they show their total only.
@@ -280,7 +354,14 @@ fn splittable(engine: &Engine, request: &KpiRequest) -> KpiRequest {
         kpi.is_some_and(|k| request.by.iter().all(|d| k.dimensions.contains(d)))
     };
     let ids: Vec<String> = request.ids.iter().filter(has).cloned().collect();
-    if ids.is_empty() { request.clone() } else { KpiRequest { ids, ..request.clone() } }
+    if ids.is_empty() {
+        request.clone()
+    } else {
+        KpiRequest {
+            ids,
+            ..request.clone()
+        }
+    }
 }
 
 /// The answer as a list of objects.
@@ -295,8 +376,11 @@ pub fn json(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
 }
 
 fn object(answer: &KpiAnswer, row: &KpiRow) -> Value {
-    let dims: Map<String, Value> =
-        row.dims.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let dims: Map<String, Value> = row
+        .dims
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     let parts: BTreeMap<&String, Option<f64>> = row.parts.iter().map(|(n, v)| (n, *v)).collect();
     json!({
         "kpi": row.kpi,
@@ -330,19 +414,41 @@ pub fn csv(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
         .unwrap_or_default();
     let mut head = vec!["kpi", "period_start"];
     head.extend(&names);
-    head.extend(["value", "numerator", "denominator", "n", "unit", "currency", "target", "status"]);
+    head.extend([
+        "value",
+        "numerator",
+        "denominator",
+        "n",
+        "unit",
+        "currency",
+        "target",
+        "status",
+    ]);
     head.extend(["version", "definition_hash", "as_of"]);
     writer.write_record(&head)?;
     let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
     for row in &answer.rows {
         let mut cells = vec![row.kpi.clone()];
         cells.push(row.period_start.map_or(String::new(), |t| t.to_string()));
-        cells.extend(row.dims.iter().map(|(_, value)| value.clone().unwrap_or_default()));
-        cells.extend([text(row.value), text(row.numerator), text(row.denominator), text(row.n)]);
+        cells.extend(
+            row.dims
+                .iter()
+                .map(|(_, value)| value.clone().unwrap_or_default()),
+        );
+        cells.extend([
+            text(row.value),
+            text(row.numerator),
+            text(row.denominator),
+            text(row.n),
+        ]);
         cells.push(row.unit.kind.word().to_owned());
         cells.push(row.currency.clone().unwrap_or_default());
         cells.extend([text(row.target), row.status.word().to_owned()]);
-        cells.extend([row.version.to_string(), row.hash.clone(), answer.as_of.to_string()]);
+        cells.extend([
+            row.version.to_string(),
+            row.hash.clone(),
+            answer.as_of.to_string(),
+        ]);
         writer.write_record(&cells)?;
     }
     writer.flush().context("cannot write")?;

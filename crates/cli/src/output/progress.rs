@@ -6,7 +6,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar for work of a known size.
 pub fn bar(what: &str, total: u64, bytes: bool) -> ProgressBar {
-    let amounts = if bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
+    let amounts = if bytes {
+        "{bytes}/{total_bytes}"
+    } else {
+        "{human_pos}/{human_len}"
+    };
     let template = format!("{{msg:<12}} {{bar:30}} {amounts}  {{elapsed}} (left {{eta}})");
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
     if let Ok(style) = ProgressStyle::with_template(&template) {

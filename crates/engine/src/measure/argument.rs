@@ -37,7 +37,7 @@ impl Argument {
             && let Some(mark) = mark_of(column, schema)
             && let Some(measure) = views.measure(mark)
         {
-            return Argument::Kpi(Arc::clone(measure), column.clone());
+            return Argument::Kpi(measure, column.clone());
         }
         let any = std::iter::once(first)
             .chain(rest)

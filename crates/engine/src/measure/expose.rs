@@ -150,7 +150,7 @@ impl Expose<'_> {
     }
 }
 
-fn measure_of<'a>(views: &'a Views, definition: &Expr) -> Result<&'a Arc<Measure>> {
+fn measure_of(views: &Views, definition: &Expr) -> Result<Arc<Measure>> {
     let mark = match definition {
         Expr::Alias(alias) => alias
             .metadata

@@ -39,7 +39,8 @@ pub fn parse_instant(text: &str, zone: Tz) -> Result<UtcMicros, EngineError> {
         }
         Some((local, LocalResult::None)) => Ok(first_shown(local, zone)),
         None => Err(EngineError::Invalid(format!(
-            "`{text}` is not a time; write 2026-01-05, 2026-01-05 09:30 or 2026-01-05T09:30:00+08:00"
+            "`{text}` is not a time; write 2026-01-05, 2026-01-05 09:30 or \
+             2026-01-05T09:30:00+08:00"
         ))),
     }
 }

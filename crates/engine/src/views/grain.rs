@@ -4,7 +4,7 @@
 //! aggregation; the results are laid under each other and merged by dimensions and period.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
@@ -66,40 +66,50 @@ impl States {
 }
 
 impl Views {
-    /// The grain views of a model; their measures are registered.
-    pub(super) fn grain_views(
-        &mut self,
-        model: &Model,
-        input: &LogicalPlan,
-        plans: &[Arc<KpiPlan>],
-        zone: &str,
-    ) -> Result<Vec<(String, LogicalPlan)>> {
-        let mut views = Vec::new();
-        for (bucket, suffix, grain) in GRAINS {
-            let shown: Vec<&Arc<KpiPlan>> = plans
-                .iter()
-                .filter(|p| p.kpi.buckets.min <= bucket)
-                .collect();
-            if shown.is_empty() {
-                continue;
-            }
-            let name = format!("{}_{suffix}", model.name);
-            let dimensions = shared_dimensions(model, &shown);
-            let builder = Grain {
-                model,
-                input,
-                dimensions,
-                grain,
-                zone,
-            };
-            let plan = self.grain_view(&name, &builder, &shown)?;
-            views.push((name, plan));
+    /// Names of all grain views: `<model>_15m`, `_1h`, `_1d` where some KPI has such a bucket.
+    pub(crate) fn grain_names(&self) -> impl Iterator<Item = String> {
+        self.iter().flat_map(|view| {
+            let shown = |bucket| view.kpis.iter().any(|p| p.kpi.buckets.min <= bucket);
+            let grains = GRAINS
+                .into_iter()
+                .filter(move |(bucket, ..)| shown(*bucket));
+            grains.map(|(_, suffix, _)| format!("{}_{suffix}", view.name))
+        })
+    }
+
+    /// The plan of a grain view, built on first use; `None` if there is none of that name.
+    pub(crate) fn grain(&self, name: &str) -> Result<Option<LogicalPlan>> {
+        let built = self.grains.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = built.get(name) {
+            return Ok(Some(plan.clone()));
         }
-        Ok(views)
+        drop(built);
+        let found = GRAINS.into_iter().find_map(|(bucket, suffix, grain)| {
+            let model = name.strip_suffix(suffix)?.strip_suffix('_')?;
+            Some((self.model(model)?, bucket, grain))
+        });
+        let Some((view, bucket, grain)) = found else {
+            return Ok(None);
+        };
+        let shown = view.kpis.iter().filter(|p| p.kpi.buckets.min <= bucket);
+        let shown: Vec<&Arc<KpiPlan>> = shown.collect();
+        if shown.is_empty() {
+            return Ok(None);
+        }
+        let builder = Grain {
+            model: &view.model,
+            input: &view.input,
+            dimensions: shared_dimensions(&view.model, &shown),
+            grain,
+            zone: &self.zone,
+        };
+        let plan = self.grain_view(name, &builder, &shown)?;
+        let mut built = self.grains.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(built.entry(name.to_owned()).or_insert(plan).clone()))
     }
 
     fn grain_view(
-        &mut self,
+        &self,
         name: &str,
         grain: &Grain<'_>,
         plans: &[&Arc<KpiPlan>],
@@ -140,15 +150,13 @@ impl Views {
                 .map(|&s| part_of_state(s, states.all[s].merge))
                 .collect();
             let (plan, hidden) = (Arc::clone(plan), Arc::clone(&hidden));
-            self.measures.insert(
-                mark,
-                Arc::new(Measure {
-                    plan,
-                    of_rows: false,
-                    hidden,
-                    parts,
-                }),
-            );
+            let measure = Measure {
+                plan,
+                of_rows: false,
+                hidden,
+                parts,
+            };
+            self.add_measure(mark, measure);
         }
         exprs.extend(values);
         LogicalPlanBuilder::from(merged).project(exprs)?.build()

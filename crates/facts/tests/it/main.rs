@@ -15,7 +15,6 @@ mod orders;
 mod property;
 mod random;
 mod scene;
-mod speed;
 mod surveys;
 mod visits;
 mod written;

@@ -166,7 +166,7 @@ fn a_queue_log_and_a_table_go_the_same_way_and_change_nothing_the_second_time() 
         clock: None,
     };
     let store = Store::in_memory();
-    let mut import_both = || {
+    let import_both = || {
         let log = Inputs::files(vec![sample("queue_log")]);
         let log = import(&store, 500, &mut QueueLogLines::new(log, log_settings()));
         let table = Inputs::files(vec![sample("calls.csv")]);

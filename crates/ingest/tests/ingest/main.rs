@@ -3,7 +3,6 @@
 mod files;
 mod kill;
 mod rejects;
-mod speed;
 mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
