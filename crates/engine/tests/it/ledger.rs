@@ -1,7 +1,7 @@
 //! The engine against the simulator's own count, which shares no code with it: every KPI of the
 //! ledger, by queue and in total, by quarter hour, hour, day and as a whole.
 //!
-//! `CALLGAUGE_LEDGER_SEEDS` sets how many worlds are tried (default 20); each takes the next of
+//! `CALLGAUGE_LEDGER_SEEDS` sets how many worlds are tried (default 4, `scripts/soak` 20); each takes the next of
 //! three zones, one of which changes its clocks during the week.
 
 use std::collections::BTreeMap;
@@ -31,8 +31,9 @@ fn every_kpi_equals_the_simulators_ledger_second_half_of_seeds() {
 
 /// Every second seed: two tests, so that two cores share them.
 fn compare_seeds(offset: u64) {
-    let count: u64 = std::env::var("CALLGAUGE_LEDGER_SEEDS")
-        .map_or(20, |text| text.parse().expect("CALLGAUGE_LEDGER_SEEDS is a number"));
+    let count: u64 = std::env::var("CALLGAUGE_LEDGER_SEEDS").map_or(4, |text| {
+        text.parse().expect("CALLGAUGE_LEDGER_SEEDS is a number")
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let mut compared = 0;
     for n in (offset..count).step_by(2) {
@@ -42,11 +43,20 @@ fn compare_seeds(offset: u64) {
         compared += runtime.block_on(compare_world(seed, zone));
     }
     println!("{compared} numbers compared");
-    assert!(count <= offset || compared > 10_000, "only {compared} numbers were compared");
+    assert!(
+        count <= offset || compared > 5_000,
+        "only {compared} numbers were compared"
+    );
 }
 
 async fn compare_world(seed: u64, zone: &str) -> usize {
-    let config = Config { seed, start: START, days: 7, agents: 14, ..Config::default() };
+    let config = Config {
+        seed,
+        start: START,
+        days: 7,
+        agents: 14,
+        ..Config::default()
+    };
     let mut world = World::with_ledger(&config).unwrap();
     let engine = engine_of(&mut world);
     let ledger = world.into_ledger().unwrap();
@@ -60,7 +70,15 @@ async fn compare_world(seed: u64, zone: &str) -> usize {
     let mut compared = 0;
     for (bucket, grain) in cuts {
         for dimension in [None, Some("queue_id"), Some("first_queue_id")] {
-            let metrics = metrics_with(engine.catalogue(), grain, dimension);
+            let mut metrics = metrics_with(engine.catalogue(), grain, dimension);
+            // Costs are posted by days of the centre's zone: days of another zone cut them.
+            let derived = |id: &str| {
+                engine
+                    .catalogue()
+                    .get(id)
+                    .is_some_and(|k| k.model().is_none())
+            };
+            metrics.retain(|m| zone == config.zone.name() || !derived(m.id));
             let request = KpiRequest {
                 ids: metrics.iter().map(|m| m.id.to_owned()).collect(),
                 grain: grain.map(|g| engine::parse_grain(g).unwrap()),
@@ -69,10 +87,16 @@ async fn compare_world(seed: u64, zone: &str) -> usize {
                 ..KpiRequest::default()
             };
             let answer = engine.kpi(&request).await.unwrap();
-            let grouping = Grouping { bucket, by_queue: dimension.is_some() };
+            let grouping = Grouping {
+                bucket,
+                by_queue: dimension.is_some(),
+            };
             for metric in metrics {
-                let rows: Vec<&KpiRow> =
-                    answer.rows.iter().filter(|row| row.kpi == metric.id).collect();
+                let rows: Vec<&KpiRow> = answer
+                    .rows
+                    .iter()
+                    .filter(|row| row.kpi == metric.id)
+                    .collect();
                 compared += compare_metric(&ledger, metric, grouping, &rows, seed);
             }
         }
@@ -90,7 +114,9 @@ fn metrics_with(
     METRICS
         .iter()
         .filter(|metric| {
-            let kpi = catalogue.get(metric.id).unwrap_or_else(|| panic!("no KPI {}", metric.id));
+            let kpi = catalogue
+                .get(metric.id)
+                .unwrap_or_else(|| panic!("no KPI {}", metric.id));
             let fine = metric.unit != sim::Unit::Money || grain.is_none_or(|g| g == Grain::D1);
             let has = |name: &str| kpi.dimensions.iter().any(|d| d == name);
             fine && match dimension {
@@ -118,17 +144,38 @@ fn compare_metric(
         .kpi(metric.id, grouping)
         .unwrap_or_else(|| panic!("the ledger cannot cut {} that way", metric.id))
         .into_iter()
-        .map(|row| ((row.queue.as_ref().map(ToString::to_string), row.bucket_start), row))
+        .map(|row| {
+            (
+                (
+                    row.queue.as_ref().map(ToString::to_string),
+                    row.bucket_start,
+                ),
+                row,
+            )
+        })
         .collect();
     let ours: Groups<&KpiRow> = rows
         .iter()
-        .map(|row| ((row.dims.first().and_then(|(_, v)| v.clone()), row.period_start), *row))
+        .map(|row| {
+            (
+                (
+                    row.dims.first().and_then(|(_, v)| v.clone()),
+                    row.period_start,
+                ),
+                *row,
+            )
+        })
         .collect();
     for (group, row) in &ours {
         let expected = truth.get(group);
         let place = || format!("seed {seed}: {} in {group:?} ({grouping:?})", metric.id);
         let value = expected.and_then(|t| t.value(metric));
-        assert!(same(row.value, value, metric), "{}: {:?}, ledger {expected:?}", place(), row);
+        assert!(
+            same(row.value, value, metric),
+            "{}: {:?}, ledger {expected:?}",
+            place(),
+            row
+        );
         if let (Some(t), true) = (expected, metric.ratio && metric.unit != sim::Unit::Money) {
             let parts = (row.numerator.unwrap_or(0.0), row.denominator.unwrap_or(0.0));
             // A constant factor of the definition may stand in the numerator (100 * (a - b) / c).
@@ -139,7 +186,11 @@ fn compare_metric(
     }
     for (group, expected) in &truth {
         let missing = !ours.contains_key(group) && !same(None, expected.value(metric), metric);
-        assert!(!missing, "seed {seed}: {} misses {group:?}: {expected:?}", metric.id);
+        assert!(
+            !missing,
+            "seed {seed}: {} misses {group:?}: {expected:?}",
+            metric.id
+        );
     }
     truth.len()
 }

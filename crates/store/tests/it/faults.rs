@@ -208,7 +208,7 @@ fn check(folder: &Path, acknowledged: usize, expected: &[Contents], at: usize, w
             .count();
         assert_eq!(there, named, "{what}: {table}");
     }
-    if at % 3 != 0 {
+    if !at.is_multiple_of(3) {
         return;
     }
     for n in commits..STEPS {

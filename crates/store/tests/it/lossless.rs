@@ -26,7 +26,7 @@ fn value(kind: FieldKind, turn: usize) -> Value {
             text
         }),
         FieldKind::Integer => json!([0, 1, i64::MAX, 1_234_567][turn % 4]),
-        FieldKind::Boolean => json!(turn % 2 == 0),
+        FieldKind::Boolean => json!(turn.is_multiple_of(2)),
         FieldKind::Time => {
             json!(["2026-03-02T01:14:02.123456Z", "1999-12-31T23:59:59Z"][turn % 2])
         }
