@@ -17,7 +17,7 @@ use crate::{
 const HELP: &str = "\
   SELECT queue_id, MEASURE(service_level) FROM kpi.queue_visits GROUP BY queue_id;
   SELECT * FROM kpi('service_level', '1h', 'queue_id', '2026-03-02', '2026-03-03');
-  SELECT id, title_en, formula FROM kpi.catalog;
+  SELECT kpi, title, formula FROM kpi.catalog;
 Statements end with a semicolon. Tab completes.
   \\dt            tables and views
   \\d NAME        columns of a table
