@@ -174,6 +174,9 @@ def visits():
     def event(a, b=None, **more):
         return Kpi("queue_visits", "left_at", "queue_id", a, b, customer, **more)
 
+    def timed(condition):
+        return f"count(wait_ms) FILTER (WHERE {condition})"
+
     met = n("answered AND wait_ms <= 20000")
     patient = "(abandoned AND wait_ms >= 5000)"
     ended = "answered OR abandoned OR flowed_out"
@@ -181,7 +184,8 @@ def visits():
     lost_queue = "abandoned OR outcome IN ('timeout', 'leave_empty')"
     kpis = {
         "offered": cohort(n("NOT blocked"), empty=0),
-        "offered_net": cohort(n("NOT blocked AND NOT (abandoned AND wait_ms < 5000)"), empty=0),
+        "offered_net": cohort(
+            n("NOT blocked AND NOT (abandoned AND coalesce(wait_ms < 5000, false))"), empty=0),
         "offered_interactions": cohort(
             "count(DISTINCT interaction_id) FILTER (WHERE NOT blocked)", empty=0),
         "answered": cohort(n("answered"), empty=0),
@@ -214,13 +218,13 @@ def visits():
             n("abandoned OR silent_abandon"), n("answered OR abandoned")),
         "asa": cohort(total("wait_ms", "answered"), n("answered")),
         "asa_event": event(total("wait_ms", "answered"), n("answered")),
-        "avg_wait": cohort(total("wait_ms", ended), n(ended)),
-        "avg_wait_abandoned": cohort(total("wait_ms", "abandoned"), n("abandoned")),
+        "avg_wait": cohort(total("wait_ms", ended), timed(ended)),
+        "avg_wait_abandoned": cohort(total("wait_ms", "abandoned"), timed("abandoned")),
         "longest_wait": cohort("max(wait_ms) FILTER (WHERE NOT waiting AND NOT blocked)"),
         "longest_wait_answered": cohort("max(wait_ms) FILTER (WHERE answered)"),
         "flow_out_rate": cohort(n("flowed_out"), n("NOT blocked")),
         "blocked_rate": cohort(n("blocked"), n("true")),
-        "avg_patience": cohort(total("wait_ms", "answered OR abandoned"), n("abandoned")),
+        "avg_patience": cohort(total("wait_ms", "answered OR abandoned"), timed("abandoned")),
     }
     for outcome in ("callback", "voicemail", "overflow", "timeout"):
         kpis[f"{outcome}_rate"] = cohort(n(f"outcome = '{outcome}'"), n("NOT blocked"))

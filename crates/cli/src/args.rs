@@ -121,6 +121,28 @@ pub enum InputFormat {
     Csv,
 }
 
+/// A local time that comes twice, when clocks go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RepeatedHour {
+    /// The first pass.
+    Earlier,
+    /// The second pass.
+    Later,
+    /// Neither: the line is rejected.
+    #[default]
+    Reject,
+}
+
+/// A local time that never comes, when clocks go forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MissingHour {
+    /// The line is rejected.
+    #[default]
+    Reject,
+    /// The clock was not set yet.
+    Shift,
+}
+
 /// `callgauge import`
 #[derive(Debug, Args)]
 pub struct Import {
@@ -132,6 +154,16 @@ pub struct Import {
     /// How a CSV file's columns become events.
     #[arg(long, required_if_eq("format", "csv"))]
     pub mapping: Option<PathBuf>,
+    /// Zone of the clock, for a queue_log whose times are local (`2026-03-02 09:53:09`): an IANA
+    /// name such as Asia/Shanghai.
+    #[arg(long, value_name = "IANA")]
+    pub zone: Option<String>,
+    /// With --zone: which of two moments a time means that the clock showed twice.
+    #[arg(long, value_enum, requires = "zone", default_value_t)]
+    pub repeated_hour: RepeatedHour,
+    /// With --zone: what a time means that the clock never showed.
+    #[arg(long, value_enum, requires = "zone", default_value_t)]
+    pub missing_hour: MissingHour,
     /// Name of the sender, for lines that do not say. Default: the format's name.
     #[arg(long)]
     pub source: Option<String>,
@@ -170,12 +202,16 @@ pub struct Sql {
     /// Zone of calendar buckets when a query does not name one.
     #[arg(long, env = "CALLGAUGE_ZONE", default_value = "UTC")]
     pub zone: String,
-    /// Refuse SUM, AVG, MIN, MAX of a KPI column instead of reading them as MEASURE.
+    /// Refuse SUM, AVG, MIN, MAX of a KPI column instead of reading them as MEASURE, as
+    /// `SET kpi.strict = true` does for the statements after it.
     #[arg(long)]
     pub strict: bool,
     /// A KPI parameter, as `service_level.threshold=30s`.
     #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
     pub params: Vec<String>,
+    /// Folders with your own definitions, after the built-in ones.
+    #[arg(long = "kpi-dir")]
+    pub dirs: Vec<PathBuf>,
     /// The query. Without one you get a prompt.
     pub query: Option<String>,
 }

@@ -205,3 +205,160 @@ fn a_kpi_file_with_a_typo_is_refused_with_its_line() {
         "{err}"
     );
 }
+
+/// Imports a queue_log into a new folder with a key of its own.
+fn import_log(dir: &Path, data: &str, lines: &str, more: &[&str]) -> Output {
+    let file = write(&dir.join("queue_log"), lines.as_bytes());
+    let key = write(&dir.join("key"), "ab".repeat(32).as_bytes());
+    let mut args = vec!["import", "--data", data, "--format", "asterisk-queue-log"];
+    args.extend(["--identity-key", &key]);
+    args.extend(more);
+    args.push(&file);
+    callgauge(&args)
+}
+
+#[test]
+fn a_queue_log_with_local_times_needs_the_zone_of_its_clock() {
+    let log = "2025-11-02 01:10:00.5|c1|sales|NONE|ENTERQUEUE||100|1\n\
+               2025-11-03 09:00:00|c2|sales|NONE|ENTERQUEUE||101|1\n\
+               2025-11-03 09:00:12|c2|sales|SIP/1|CONNECT|12|x|3\n";
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str| dir.path().join(name).display().to_string();
+
+    let without = import_log(dir.path(), &folder("without"), log, &[]);
+    assert_eq!(without.status.code(), Some(1));
+    assert!(
+        text(&without.stderr).contains("--zone") && text(&without.stdout).contains("rejected 3"),
+        "{}{}",
+        text(&without.stdout),
+        text(&without.stderr)
+    );
+
+    let unknown = import_log(dir.path(), &folder("unknown"), log, &["--zone", "Mars"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let err = text(&unknown.stderr);
+    assert!(
+        err.contains("Mars") && err.contains("Asia/Shanghai"),
+        "{err}"
+    );
+    assert!(!dir.path().join("unknown").exists(), "nothing was begun");
+
+    // The hour that comes twice is rejected, unless there is a rule for it.
+    let zone = ["--zone", "America/New_York"];
+    let strict = import_log(dir.path(), &folder("strict"), log, &zone);
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(
+        text(&strict.stderr).contains("repeated_hour"),
+        "{}",
+        text(&strict.stderr)
+    );
+
+    let rule = [&zone[..], &["--repeated-hour", "later"]].concat();
+    let data = folder("rule");
+    let imported = import_log(dir.path(), &data, log, &rule);
+    assert_eq!(
+        imported.status.code(),
+        Some(0),
+        "{}",
+        text(&imported.stderr)
+    );
+    let sql = "SELECT entered_at, wait_ms FROM facts.queue_visits ORDER BY 1";
+    let csv = callgauge(&["sql", "--data", &data, "--format", "csv", sql]);
+    assert_eq!(
+        text(&csv.stdout),
+        "entered_at,wait_ms\n2025-11-02T06:10:00.500Z,\n2025-11-03T14:00:00Z,12000\n"
+    );
+}
+
+#[test]
+fn a_zone_is_refused_where_the_times_say_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let output = import(dir.path(), &data, CALL.as_bytes(), &["--zone", "UTC"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("offset"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn statements_by_pipe_are_one_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    assert_eq!(
+        import(dir.path(), &data, CALL.as_bytes(), &[])
+            .status
+            .code(),
+        Some(0)
+    );
+    let piped = |statements: &str| {
+        let file = write(&dir.path().join("q.sql"), statements.as_bytes());
+        Command::new(env!("CARGO_BIN_EXE_callgauge"))
+            .args(["sql", "--data", &data, "--format", "csv"])
+            .stdin(std::fs::File::open(file).unwrap())
+            .output()
+            .expect("the binary runs")
+    };
+    let sum = "SELECT SUM(asa) AS asa FROM kpi.queue_visits;\n";
+    let set = |value: &str| format!("SET kpi.strict = {value};\n");
+
+    let both = piped(&format!("{sum}{}{sum}", set("true")));
+    assert_eq!(both.status.code(), Some(2));
+    assert_eq!(text(&both.stdout), "asa\n15000.0\n");
+    assert!(
+        text(&both.stderr).contains("kpi.strict is on"),
+        "{}",
+        text(&both.stderr)
+    );
+
+    let back = piped(&format!("{}{}{sum}", set("true"), set("false")));
+    assert_eq!(
+        text(&back.stdout),
+        "asa\n15000.0\n",
+        "{}",
+        text(&back.stderr)
+    );
+
+    let wrong = piped(&set("maybe"));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        text(&wrong.stderr).contains("true or false"),
+        "{}",
+        text(&wrong.stderr)
+    );
+}
+
+#[test]
+fn own_definitions_and_targets_can_be_asked_for_with_their_parameters() {
+    let page = include_str!("../../../docs/kpi-files.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (definition, _) = rest.split_once("```\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("my-kpis");
+    std::fs::create_dir(&own).unwrap();
+    write(&own.join("waits.yml"), definition.as_bytes());
+    let targets = "- { kpi: long_wait_rate, where: { queue_id: vip }, valid_from: 2026-01-01, \
+                   target: 0.05, good: 0.05, warn: 0.10 }\n";
+    assert!(page.contains(targets));
+    write(&own.join("targets.yml"), targets.as_bytes());
+    let own = own.display().to_string();
+
+    let data = dir.path().join("data").display().to_string();
+    assert_eq!(
+        import(dir.path(), &data, CALL.as_bytes(), &[])
+            .status
+            .code(),
+        Some(0)
+    );
+    let ask = |limit: &str| {
+        let limit = format!("long_wait_rate.limit={limit}");
+        let sql = "SELECT MEASURE(long_wait_rate) AS x FROM kpi.queue_visits";
+        let args = ["sql", "--data", &data, "--kpi-dir", &own, "--format", "csv"];
+        let output = callgauge(&[&args[..], &["--param", &limit, sql]].concat());
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    assert_eq!(ask("15s"), "x\n0.0\n", "the call waited 15 s");
+    assert_eq!(ask("14s"), "x\n1.0\n");
+}

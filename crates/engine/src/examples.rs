@@ -81,7 +81,8 @@ impl Engine {
     /// Runs every example of the engine's catalogue. Stored data play no part in it.
     ///
     /// # Errors
-    /// When the models cannot be planned. Failing examples are in the result.
+    /// When the models cannot be planned, or a definition does not compile. Failing examples are
+    /// in the result.
     pub async fn check(&self) -> Result<Checked, EngineError> {
         check(self.catalogue()).await
     }
@@ -90,8 +91,12 @@ impl Engine {
 /// Runs every example of a catalogue; see [`Engine::check`].
 ///
 /// # Errors
-/// When the models cannot be planned.
+/// When the models cannot be planned, or a definition does not compile: then no example can run,
+/// and the definition is named once.
 pub async fn check(catalogue: &Arc<Catalogue>) -> Result<Checked, EngineError> {
+    let nothing = Arc::new(Version::from_batches(HashMap::new()));
+    let engine = Engine::new(nothing, Arc::clone(catalogue), Settings::default())?;
+    engine.snapshot().await?;
     check_some(catalogue, &|_| true).await
 }
 

@@ -33,7 +33,7 @@ pub use examples::*;
 pub use models::model_specs;
 pub use request::*;
 pub use result::{QueryResult, ResultMeta, UsedKpi};
-pub use session::{Bounds, Snapshot};
+pub use session::{Bounds, SessionSettings, Snapshot};
 pub use settings::Settings;
 pub use views::{ModelView, Views};
 
@@ -147,5 +147,18 @@ impl Engine {
     /// A query that does not parse, is refused, or fails while it runs.
     pub async fn sql(&self, text: &str) -> Result<QueryResult, EngineError> {
         self.snapshot().await?.sql(text).await
+    }
+
+    /// Answers one SQL statement of a session over the newest version; what it `SET`s holds for
+    /// the statements that come with the same `session`.
+    ///
+    /// # Errors
+    /// As [`Engine::sql`]; and a value that the variable cannot have.
+    pub async fn sql_in(
+        &self,
+        text: &str,
+        session: &mut SessionSettings,
+    ) -> Result<QueryResult, EngineError> {
+        self.snapshot().await?.sql_in(text, session).await
     }
 }

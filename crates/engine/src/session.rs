@@ -6,16 +6,15 @@
 
 mod bounds;
 mod kpi_schema;
+mod options;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
-use datafusion::common::extensions_options;
-use datafusion::config::ConfigExtension;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -44,23 +43,13 @@ use crate::{Engine, Source, functions, metadata, table_function};
 use kpi_schema::KpiSchema;
 
 pub use bounds::Bounds;
+pub(crate) use options::KpiOptions;
+pub use options::SessionSettings;
 
 type Result<T, E = EngineError> = std::result::Result<T, E>;
 
 /// The catalogue's name in SQL.
 const CATALOGUE: &str = "callgauge";
-
-extensions_options! {
-    /// Options of KPI queries.
-    pub struct KpiOptions {
-        /// Is `SUM(kpi)` refused instead of being read as `MEASURE(kpi)`?
-        pub strict: bool, default = false
-    }
-}
-
-impl ConfigExtension for KpiOptions {
-    const PREFIX: &'static str = "kpi";
-}
 
 /// A version, the compiled KPIs over it, and a session that every query copies.
 pub struct Snapshot {
@@ -118,6 +107,15 @@ impl Snapshot {
     /// # Errors
     /// A query that does not parse, is refused, or fails while it runs.
     pub async fn sql(&self, text: &str) -> Result<QueryResult> {
+        self.sql_in(text, &mut SessionSettings::default()).await
+    }
+
+    /// Answers one SQL statement of a session. `SET kpi.strict` changes the session and has a
+    /// result without columns.
+    ///
+    /// # Errors
+    /// As [`Snapshot::sql`]; and a value that the variable cannot have.
+    pub async fn sql_in(&self, text: &str, session: &mut SessionSettings) -> Result<QueryResult> {
         if text.len() > SQL_BYTES_MAX {
             let reason = format!("the query is longer than {SQL_BYTES_MAX} bytes");
             return Err(EngineError::refused(
@@ -125,10 +123,15 @@ impl Snapshot {
                 "split it, or make a list shorter",
             ));
         }
-        let planned = self.state().create_logical_plan(text).await;
+        let mut state = self.state();
+        session.apply(&mut state);
+        let planned = state.create_logical_plan(text).await;
         let plan = planned.map_err(|e| self.explained(e.into()))?;
+        if session.take(&plan)? {
+            return result::finish(&Schema::empty(), Vec::new(), self.meta(Vec::new()));
+        }
         read_only(&plan)?;
-        self.run(plan).await
+        self.run_in(&state, plan).await
     }
 
     /// A flag of a fact whose name is also a KPI's is not in the KPI view: say so.
@@ -154,7 +157,10 @@ impl Snapshot {
 
     /// Analyses (`MEASURE`), optimises and runs a plan.
     pub(crate) async fn run(&self, plan: LogicalPlan) -> Result<QueryResult> {
-        let state = self.state();
+        self.run_in(&self.state(), plan).await
+    }
+
+    async fn run_in(&self, state: &SessionState, plan: LogicalPlan) -> Result<QueryResult> {
         let explained = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let (physical, kpis) = if explained {
             (state.create_physical_plan(&plan).await?, Vec::new())
@@ -164,11 +170,11 @@ impl Snapshot {
                 .analyzer()
                 .execute_and_check(plan, options, |_, _| {})?;
             let kpis = measure::used_kpis(&analysed, &self.views)?;
-            let optimised = state.optimizer().optimize(analysed, &state, |_, _| {})?;
+            let optimised = state.optimizer().optimize(analysed, state, |_, _| {})?;
             (
                 state
                     .query_planner()
-                    .create_physical_plan(&optimised, &state)
+                    .create_physical_plan(&optimised, state)
                     .await?,
                 kpis,
             )

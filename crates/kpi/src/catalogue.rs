@@ -100,7 +100,7 @@ impl Catalogue {
         self.get(id).or_else(by_alias).ok_or_else(|| {
             let ids = self.kpis.iter().map(|k| k.id.as_str());
             let hint = words::nearest(id, ids).map_or_else(
-                || "`callgauge kpi --list` shows all ids".to_owned(),
+                || "`callgauge kpi list` shows all ids".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
             UnknownKpi {
@@ -250,7 +250,7 @@ impl Build<'_> {
             } else {
                 let known = by_id.keys().copied();
                 let hint = words::nearest(&input.value, known).map_or_else(
-                    || "`callgauge kpi --list` shows all ids".to_owned(),
+                    || "`callgauge kpi list` shows all ids".to_owned(),
                     |near| format!("did you mean `{near}`?"),
                 );
                 let message = format!("there is no KPI `{}`", input.value);

@@ -200,7 +200,7 @@ impl Drafts {
                 None => {
                     let known = self.by_id.keys().map(String::as_str);
                     let hint = words::nearest(id, known).map_or_else(
-                        || "`callgauge kpi --list` shows all ids".to_owned(),
+                        || "`callgauge kpi list` shows all ids".to_owned(),
                         |near| format!("did you mean `{near}`?"),
                     );
                     let message = format!("there is no KPI `{}` to extend", id.value);

@@ -181,7 +181,7 @@ fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Targe
     let Some(kpi) = catalogue.get(&raw.kpi) else {
         let near = words::nearest(&raw.kpi, catalogue.iter().map(|k| k.id.as_str()));
         let hint = near.map_or_else(
-            || "`callgauge kpi --list` shows all ids".to_owned(),
+            || "`callgauge kpi list` shows all ids".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
         return Err((

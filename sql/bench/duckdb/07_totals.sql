@@ -11,7 +11,7 @@ SELECT count(*) FILTER (WHERE NOT blocked) AS offered,
          AS abandon_rate,
        sum(wait_ms) FILTER (WHERE answered) / nullif(count(*) FILTER (WHERE answered), 0) AS asa,
        sum(wait_ms) FILTER (WHERE answered OR abandoned OR flowed_out)
-         / nullif(count(*) FILTER (WHERE answered OR abandoned OR flowed_out), 0) AS avg_wait,
+         / nullif(count(wait_ms) FILTER (WHERE answered OR abandoned OR flowed_out), 0) AS avg_wait,
        max(wait_ms) FILTER (WHERE NOT waiting AND NOT blocked) AS longest_wait,
        count(*) FILTER (WHERE flowed_out) / nullif(count(*) FILTER (WHERE NOT blocked), 0)
          AS flow_out_rate,

@@ -10,6 +10,7 @@ use ingest::{
     asterisk::QueueLogSettings,
     csv_mapping::Mapping,
     formats::{CsvLines, Inputs, QueueLogLines},
+    local_time::{self, LocalClock},
     ndjson::Ndjson,
     pipeline::Lines,
 };
@@ -18,7 +19,7 @@ use store::Store;
 use super::Face;
 use crate::{
     Outcome,
-    args::{Import, InputFormat},
+    args::{Import, InputFormat, MissingHour, RepeatedHour},
     output::{Tone, grouped, progress},
     settings,
 };
@@ -31,6 +32,7 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
     let total = total_bytes(&args.files)?;
     let key = IdentityKey::new(settings::identity_key(args.identity_key.as_deref())?);
     let mapping = mapping(args)?;
+    let clock = clock(args)?;
     let store = Store::create_or_open(&args.data.dir)?;
     let now = settings::now();
     let mut importer = Importer::new(&store, ImportSettings::new(now, key))?;
@@ -46,8 +48,10 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
             drive(&mut importer, &mut lines, &bar)?
         }
         InputFormat::AsteriskQueueLog => {
-            let mut lines =
-                QueueLogLines::new(Inputs::files(args.files.clone()), queue_log(args, now));
+            let mut lines = QueueLogLines::new(
+                Inputs::files(args.files.clone()),
+                queue_log(args, now, clock),
+            );
             let report = drive(&mut importer, &mut lines, &bar)?;
             for (row, count) in lines.unmapped() {
                 println!(
@@ -107,12 +111,35 @@ fn mapping(args: &Import) -> Result<Option<Mapping>> {
     }
 }
 
-fn queue_log(args: &Import, now: UtcMicros) -> QueueLogSettings {
+/// The clock on the wall of a telephone system that writes local times.
+fn clock(args: &Import) -> Result<Option<LocalClock>> {
+    let Some(zone) = &args.zone else {
+        return Ok(None);
+    };
+    match args.format {
+        InputFormat::AsteriskQueueLog => {}
+        InputFormat::Csv => bail!("--zone is for a queue_log: a mapping names its zone itself"),
+        InputFormat::Ndjson => bail!("--zone is for a queue_log: times of events have an offset"),
+    }
+    let repeated = match args.repeated_hour {
+        RepeatedHour::Earlier => local_time::RepeatedHour::Earlier,
+        RepeatedHour::Later => local_time::RepeatedHour::Later,
+        RepeatedHour::Reject => local_time::RepeatedHour::Reject,
+    };
+    let missing = match args.missing_hour {
+        MissingHour::Reject => local_time::MissingHour::Reject,
+        MissingHour::Shift => local_time::MissingHour::Shift,
+    };
+    let clock = LocalClock::new(zone, repeated, missing).context("--zone")?;
+    Ok(Some(clock))
+}
+
+fn queue_log(args: &Import, now: UtcMicros, clock: Option<LocalClock>) -> QueueLogSettings {
     QueueLogSettings {
         tenant_id: DEFAULT_TENANT.into(),
         source: args.source.as_deref().unwrap_or("asterisk").into(),
         recorded_at: now,
-        clock: None,
+        clock,
     }
 }
 

@@ -74,16 +74,19 @@ fn list(dirs: &[std::path::PathBuf], lang: Lang) -> Result<Outcome> {
 fn check(dirs: &[std::path::PathBuf]) -> Result<Outcome> {
     let (catalogue, _) = definitions(dirs)?;
     let report = block_on(|| async { Ok(engine::check(&catalogue).await?) })?;
+    let mut out = BufWriter::new(stdout().lock());
     for problem in &report.problems {
-        println!("{problem}");
+        writeln!(out, "{problem}")?;
     }
-    println!(
+    writeln!(
+        out,
         "{} KPIs, {} examples with {} numbers, {} problem(s)",
         catalogue.iter().count(),
         report.examples,
         report.numbers,
         report.problems.len()
-    );
+    )?;
+    out.flush()?;
     Ok(if report.problems.is_empty() {
         Outcome::Clean
     } else {

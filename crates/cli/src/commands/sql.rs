@@ -3,7 +3,7 @@
 use std::io::{BufWriter, IsTerminal, Read, stdin, stdout};
 
 use anyhow::Result;
-use engine::Engine;
+use engine::{Engine, SessionSettings};
 
 use super::{block_on, definitions, engine_settings, open_engine, open_to_read};
 use crate::{
@@ -18,6 +18,7 @@ const HELP: &str = "\
   SELECT queue_id, MEASURE(service_level) FROM kpi.queue_visits GROUP BY queue_id;
   SELECT * FROM kpi('service_level', '1h', 'queue_id', '2026-03-02', '2026-03-03');
   SELECT kpi, title, formula FROM kpi.catalog;
+  SET kpi.strict = true;    SUM(kpi) is refused from here on, not read as MEASURE(kpi)
 Statements end with a semicolon. Tab completes.
   \\dt            tables and views
   \\d NAME        columns of a table
@@ -26,13 +27,13 @@ Statements end with a semicolon. Tab completes.
 
 /// Runs the query, or the prompt.
 pub fn run(args: &Sql) -> Result<Outcome> {
-    let definitions = definitions(&[])?;
+    let definitions = definitions(&args.dirs)?;
     let mut chosen = engine_settings(&args.zone, &args.params, &definitions.0)?;
     chosen.strict = args.strict;
     let engine = open_engine(open_to_read(&args.data.dir)?, definitions, chosen)?;
     match &args.query {
         Some(query) if query == "-" => all_of(&engine, &read_all()?, args.format),
-        Some(query) => one(&engine, query, args.format),
+        Some(query) => one(&engine, &mut SessionSettings::default(), query, args.format),
         None if !stdin().is_terminal() => all_of(&engine, &read_all()?, args.format),
         None => prompt(&engine, args.format),
     }
@@ -44,18 +45,28 @@ fn read_all() -> Result<String> {
     Ok(text)
 }
 
-/// Runs the statements of a text that came by pipe.
+/// Runs the statements of a text that came by pipe, as one session.
 fn all_of(engine: &Engine, text: &str, format: Format) -> Result<Outcome> {
+    let mut session = SessionSettings::default();
     for statement in text.split_inclusive(";\n") {
         if let Entry::Statement(query) = entry(statement) {
-            one(engine, &query, format)?;
+            one(engine, &mut session, &query, format)?;
         }
     }
     Ok(Outcome::Clean)
 }
 
-fn one(engine: &Engine, query: &str, format: Format) -> Result<Outcome> {
-    let result = block_on(|| async { Ok(engine.sql(query).await?) })?;
+/// Runs one statement of a session and prints its rows; a SET has none.
+fn one(
+    engine: &Engine,
+    session: &mut SessionSettings,
+    query: &str,
+    format: Format,
+) -> Result<Outcome> {
+    let result = block_on(|| async { Ok(engine.sql_in(query, session).await?) })?;
+    if result.schema.fields().is_empty() {
+        return Ok(Outcome::Clean);
+    }
     let mut out = BufWriter::new(stdout().lock());
     batches::print(&mut out, &result.schema, &result.batches, format)?;
     std::io::Write::flush(&mut out)?;
@@ -63,7 +74,7 @@ fn one(engine: &Engine, query: &str, format: Format) -> Result<Outcome> {
 }
 
 fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
-    let mut format = format;
+    let (mut format, mut session) = (format, SessionSettings::default());
     println!(
         "callgauge {} - SQL. `help` for help, Ctrl-D to leave.",
         env!("CARGO_PKG_VERSION")
@@ -77,7 +88,7 @@ fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
         let result = match terminal.read()? {
             Entry::Quit => return Ok(Outcome::Clean),
             Entry::Empty => continue,
-            Entry::Statement(query) => one(engine, &query, format),
+            Entry::Statement(query) => one(engine, &mut session, &query, format),
             Entry::Command(name, argument) => command(engine, &name, &argument, &mut format),
         };
         if let Err(error) = result {
@@ -87,9 +98,10 @@ fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
 }
 
 fn command(engine: &Engine, name: &str, argument: &str, format: &mut Format) -> Result<Outcome> {
+    let show = |query: &str| one(engine, &mut SessionSettings::default(), query, *format);
     match name {
-        "dt" => one(engine, "SHOW TABLES", *format),
-        "d" if !argument.is_empty() => one(engine, &format!("DESCRIBE {argument}"), *format),
+        "dt" => show("SHOW TABLES"),
+        "d" if !argument.is_empty() => show(&format!("DESCRIBE {argument}")),
         "format" => {
             *format = clap::ValueEnum::from_str(argument, true).map_err(anyhow::Error::msg)?;
             Ok(Outcome::Clean)
@@ -122,6 +134,7 @@ fn words(engine: &Engine) -> Result<Vec<String>> {
         "NOT",
         "BETWEEN",
         "INTERVAL",
+        "SET kpi.strict =",
         "kpi_bucket(",
         "kpi(",
         "\\dt",

@@ -9,7 +9,9 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+};
 use kpi::{Agg, Catalogue, Kpi, Maturity, ParamValue, Targets, UnitKind, Window};
 
 use super::{AnsweredKpi, Answering, KpiRequest};
@@ -284,10 +286,15 @@ impl<'a> Asker<'a> {
         let view = self.view(&rows.model)?;
         let time = plain(&rows.time);
         let bound = |micros: i64| Expr::Literal(instant(micros), None);
+        let plan = view.plan();
         let mut conditions: Vec<Expr> = Vec::new();
         conditions.extend(request.from.map(|from| time.clone().gt_eq(bound(from.0))));
         conditions.extend(rows.to.map(|to| time.clone().lt(bound(to))));
-        let plan = view.plan();
+        // A row without the KPI's time is in no bucket. No part counts it, but it would make a
+        // group of its own; a range leaves it out, so the answer without one does too.
+        if conditions.is_empty() && time.nullable(plan.schema())? {
+            conditions.push(time.clone().is_not_null());
+        }
         conditions.extend(read_filters(request, &plan, &rows.model, session)?);
         let mut groups: Vec<Expr> = request.by.iter().map(|d| plain(d)).collect();
         groups.extend(

@@ -204,6 +204,47 @@ async fn dimensions_and_buckets_cut_the_same_numbers() {
 }
 
 #[tokio::test]
+async fn rows_without_the_time_of_a_kpi_are_in_no_bucket_and_no_group() {
+    let mut world = World::default();
+    // Still waiting, in a queue of their own: `answered_event` goes by when a visit left.
+    for id in 7..10 {
+        let waits = visit(id, "night", "2026-01-05T22:00:00Z", 0, false);
+        world.visits.push(QueueVisit {
+            left_at: None,
+            outcome: "waiting".into(),
+            waiting: true,
+            abandoned: false,
+            wait_ms: None,
+            ..waits
+        });
+    }
+    let engine = world.engine();
+    let ranges = [
+        request(&["answered_event", "asa_event"]),
+        KpiRequest {
+            from: None,
+            to: None,
+            ..request(&["answered_event", "asa_event"])
+        },
+    ];
+    for mut asked in ranges {
+        let total = engine.kpi(&asked).await.expect("answered");
+        asked.by = vec!["queue_id".to_owned()];
+        for grain in [None, Some(Grain::H1), Some(Grain::D1)] {
+            asked.grain = grain;
+            let answer = engine.kpi(&asked).await.expect("answered");
+            let timed = |row: &KpiRow| row.period_start.is_some() == grain.is_some();
+            assert!(answer.rows.iter().all(timed), "{:?}", answer.rows);
+            let groups: Vec<_> = answer.rows.iter().map(|r| &r.dims[0].1).collect();
+            assert!(!groups.contains(&&Some("night".to_owned())), "{groups:?}");
+            let counted = answer.rows.iter().filter(|r| r.kpi == "answered_event");
+            let sum: f64 = counted.filter_map(|r| r.value).sum();
+            assert_eq!(Some(sum), total.rows[0].value, "{grain:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_zero_for_counts_and_no_value_for_ratios() {
     let mut empty = request(&["offered", "service_level", "longest_wait"]);
     empty.from = Some(at("2025-06-01T00:00:00Z"));

@@ -234,3 +234,17 @@ async fn an_overflowing_sum_is_an_error_and_no_number() {
         .await;
     assert!(matches!(error, Err(EngineError::Overflow(_))), "{error:?}");
 }
+
+#[tokio::test]
+async fn the_examples_on_the_page_about_kpi_files_come_out() {
+    let page = include_str!("../../../../docs/kpi-files.md");
+    let (_, rest) = page.split_once("```yaml\n").expect("a definition");
+    let (definition, _) = rest.split_once("```\n").expect("its end");
+    let catalogue = catalogue(definition).unwrap_or_else(|e| panic!("{e}"));
+    let own = |kpi: &kpi::Kpi| kpi.place.file == "own.yml";
+    let checked = engine::check_some(&catalogue, &own)
+        .await
+        .expect("the models plan");
+    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    assert_eq!((checked.examples, checked.numbers), (3, 7));
+}

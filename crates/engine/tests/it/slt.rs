@@ -12,7 +12,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use engine::{EngineError, QueryResult};
+use engine::{EngineError, QueryResult, SessionSettings};
 use events::UtcMicros;
 use sqllogictest::{
     AsyncDB, DBOutput, DefaultColumnType, MakeConnection, QueryExpect, Record, Runner,
@@ -21,7 +21,10 @@ use sqllogictest::{
 
 use crate::data::{Form, World, world};
 
-struct Connection(Arc<World>);
+struct Connection {
+    world: Arc<World>,
+    session: SessionSettings,
+}
 
 #[async_trait]
 impl AsyncDB for Connection {
@@ -29,7 +32,10 @@ impl AsyncDB for Connection {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, EngineError> {
-        let result = self.0.engine.sql(sql).await?;
+        let result = self.world.engine.sql_in(sql, &mut self.session).await?;
+        if result.schema.fields().is_empty() {
+            return Ok(DBOutput::StatementComplete(0));
+        }
         let types = result
             .schema
             .fields()
@@ -122,7 +128,8 @@ fn runner(
     let world = Arc::clone(world);
     Runner::new(move || {
         let world = Arc::clone(&world);
-        async move { Ok(Connection(world)) }
+        let session = SessionSettings::default();
+        async move { Ok(Connection { world, session }) }
     })
 }
 

@@ -112,7 +112,7 @@ fn parse_time(text: &str, clock: Option<&LocalClock>) -> Result<UtcMicros, Rejec
         (Some(_), None) => Err(Reject::new(
             RejectCode::LocalTime,
             "time",
-            "is a local clock; say which zone it shows",
+            "is a local clock; say which zone it shows (--zone)",
         )),
         (None, _) => {
             let detail = format!("is neither epoch seconds nor a local time: '{text}'");

@@ -188,6 +188,23 @@ fn a_null_leaves_the_field_out_and_never_becomes_zero() {
 }
 
 #[test]
+fn a_null_leaves_its_item_out_of_a_list() {
+    let mapping = "format: 1\nsource: s\ntime: { format: epoch_s }\nrow_key: [id]\nemit:\n\
+                   - event: disposition.set\n  at: t\n  data: { leg_id: id, codes: { array: [a, b] } }\n";
+    let table = b"id,t,a,b\n1,1000000000,x,y\n2,1000000000,,y\n3,1000000000,,\n";
+    let rows = rows(mapping, table);
+    assert!(told(&rows[0])[0].ends_with("{leg_id:1,codes:[x,y]}"));
+    assert!(
+        told(&rows[1])[0].ends_with("{leg_id:2,codes:[y]}"),
+        "{:?}",
+        told(&rows[1])
+    );
+    // Nothing to list is no list, not an empty one.
+    let none = rows[2].result.as_ref().expect_err("codes are required");
+    assert_eq!(none.code, RejectCode::MissingField);
+}
+
+#[test]
 fn encodings_delimiters_and_missing_headers_are_options() {
     let data = "{ survey_id: id, instrument: { const: nps }, score: n, agent_id: 座席 }";
     let file = "{ encoding: gb18030, delimiter: tab, header: false, columns: [id, t, 座席, n] }";

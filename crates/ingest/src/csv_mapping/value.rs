@@ -187,10 +187,7 @@ impl Value {
                 .map_or(Json::Null, |at| at.0.into())),
             Value::FirstOf(values) => first_of(values, cells, format),
             Value::Object(entries) => object(entries, cells, format),
-            Value::Array(items) => items
-                .iter()
-                .map(|item| item.eval(cells, format))
-                .collect::<Result<_, _>>(),
+            Value::Array(items) => array(items, cells, format),
         }
     }
 }
@@ -219,6 +216,23 @@ pub(super) fn object(
         }
     }
     Ok(Json::Object(map))
+}
+
+/// The items that are not null: a column without a value leaves its item out, as it leaves out a
+/// field. Of nothing but nulls there is no list.
+fn array(items: &[Value], cells: &Cells<'_>, format: &TimeFormat) -> Result<Json, Reject> {
+    let mut list = Vec::with_capacity(items.len());
+    for item in items {
+        let value = item.eval(cells, format)?;
+        if !value.is_null() {
+            list.push(value);
+        }
+    }
+    Ok(if list.is_empty() {
+        Json::Null
+    } else {
+        Json::Array(list)
+    })
 }
 
 /// The pieces joined; `None` if a column among them is null.

@@ -421,7 +421,7 @@ fn a_kpi_is_found_by_its_alias_and_a_near_id_is_suggested() {
     let error = catalogue.find("xyz").expect_err("unknown");
     assert_eq!(
         error.to_string(),
-        "there is no KPI `xyz`; `callgauge kpi --list` shows all ids"
+        "there is no KPI `xyz`; `callgauge kpi list` shows all ids"
     );
 }
 

@@ -297,7 +297,7 @@ fn an_id_in_capitals_is_refused() {
         "a.yml:3:8: InTime: `InTime` is not an id
   hint: use a to z, 0 to 9 and _, a letter first, at most 63 of them
 a.yml:55:25: lateness: there is no KPI `in_time`
-  hint: `callgauge kpi --list` shows all ids",
+  hint: `callgauge kpi list` shows all ids",
     );
 }
 
@@ -319,7 +319,7 @@ fn an_id_defined_twice_is_refused() {
         "a.yml:32:8: in_time: this id is defined twice
   hint: ids are never reused
 a.yml:55:12: lateness: there is no KPI `late_visits`
-  hint: `callgauge kpi --list` shows all ids",
+  hint: `callgauge kpi list` shows all ids",
     );
 }
 
@@ -561,7 +561,7 @@ fn an_id_that_hides_a_column_is_refused() {
         "a.yml:3:8: wait_ms: the id hides the column `wait_ms` of model `queue_visits`
   hint: choose another id; only the plain count or sum of a column may have its name
 a.yml:55:25: lateness: there is no KPI `in_time`
-  hint: `callgauge kpi --list` shows all ids",
+  hint: `callgauge kpi list` shows all ids",
     );
 }
 

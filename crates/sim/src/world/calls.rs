@@ -35,6 +35,14 @@ pub(super) struct HangUp {
     pub(super) last: Option<Option<bool>>,
 }
 
+impl HangUp {
+    /// All since the answer was talk, but for the holds.
+    pub(super) fn after_talk(call: &Call, at: i64, last: Option<Option<bool>>) -> Self {
+        let talk_ms = at - call.since - call.hold_ms;
+        HangUp { at, talk_ms, last }
+    }
+}
+
 impl World {
     /// An answered call: how long, and what then.
     pub(super) fn talk(&mut self, key: Key) {
@@ -61,7 +69,8 @@ impl World {
         }
     }
 
-    fn call(&mut self, key: Key) -> Option<(Call, super::Contact)> {
+    /// The contact and its call, if both are still there.
+    pub(super) fn call(&mut self, key: Key) -> Option<(Call, super::Contact)> {
         let contact = self.contact(key)?.clone();
         Some((contact.call?, contact))
     }
@@ -79,16 +88,7 @@ impl World {
         }
         let solved = self.rng.chance(760);
         let said = self.rng.chance(880).then_some(solved);
-        let talk_ms = over - call.since - call.hold_ms;
-        self.hang_up(
-            key,
-            &call,
-            HangUp {
-                at: over,
-                talk_ms,
-                last: Some(said),
-            },
-        );
+        self.hang_up(key, &call, HangUp::after_talk(&call, over, Some(said)));
         let by = self
             .rng
             .pick(&[EndedBy::Customer, EndedBy::Customer, EndedBy::Agent]);
@@ -184,14 +184,24 @@ impl World {
     }
 
     /// Disconnects an agent who only helped: without wrap-up.
-    fn part_leg(&mut self, key: Key, (number, leg): (u8, u32), from: i64, at: i64) {
-        let leg_id = ids::part(key.no, "l", number);
+    fn part_leg(&mut self, key: Key, leg: (u8, u32), from: i64, at: i64) {
+        self.disconnect(key, leg, at, (at - from, 0), true);
+    }
+
+    /// The leg of a number, and of a number in the ledger, is over; `done` if no wrap-up follows.
+    fn disconnect(
+        &mut self,
+        key: Key,
+        (number, leg): (u8, u32),
+        at: i64,
+        (talk_ms, hold_ms): (i64, i64),
+        done: bool,
+    ) {
         let data = LegDisconnected {
-            leg_id,
+            leg_id: ids::part(key.no, "l", number),
             talk_ms: None,
             hold_ms: None,
         };
-        let (talk_ms, hold_ms, done) = (at - from, 0, true);
         let note = Note::LegDisconnected {
             leg,
             at,
@@ -213,20 +223,13 @@ impl World {
         };
         let (leg, at, wrapped) = (call.ledger, end.at, end.at + acw_ms);
         let leg_id = ids::part(key.no, "l", call.leg);
-        let data = LegDisconnected {
-            leg_id: leg_id.clone(),
-            talk_ms: None,
-            hold_ms: None,
-        };
-        let (talk_ms, hold_ms, done) = (end.talk_ms, call.hold_ms, !wraps);
-        let note = Note::LegDisconnected {
-            leg,
+        self.disconnect(
+            key,
+            (call.leg, leg),
             at,
-            talk_ms,
-            hold_ms,
-            done,
-        };
-        self.tell(key, at, data, Some(note));
+            (end.talk_ms, call.hold_ms),
+            !wraps,
+        );
         if wraps {
             self.tell(
                 key,
@@ -315,12 +318,7 @@ impl World {
             Transfer::External => {
                 let target = (TransferTarget::External, Text::new_static("bank"), None);
                 self.transferred(key, &call, TransferKind::Blind, target, self.now);
-                let talk_ms = self.now - call.since - call.hold_ms;
-                let end = HangUp {
-                    at: self.now,
-                    talk_ms,
-                    last: Some(None),
-                };
+                let end = HangUp::after_talk(&call, self.now, Some(None));
                 self.hang_up(key, &call, end);
                 let rest_ms = self.rng.between(20_000, 200_000);
                 self.finish(key, self.now + rest_ms, EndedBy::ThirdParty);
@@ -331,16 +329,7 @@ impl World {
 
     /// The leg ends and the customer enters a queue again.
     fn pass_on(&mut self, key: Key, call: &Call, to: u8, via: Via) {
-        let talk_ms = self.now - call.since - call.hold_ms;
-        self.hang_up(
-            key,
-            call,
-            HangUp {
-                at: self.now,
-                talk_ms,
-                last: None,
-            },
-        );
+        self.hang_up(key, call, HangUp::after_talk(call, self.now, None));
         if let Some(contact) = self.contact(key) {
             contact.call = None;
         }
@@ -401,16 +390,7 @@ impl World {
         let to_leg = ids::part(key.no, "l", leg);
         let target = (TransferTarget::Agent, self.agent_id(agent), Some(to_leg));
         self.transferred(key, &call, TransferKind::Blind, target, self.now);
-        let talk_ms = self.now - call.since - call.hold_ms;
-        self.hang_up(
-            key,
-            &call,
-            HangUp {
-                at: self.now,
-                talk_ms,
-                last: None,
-            },
-        );
+        self.hang_up(key, &call, HangUp::after_talk(&call, self.now, None));
         let (queue, since) = (None, self.now);
         let next = Call {
             agent,
@@ -468,16 +448,7 @@ impl World {
             role: Role::Primary,
         };
         self.tell(key, to, data, Some(Note::LegTakesOver { leg: ledger }));
-        let talk_ms = to - call.since - call.hold_ms;
-        self.hang_up(
-            key,
-            &call,
-            HangUp {
-                at: to,
-                talk_ms,
-                last: None,
-            },
-        );
+        self.hang_up(key, &call, HangUp::after_talk(&call, to, None));
         if let Some(contact) = self.contact(key) {
             contact.call = Some(Call {
                 agent,

@@ -2,7 +2,7 @@
 
 use events::{Actor, EndedBy};
 
-use super::{Call, Contact, Key, World, calls::HangUp};
+use super::{Call, Key, World, calls::HangUp};
 use crate::{
     centre::{CHAT, MAIL, QUEUES},
     ledger::Note,
@@ -14,7 +14,7 @@ const ACTIVE_GAP_MS: i64 = 5 * 60_000;
 impl World {
     /// An answered chat: agent and customer write in turn, or the customer is gone.
     pub(super) fn chat(&mut self, key: Key) {
-        let Some((call, contact)) = self.connected(key) else {
+        let Some((call, contact)) = self.call(key) else {
             return;
         };
         let silent = self.rng.chance(30);
@@ -25,22 +25,13 @@ impl World {
         } else {
             at = self.exchange(key, &call, at);
         }
-        let talk_ms = at - call.since;
         let solved = !silent && self.rng.chance(740);
         let said = self.rng.chance(850).then_some(solved);
         if silent {
             let note = Note::VisitSilent { visit: call.visit };
             self.message(key, at, Actor::System, None, Some(note));
         }
-        self.hang_up(
-            key,
-            &call,
-            HangUp {
-                at,
-                talk_ms,
-                last: Some(said),
-            },
-        );
+        self.hang_up(key, &call, HangUp::after_talk(&call, at, Some(said)));
         self.finish(
             key,
             at,
@@ -70,7 +61,7 @@ impl World {
 
     /// An answered mail: the answer goes out and the contact is over.
     pub(super) fn mail(&mut self, key: Key) {
-        let Some((call, contact)) = self.connected(key) else {
+        let Some((call, contact)) = self.call(key) else {
             return;
         };
         let work_ms = self.rng.humped(QUEUES[usize::from(MAIL)].talk_ms) + 10_000;
@@ -89,10 +80,5 @@ impl World {
         );
         self.finish(key, at, EndedBy::Agent);
         self.afterwards(&contact, &call, at, solved);
-    }
-
-    fn connected(&mut self, key: Key) -> Option<(Call, Contact)> {
-        let contact = self.contact(key)?.clone();
-        Some((contact.call?, contact))
     }
 }
