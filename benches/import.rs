@@ -143,7 +143,8 @@ fn encode_alone(path: &Path, now: UtcMicros, dir: &Path) -> Result<(f64, f64)> {
         store.commit(store::Commit {
             edit: &edit,
             quarantine: &[],
-            checkpoint: &checkpoint,
+            checkpoint: Some(&checkpoint),
+            arrived_seq: None,
             mode: store::Mode::Durable,
             recorded_at: now,
         })?;
@@ -165,7 +166,7 @@ fn import(path: &Path, now: UtcMicros, data: &Path) -> Result<f64> {
         report.rejected
     );
     println!("stages of the import: {:?}", report.stages);
-    store.compact()?;
+    store.compact(2)?;
     Ok(seconds)
 }
 

@@ -19,7 +19,7 @@ use engine::{Engine, Grain, KpiRequest, Settings};
 use events::{Event, Intake, UtcMicros};
 use facts::{FactEdit, FoldSettings, Folder, NoHistory};
 use sim::{Config, World};
-use store::{Commit, DirEntry, Io, IoFile, Mode, RealIo, Store};
+use store::{Commit, DirEntry, Io, IoFile, Mode, RealIo, Space, Store};
 use tokio::runtime::Runtime;
 
 fn main() {
@@ -77,7 +77,8 @@ fn commit(store: &Store, mode: Mode) {
     let commit = Commit {
         edit: &EDIT,
         quarantine: &[],
-        checkpoint: &[],
+        checkpoint: Some(&[]),
+        arrived_seq: None,
         mode,
         recorded_at: RECORDED_AT,
     };
@@ -183,6 +184,10 @@ impl Io for Unsynced {
         Ok(Box::new(UnsyncedFile(RealIo.create_new(path)?)))
     }
 
+    fn open_at(&self, path: &Path, at: u64) -> io::Result<Box<dyn IoFile>> {
+        Ok(Box::new(UnsyncedFile(RealIo.open_at(path, at)?)))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealIo.rename(from, to)
     }
@@ -203,8 +208,16 @@ impl Io for Unsynced {
         RealIo.read(path)
     }
 
+    fn read_range(&self, path: &Path, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        RealIo.read_range(path, from, bytes)
+    }
+
     fn size(&self, path: &Path) -> io::Result<u64> {
         RealIo.size(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        RealIo.space(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
@@ -219,5 +232,17 @@ impl IoFile for UnsyncedFile {
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.preallocate(bytes)
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.truncate(bytes)
     }
 }

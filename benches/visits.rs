@@ -1,10 +1,11 @@
-//! Ten million queue visits, written through the store as an import would write them.
+//! Ten million queue visits, with the legs of every fourth answered one, written through the store as
+//! an import would write them.
 
 use std::{path::Path, time::Instant};
 
 use anyhow::Result;
 use events::{Text, UtcMicros};
-use facts::{Common, FactEdit, FactRows, QueueVisit};
+use facts::{Common, FactEdit, FactRows, Leg, QueueVisit};
 use store::{Commit, Mode, Store};
 
 /// Visits per commit.
@@ -41,7 +42,9 @@ pub fn write(dir: &Path, count: u64) -> Result<f64> {
             .map(|i| visit(i, count, &mut dice))
             .collect();
         done += rows.len() as u64;
+        let legs = rows.iter().filter(|v| v.answered).step_by(4);
         let added = FactRows {
+            Leg: legs.map(|v| leg(v, &mut dice)).collect(),
             QueueVisit: rows,
             ..FactRows::default()
         };
@@ -52,7 +55,8 @@ pub fn write(dir: &Path, count: u64) -> Result<f64> {
         store.commit(Commit {
             edit: &edit,
             quarantine: &[],
-            checkpoint: &[],
+            checkpoint: Some(&[]),
+            arrived_seq: None,
             mode: Mode::Durable,
             recorded_at: UtcMicros(START),
         })?;
@@ -110,5 +114,47 @@ fn visit(i: u64, count: u64, dice: &mut Dice) -> QueueVisit {
         agent_id: answered.then(|| format!("agent-{:04}", dice.below(800)).into()),
         team_id: answered.then(|| Text::from(format!("team-{:02}", dice.below(30)))),
         ..QueueVisit::default()
+    }
+}
+
+/// The connection of an answered visit to its agent.
+fn leg(visit: &QueueVisit, dice: &mut Dice) -> Leg {
+    let connected_at = visit.left_at.unwrap_or(visit.entered_at);
+    let (talk_ms, acw_ms) = (
+        20_000 + dice.below(400_000) as i64,
+        dice.below(60_000) as i64,
+    );
+    let hold_ms = if dice.below(5) == 0 {
+        dice.below(90_000) as i64
+    } else {
+        0
+    };
+    let handle_ms = talk_ms + hold_ms + acw_ms;
+    Leg {
+        common: visit.common.clone(),
+        leg_id: format!("{}.l1", visit.interaction_id).into(),
+        interaction_id: visit.interaction_id.clone(),
+        root_id: visit.root_id.clone(),
+        visit_id: Some(visit.visit_id.clone()),
+        leg_no: 1,
+        agent_id: visit.agent_id.clone().unwrap_or_default(),
+        team_id: visit.team_id.clone(),
+        site_id: visit.site_id.clone(),
+        queue_id: Some(visit.queue_id.clone()),
+        channel: visit.channel.clone(),
+        direction: visit.direction.clone(),
+        role: "primary".into(),
+        initiation: "inbound".into(),
+        connected_at,
+        disconnected_at: Some(connected_at.plus_ms(talk_ms + hold_ms)),
+        completed_at: Some(connected_at.plus_ms(handle_ms)),
+        handled: true,
+        ring_ms: visit.ring_ms,
+        talk_ms,
+        hold_ms,
+        hold_count: i64::from(hold_ms > 0),
+        acw_ms,
+        handle_ms,
+        ..Leg::default()
     }
 }

@@ -44,12 +44,18 @@ pub enum Command {
     Simulate(Simulate),
     /// Bring events, logs and tables into the data folder.
     Import(Import),
+    /// Take events over HTTP until told to stop.
+    Serve(Serve),
+    /// Ask a running server whether it is well.
+    Health(Health),
     /// Ask in SQL: one query, or a prompt.
     Sql(Sql),
     /// Show KPIs as a table, or check KPI definitions.
     Kpi(Kpi),
     /// Verify the data folder: manifest, checksums, row counts, double ids.
     Check(Check),
+    /// Go on past damage that stops a start, after saying what is lost.
+    Repair(Repair),
     /// Print a completion script for your shell.
     Completions {
         /// Which shell.
@@ -90,8 +96,53 @@ pub struct Demo {
     pub no_serve: bool,
 }
 
+/// `callgauge serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// Where to listen. Off loopback only with a token file.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub http: std::net::SocketAddr,
+    /// File of tokens; see docs/http.md.
+    #[arg(long, env = "CALLGAUGE_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Source of events that do not say theirs.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// 32-byte key as 64 hex digits, for turning phone numbers and addresses into tokens.
+    /// Default: `identity.key` in the configuration folder, made on first use.
+    #[arg(long, env = "CALLGAUGE_IDENTITY_KEY_FILE")]
+    pub identity_key: Option<PathBuf>,
+    /// Memory for events that wait for Parquet, in MiB: twice as much and deliveries are refused.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub buffer_mib: u64,
+}
+
+/// `callgauge health`
+#[derive(Debug, Args)]
+pub struct Health {
+    /// The server.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub http: std::net::SocketAddr,
+}
+
+/// `callgauge repair`
+#[derive(Debug, Args)]
+pub struct Repair {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// The damaged segment of the log, as the error names it.
+    #[arg(long)]
+    pub salvage: String,
+    /// Do it. Without this, nothing is changed.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// `callgauge simulate`
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["out", "post"]))]
 pub struct Simulate {
     /// The world's seed.
     #[arg(long, default_value_t = 1)]
@@ -104,7 +155,13 @@ pub struct Simulate {
     pub agents: u32,
     /// Events go here, one JSON object a line.
     #[arg(long)]
-    pub out: PathBuf,
+    pub out: Option<PathBuf>,
+    /// Events go to this server, as `http://127.0.0.1:8080`.
+    #[arg(long)]
+    pub post: Option<String>,
+    /// File that holds the token for the server.
+    #[arg(long, requires = "post")]
+    pub token_file: Option<PathBuf>,
     /// The KPIs as the simulator itself counted them go here.
     #[arg(long)]
     pub truth: Option<PathBuf>,
@@ -167,6 +224,9 @@ pub struct Import {
     /// Name of the sender, for lines that do not say. Default: the format's name.
     #[arg(long)]
     pub source: Option<String>,
+    /// Read on as the file grows, also over rotation, until Ctrl-C. Not for csv.
+    #[arg(long)]
+    pub follow: bool,
     /// Exit with 0 even if lines were rejected.
     #[arg(long)]
     pub allow_rejects: bool,

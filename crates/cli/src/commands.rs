@@ -2,8 +2,13 @@
 
 mod check;
 mod demo;
+mod follow;
+mod health;
 mod import;
 mod kpi;
+mod post;
+mod repair;
+mod serve;
 mod simulate;
 mod sql;
 
@@ -50,6 +55,9 @@ pub fn run(cli: &Cli) -> Result<Outcome> {
         Command::Demo(args) => demo::run(args, face),
         Command::Simulate(args) => simulate::run(args),
         Command::Import(args) => import::run(args, face),
+        Command::Serve(args) => serve::run(args),
+        Command::Health(args) => health::run(args),
+        Command::Repair(args) => repair::run(args),
         Command::Sql(args) => sql::run(args),
         Command::Kpi(args) => kpi::run(args, face),
         Command::Check(args) => check::run(args),

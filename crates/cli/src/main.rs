@@ -10,7 +10,7 @@ mod output;
 mod prompt;
 mod settings;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser;
 
@@ -26,6 +26,7 @@ pub enum Outcome {
 }
 
 fn main() -> ExitCode {
+    end_quietly_on_a_closed_pipe();
     let cli = Cli::parse();
     match commands::run(&cli) {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
@@ -37,6 +38,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `println!` panics when nobody reads any more, as in `callgauge demo | head`: that is no error.
+fn end_quietly_on_a_closed_pipe() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>();
+        if text.is_some_and(|t| t.starts_with("failed printing to std") && t.contains("pipe")) {
+            std::process::exit(0);
+        }
+        report(info);
+    }));
 }
 
 /// `callgauge sql … | head` is not an error.

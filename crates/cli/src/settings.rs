@@ -19,6 +19,16 @@ pub fn now() -> UtcMicros {
     UtcMicros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// Random bytes from the system.
+///
+/// # Errors
+/// The system has none.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+    Ok(bytes)
+}
+
 /// Memory for queries: half of the machine's, at least 256 MiB.
 pub fn query_memory_bytes() -> usize {
     const LEAST: usize = 256 << 20;
@@ -86,8 +96,7 @@ fn parse_key(text: &str) -> Result<[u8; 32]> {
 }
 
 fn make_key(path: &Path) -> Result<()> {
-    let mut key = [0_u8; 32];
-    getrandom::fill(&mut key).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+    let key: [u8; 32] = random()?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -83,6 +83,11 @@ impl QueueLog {
         Ok(events)
     }
 
+    /// What follows is received at that time.
+    pub fn received_at(&mut self, at: UtcMicros) {
+        self.settings.recorded_at = at;
+    }
+
     /// How many rows of each kind meant no event, as `CONFIGRELOAD`.
     pub fn unmapped(&self) -> &BTreeMap<Text, u64> {
         &self.unmapped

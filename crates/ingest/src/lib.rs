@@ -11,6 +11,7 @@ mod dedupe;
 pub mod formats;
 pub mod identity;
 pub mod limits;
+pub mod live;
 pub mod local_time;
 pub mod ndjson;
 pub mod pipeline;

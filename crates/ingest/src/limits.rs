@@ -20,3 +20,6 @@ pub const READ_BYTES: usize = 1024 * 1024;
 
 /// Rejected lines that a report shows in full; all are in the quarantine.
 pub const FIRST_ERRORS_MAX: usize = 10;
+
+/// Rejected lines that the answer to a delivery shows in full.
+pub const RECEIPT_ERRORS_MAX: usize = 100;

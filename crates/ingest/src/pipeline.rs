@@ -355,8 +355,9 @@ impl<'s> Importer<'s> {
         let committed = self.store.commit(Commit {
             edit: &edit,
             quarantine,
-            checkpoint: &checkpoint,
+            checkpoint: Some(&checkpoint),
             mode: self.settings.mode,
+            arrived_seq: None,
             recorded_at,
         })?;
         stages.commit += stopwatch() - folded;
@@ -412,7 +413,7 @@ fn fill(lines: &mut dyn Lines, batch: &mut Batch) -> Result<bool, ReadError> {
 }
 
 /// The events of the store, for the folder.
-struct StoredHistory<'s>(&'s Store);
+pub(crate) struct StoredHistory<'s>(pub &'s Store);
 
 impl History for StoredHistory<'_> {
     fn may_know(&self, link: u64) -> bool {

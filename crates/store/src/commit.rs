@@ -16,7 +16,8 @@ use crate::{
     DataFile, QuarantineRow, Result, Version,
     files::{CHECKPOINT, Files},
     folder::data_path,
-    log::{LogBlocks, LogRow, StoredRow, events_of, log_batch, log_part},
+    links::LinkBlock,
+    log::{LogBlocks, LogRow, log_batch, log_part, merge_log},
     manifest::Sidecar,
     parquet_file::{Encoded, encode},
     quarantine::quarantine_batch,
@@ -35,10 +36,13 @@ pub struct Commit<'a> {
     /// Rejected lines.
     pub quarantine: &'a [QuarantineRow],
     /// Events of the entities that are still open, for the fold after the next start. Written with
-    /// each commit: keep it small.
-    pub checkpoint: &'a [&'a Event],
+    /// each commit: keep it small. `None` in memory: it comes with the flush.
+    pub checkpoint: Option<&'a [&'a Event]>,
     /// When does it have to be on the disk?
     pub mode: Mode,
+    /// Sequence of the write-ahead log up to which all is in the store with this commit; `None` if
+    /// it does not come from there.
+    pub arrived_seq: Option<u64>,
     /// For the manifest: the caller's time.
     pub recorded_at: UtcMicros,
 }
@@ -152,6 +156,7 @@ impl<'a> FileWriter<'a> {
             time_max: encoded.time.map(|t| t.1),
             seq_min: encoded.seq.0,
             seq_max: encoded.seq.1,
+            received_max: encoded.received_max,
             hot,
             links,
         }))
@@ -176,6 +181,15 @@ pub(crate) struct Outcome {
     pub checkpoint: Option<Arc<DataFile>>,
 }
 
+/// Memory batches of the log that are in a file already, which does not count yet.
+#[derive(Debug)]
+pub struct PreparedLog {
+    pub(crate) file: Arc<DataFile>,
+    pub(crate) blocks: LogBlocks,
+    /// How many of the memory batches of the log are in it: the first ones.
+    pub(crate) parts: usize,
+}
+
 /// What [`prepare`] works from.
 pub(crate) struct Preparation<'a> {
     pub version: &'a Version,
@@ -187,6 +201,8 @@ pub(crate) struct Preparation<'a> {
     /// Set if everything in memory is to be written.
     pub writer: Option<&'a FileWriter<'a>>,
     pub checkpoint: &'a [&'a Event],
+    /// What a flush finds done.
+    pub log: Option<PreparedLog>,
     pub threads: usize,
 }
 
@@ -222,6 +238,10 @@ pub(crate) fn prepare(from: &Preparation<'_>) -> Result<Outcome> {
     let mut outcome = Outcome {
         version: Version {
             committed_seq: from.seq,
+            arrived_seq: from
+                .commit
+                .and_then(|c| c.arrived_seq)
+                .unwrap_or(from.version.arrived_seq),
             recorded_at: from
                 .commit
                 .map(|c| c.recorded_at)
@@ -345,7 +365,7 @@ fn change_table(
         }
     }
     if let Some(writer) = from.writer {
-        done.flush(spec, open, writer)?;
+        done.flush(spec, open, from.log.as_ref(), writer)?;
     }
     Ok(done)
 }
@@ -369,10 +389,11 @@ impl TableOutcome {
         &mut self,
         spec: &TableSpec,
         open: &HashSet<u64>,
+        log: Option<&PreparedLog>,
         writer: &FileWriter<'_>,
     ) -> Result<()> {
         if spec.name == LOG {
-            self.flush_log(spec, writer)?;
+            self.flush_log(spec, log, writer)?;
         } else {
             for rows in take_rows(spec, &mut self.table, open, writer.files)? {
                 let encoded = encode(spec, &rows.batch)?;
@@ -385,37 +406,50 @@ impl TableOutcome {
         Ok(())
     }
 
-    fn flush_log(&mut self, spec: &TableSpec, writer: &FileWriter<'_>) -> Result<()> {
+    fn flush_log(
+        &mut self,
+        spec: &TableSpec,
+        prepared: Option<&PreparedLog>,
+        writer: &FileWriter<'_>,
+    ) -> Result<()> {
         self.table.origins.clear();
-        let batches = std::mem::take(&mut self.table.memory);
-        let blocks = std::mem::take(&mut self.log_memory);
-        let (batch, blocks) = match (batches.as_slice(), blocks.as_slice()) {
-            ([], _) => return Ok(()),
-            ([batch], [blocks]) => (batch.clone(), blocks.clone()),
-            _ => merge_log(&batches)?,
-        };
-        let encoded = encode(spec, &batch)?;
-        let links = Some(blocks.links.to_bytes());
-        let file = writer.write(spec.name, &encoded, false, links)?;
+        let mut batches = std::mem::take(&mut self.table.memory);
+        let mut blocks = std::mem::take(&mut self.log_memory);
+        if let Some(prepared) = prepared {
+            batches.drain(..prepared.parts);
+            blocks.drain(..prepared.parts);
+            self.take_log_file((Arc::clone(&prepared.file), prepared.blocks.clone()));
+        }
+        if !batches.is_empty() {
+            let written = write_log(spec, &batches, &blocks, writer)?;
+            self.take_log_file(written);
+        }
+        Ok(())
+    }
+
+    fn take_log_file(&mut self, (file, blocks): (Arc<DataFile>, LogBlocks)) {
         self.table.files.push(Arc::clone(&file));
         self.log_files.push((file, blocks));
-        Ok(())
     }
 }
 
-/// Several sorted batches of the log as one.
-fn merge_log(batches: &[RecordBatch]) -> Result<(RecordBatch, LogBlocks)> {
-    let mut rows: Vec<StoredRow> = Vec::new();
-    for batch in batches {
-        rows.extend(events_of(batch)?);
-    }
-    let rows = rows.iter().map(|r| LogRow {
-        event: &r.event,
-        entity: &r.entity,
-        seq: r.seq,
-    });
-    let part = log_part(rows.collect())?;
-    Ok((part.batch, part.blocks))
+/// Writes batches of the log as one file with its index.
+pub(crate) fn write_log(
+    spec: &TableSpec,
+    batches: &[RecordBatch],
+    blocks: &[LogBlocks],
+    writer: &FileWriter<'_>,
+) -> Result<(Arc<DataFile>, LogBlocks)> {
+    let (batch, blocks) = match (batches, blocks) {
+        ([batch], [blocks]) => (batch.clone(), blocks.clone()),
+        _ => {
+            let links: Vec<&LinkBlock> = blocks.iter().map(|b| &*b.links).collect();
+            merge_log(batches, &links)?
+        }
+    };
+    let encoded = encode(spec, &batch)?;
+    let links = Some(blocks.links.to_bytes());
+    Ok((writer.write(spec.name, &encoded, false, links)?, blocks))
 }
 
 /// The checkpoint has the columns of the log, so that it needs no format of its own.

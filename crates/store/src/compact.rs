@@ -6,8 +6,10 @@ use arrow::array::RecordBatch;
 
 use crate::{
     DataFile, Error, Result, Version,
-    commit::{FileWriter, merged},
+    commit::{FileWriter, Outcome, merged},
     files::Files,
+    index::read_links,
+    log::{LogBlocks, merge_log},
     parquet_file::{ROW_GROUP_ROWS, decode, encode},
     replace::{assert_unique, read_file, spec_of},
     sort::{KeyReader, key_columns},
@@ -22,10 +24,9 @@ const ROWS_MAX: u64 = 4 * ROW_GROUP_ROWS as u64;
 const BYTES_MAX: u64 = 32 << 20;
 
 /// Runs of small files that are neighbours in time, by table.
-pub(crate) fn plan(version: &Version) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
-    // Log files carry an index of their entities, and are large unless the commits were small.
-    let tables = version.tables().filter(|table| &*table.name != LOG);
-    tables.flat_map(runs).collect()
+pub(crate) fn plan(version: &Version, least: usize) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
+    let runs = version.tables().flat_map(runs);
+    runs.filter(|(_, run)| run.len() >= least.max(2)).collect()
 }
 
 fn runs(table: &TableData) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
@@ -45,35 +46,69 @@ fn runs(table: &TableData) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
             }
         }
     }
-    runs.retain(|(_, run)| run.len() > 1);
     runs
 }
 
-/// Writes each run as one file. One run at a time, so that memory stays bounded.
-pub(crate) fn run(
-    version: &Version,
-    plan: Vec<(Arc<str>, Vec<Arc<DataFile>>)>,
-    out: &FileWriter<'_>,
-) -> Result<Version> {
-    let mut version = version.clone();
-    for (name, inputs) in plan {
-        let spec = known(&name);
-        let batches = inputs.iter().map(|file| read_file(spec, out.files, file));
-        let batch = merged(spec, &batches.collect::<Result<Vec<_>>>()?)?;
-        let rows: u64 = inputs.iter().map(|f| f.rows).sum();
-        if batch.num_rows() as u64 != rows {
-            let what = format!("{} rows of {rows} are left after merging", batch.num_rows());
-            return Err(Error::inconsistent(&name, what));
+/// Several files as one.
+pub(crate) struct Merged {
+    file: Arc<DataFile>,
+    /// Of the log: what is known of it.
+    blocks: Option<LogBlocks>,
+}
+
+/// Writes a run of files as one. One run at a time, so that memory stays bounded.
+pub(crate) fn run(table: &str, inputs: &[Arc<DataFile>], out: &FileWriter<'_>) -> Result<Merged> {
+    let spec = known(table);
+    let batches = inputs.iter().map(|file| read_file(spec, out.files, file));
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    let rows: u64 = inputs.iter().map(|f| f.rows).sum();
+    let merged = match table {
+        LOG => {
+            let links = inputs.iter().map(|file| read_links(out.files, file));
+            let links = links.collect::<Result<Vec<_>>>()?;
+            let (batch, blocks) = merge_log(&batches, &links.iter().collect::<Vec<_>>())?;
+            let bytes = Some(blocks.links.to_bytes());
+            let file = out.write(table, &encode(spec, &batch)?, false, bytes)?;
+            let blocks = Some(blocks);
+            Merged { file, blocks }
         }
-        assert_unique(spec, &batch)?;
-        let file = out.write(&name, &encode(spec, &batch)?, false, None)?;
-        let paths: HashSet<&str> = inputs.iter().map(|f| f.path.as_str()).collect();
-        if let Some(table) = version.tables.get_mut(&name) {
-            table.files.retain(|f| !paths.contains(f.path.as_str()));
-            table.files.push(file);
+        _ => {
+            let batch = merged(spec, &batches)?;
+            assert_unique(spec, &batch)?;
+            let file = out.write(table, &encode(spec, &batch)?, false, None)?;
+            Merged { file, blocks: None }
         }
+    };
+    if merged.file.rows != rows {
+        let what = format!("{} rows of {rows} are left after merging", merged.file.rows);
+        return Err(Error::inconsistent(table, what));
     }
-    Ok(version)
+    Ok(merged)
+}
+
+/// The version with a new file in the place of its inputs; `None` if one of them is gone.
+pub(crate) fn replaced(
+    version: &Version,
+    table: &str,
+    inputs: &[Arc<DataFile>],
+    merged: Merged,
+) -> Option<Outcome> {
+    let mut version = version.clone();
+    let paths: HashSet<&str> = inputs.iter().map(|f| f.path.as_str()).collect();
+    let data = version.tables.get_mut(table)?;
+    let before = data.files.len();
+    data.files.retain(|f| !paths.contains(f.path.as_str()));
+    if before - data.files.len() != inputs.len() {
+        return None;
+    }
+    data.files.push(Arc::clone(&merged.file));
+    let log_files = merged.blocks.map(|blocks| (merged.file, blocks));
+    Some(Outcome {
+        version,
+        log_files: log_files.into_iter().collect(),
+        log_memory: Vec::new(),
+        checkpoint: None,
+    })
 }
 
 /// Everything that is wrong with the files of a version.

@@ -41,6 +41,28 @@ pub enum Error {
         /// What was found and what to do.
         detail: String,
     },
+    /// Stop; restore the segment from a copy, or go on without the lost rows.
+    #[error(
+        "{} is damaged at byte {offset}: {what}; {lost}. Restore it from a copy, or go on without \
+         them: callgauge repair --salvage {}",
+        path.display(), path.file_name().unwrap_or_default().display()
+    )]
+    WalDamaged {
+        /// The segment of the write-ahead log.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// Rows that are in no file and cannot be read.
+        lost: LostRows,
+        /// What was found.
+        what: String,
+    },
+    /// Divide it, or report: the write-ahead log does not take such a frame.
+    #[error("the write-ahead log does not take this: {detail}")]
+    Frame {
+        /// What does not fit.
+        detail: String,
+    },
     /// A file went while it was needed: refresh the version and ask again.
     #[error("{} is no longer there: take the newest version and ask again", path.display())]
     Gone {
@@ -63,7 +85,8 @@ pub enum Error {
         /// The system's reason.
         source: Arc<io::Error>,
     },
-    /// Open the folder again: a failed write left the end of the manifest unknown.
+    /// Open the folder again: a failed write left the end of the manifest or of the write-ahead log
+    /// unknown.
     #[error("writing has stopped, open the data folder again: {reason}")]
     Stopped {
         /// What failed first.
@@ -88,6 +111,27 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+}
+
+/// Rows of the write-ahead log that damage has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRows {
+    /// Sequence of the first.
+    pub first_seq: u64,
+    /// Sequence of the last, smaller than the first if none is lost; `None` if nobody can know.
+    pub last_seq: Option<u64>,
+}
+
+impl std::fmt::Display for LostRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.first_seq, self.last_seq) {
+            (first, None) => write!(f, "rows from {first} on are lost, nobody knows how many"),
+            (first, Some(last)) if last < first => write!(f, "no rows are lost"),
+            (first, Some(last)) => {
+                write!(f, "rows {first} to {last} are lost ({})", last - first + 1)
+            }
+        }
+    }
 }
 
 /// Result of this crate.

@@ -17,6 +17,8 @@ use crate::{
 pub(crate) const MANIFEST: &str = "manifest";
 /// Folder of the tables' files.
 pub(crate) const PARQUET: &str = "parquet";
+/// Folder of the write-ahead log.
+pub(crate) const WAL: &str = "wal";
 /// Folder of the fold's checkpoints.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
@@ -52,6 +54,10 @@ impl Files {
 
     pub fn io(&self) -> &dyn Io {
         &*self.io
+    }
+
+    pub fn shared_io(&self) -> Arc<dyn Io> {
+        Arc::clone(&self.io)
     }
 
     /// Full path of a path in the data folder.
@@ -94,6 +100,13 @@ impl Files {
         {
             tracing::warn!(path = %path.display(), %error, "a file that is not needed stays");
         }
+    }
+
+    /// Number of files that were found damaged.
+    pub fn damaged(&self) -> usize {
+        let known = self.known();
+        let outcomes = known.values().filter_map(|known| known.checked.get());
+        outcomes.filter(|outcome| outcome.is_err()).count()
     }
 
     /// Paths that may be read.

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Error, Result,
-    files::{CHECKPOINT, Files, MANIFEST, PARQUET},
+    files::{CHECKPOINT, Files, MANIFEST, PARQUET, WAL},
     io::IoFile,
     manifest::{Edit, FileList, Tail},
     tables,
 };
 
-/// Names at the top of the folder that mean something, `wal` to a later version.
+/// Names at the top of the folder that mean something.
 const TOP: [&str; 8] = [
-    "LOCK", "READERS", MANIFEST, PARQUET, CHECKPOINT, "wal", "tmp", "spill",
+    "LOCK", "READERS", MANIFEST, PARQUET, CHECKPOINT, WAL, "tmp", "spill",
 ];
+
+/// First number of files that are written beside the commits.
+pub(crate) const SIDE_FILES: u32 = 1 << 24;
 
 /// What a file of ours is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(crate) struct Leftovers {
     pub unknown: Vec<PathBuf>,
     /// The greatest number of a file in the edit that comes next, plus one.
     pub next_number: u32,
+    /// The same for a file that is written beside the commits.
+    pub next_side: u32,
 }
 
 /// Looks through the folder. Missing or resized files of `list` are damage.
@@ -110,6 +115,32 @@ pub(crate) fn scan(files: &Files, list: &FileList) -> Result<Leftovers> {
         scan_data(files, list, &folder, &mut found)?;
     }
     Ok(found)
+}
+
+/// A manifest is written before the first data file, so data without one have lost it. Taken for a
+/// new folder, they would be removed as nobody's.
+pub(crate) fn refuse_data_without_manifest(files: &Files) -> Result<()> {
+    let mut folders = vec![files.full(WAL)];
+    folders.extend(
+        tables::all()
+            .iter()
+            .map(|t| files.full(PARQUET).join(t.name)),
+    );
+    for folder in folders {
+        if let Some((_, path)) = entries(files, &folder)?.into_iter().next() {
+            let what = format!(
+                "{} is there and no manifest says what it is; restore the manifest folder from a \
+                 copy, or name another data folder",
+                path.display()
+            );
+            return Err(Error::damaged(
+                files.full(MANIFEST),
+                "the whole folder",
+                what,
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn entries(files: &Files, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
@@ -156,8 +187,10 @@ fn scan_data(files: &Files, list: &FileList, folder: &Path, found: &mut Leftover
                 return Err(Error::damaged(path, "its name", what));
             }
             Some(OurName::Data { edit, number }) => {
-                if edit == list.edit + 1 {
+                if edit == list.edit + 1 && number < SIDE_FILES {
                     found.next_number = found.next_number.max(number + 1);
+                } else if edit == list.edit + 1 {
+                    found.next_side = found.next_side.max(number + 1);
                 }
                 found.ours.push(path);
             }

@@ -15,7 +15,7 @@ use crate::{
     files::Files,
     ids::IdBlock,
     links::{LinkBlock, LinkFilter},
-    log::{LogBlocks, StoredRow, events_of, id_pairs},
+    log::{LogBlocks, events_of, id_pairs},
     parquet_file::decode,
     tables::{CONTENT_HASH, LOG, known},
 };
@@ -90,7 +90,7 @@ impl Links {
 }
 
 /// Reads the index of links of a log file.
-fn read_links(files: &Files, file: &DataFile) -> Result<LinkBlock> {
+pub(crate) fn read_links(files: &Files, file: &DataFile) -> Result<LinkBlock> {
     match &file.links {
         Some(links) => LinkBlock::from_bytes(&files.read(&links.path)?, &files.full(&links.path)),
         None => {
@@ -292,10 +292,10 @@ impl Search {
 
     /// Takes the events of those entities that really have a link that was asked for, and asks
     /// for their other links.
-    fn take(&mut self, part: usize, rows: Vec<StoredRow>, found: &[Found]) {
-        let mut rows = rows.into_iter();
+    fn take(&mut self, part: usize, events: Vec<Event>, found: &[Found]) {
+        let mut events = events.into_iter();
         for (number, range) in found {
-            let entity: Vec<Event> = rows.by_ref().take(range.len()).map(|r| r.event).collect();
+            let entity: Vec<Event> = events.by_ref().take(range.len()).collect();
             let links: HashSet<u64> = entity.iter().flat_map(facts::event_links).collect();
             if links.iter().any(|link| self.asked.contains(link)) {
                 self.pending

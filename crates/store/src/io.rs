@@ -6,7 +6,7 @@
 use std::{
     fmt::Debug,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use std::{
 pub trait Io: Debug + Send + Sync {
     /// Creates a file that must not exist.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn IoFile>>;
+    /// Opens a file that is there for writing from byte `at` on.
+    fn open_at(&self, path: &Path, at: u64) -> io::Result<Box<dyn IoFile>>;
     /// Renames a file, over an existing one if there is one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -24,19 +26,39 @@ pub trait Io: Debug + Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Reads a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads `bytes` bytes from byte `from` on; fewer only if the file ends before.
+    fn read_range(&self, path: &Path, from: u64, bytes: usize) -> io::Result<Vec<u8>>;
     /// Size of a file in bytes.
     fn size(&self, path: &Path) -> io::Result<u64>;
     /// Entries of a folder, sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// Room on the disk that holds a folder.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// Room on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that may still be written.
+    pub free: u64,
+    /// Bytes of the whole disk.
+    pub total: u64,
 }
 
 /// A file that is being written.
 pub trait IoFile: Debug + Send {
-    /// Writes all bytes at the end.
+    /// Writes all bytes behind those written before.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable. After a failure the file must not be synced again: its
     /// pages may be marked clean without being on the disk.
     fn sync(&mut self) -> io::Result<()>;
+    /// As [`IoFile::sync`], without metadata that is not needed to read the bytes back.
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// Takes space for the first `bytes` bytes and makes the file that long, with zeros. Where the
+    /// file system cannot take space in advance, the file only becomes longer.
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()>;
+    /// Cuts the file to `bytes` bytes.
+    fn truncate(&mut self, bytes: u64) -> io::Result<()>;
 }
 
 /// One entry of a folder.
@@ -55,6 +77,12 @@ pub struct RealIo;
 impl Io for RealIo {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn IoFile>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn open_at(&self, path: &Path, at: u64) -> io::Result<Box<dyn IoFile>> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(SeekFrom::Start(at))?;
         Ok(Box::new(file))
     }
 
@@ -78,6 +106,14 @@ impl Io for RealIo {
         fs::read(path)
     }
 
+    fn read_range(&self, path: &Path, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut read = Vec::with_capacity(bytes);
+        file.take(bytes as u64).read_to_end(&mut read)?;
+        Ok(read)
+    }
+
     fn size(&self, path: &Path) -> io::Result<u64> {
         fs::metadata(path).map(|m| m.len())
     }
@@ -94,6 +130,20 @@ impl Io for RealIo {
         entries.sort();
         Ok(entries)
     }
+
+    #[cfg(target_os = "linux")]
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let about = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            free: about.f_bavail.saturating_mul(about.f_frsize),
+            total: about.f_blocks.saturating_mul(about.f_frsize),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl IoFile for File {
@@ -103,5 +153,27 @@ impl IoFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        use rustix::{fs, io::Errno, io::retry_on_intr};
+        match retry_on_intr(|| fs::fallocate(&*self, fs::FallocateFlags::empty(), 0, bytes)) {
+            Err(Errno::OPNOTSUPP) => self.set_len(bytes),
+            done => done.map_err(io::Error::from),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
     }
 }

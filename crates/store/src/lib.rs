@@ -13,11 +13,10 @@
 //!   it, so any Parquet reader that reads the files of the manifest sees what we see.
 //! - A damaged file is an error with its name, never another number.
 //!
-//! What it is not: it folds nothing, computes nothing and knows no SQL. There is no log of single
-//! events yet (`wal/` in the folder is kept for it). Its place is in front of
-//! `commit::prepare`: `Store::commit` in [`Mode::Memory`] already applies rows to a version without
-//! writing them, and [`Store::flush`] makes files of them in one edit, to which the position
-//! reached in that log will be added.
+//! What it is not: it folds nothing, computes nothing and knows no SQL. For live events a
+//! write-ahead log ([`wal`]) stands in front: what is durable there is committed in
+//! [`Mode::Memory`], and [`Store::flush_with`] makes files of many such commits in one edit, which
+//! also says up to which sequence that log is in the files.
 //!
 //! All access to files goes through [`Io`], so that a test can make each operation fail. The clock
 //! is not read; times come with the commit.
@@ -44,11 +43,12 @@ mod split;
 mod store;
 mod tables;
 mod version;
+pub mod wal;
 
-pub use commit::{Commit, Committed, Mode};
-pub use error::{Error, Result};
+pub use commit::{Commit, Committed, Mode, PreparedLog};
+pub use error::{Error, LostRows, Result};
 pub use ids::{EventIds, content_hash, event_id_hash};
-pub use io::{DirEntry, Io, IoFile, RealIo};
+pub use io::{DirEntry, Io, IoFile, RealIo, Space};
 pub use manifest::{DataFile, Sidecar};
 pub use parquet_file::ROW_GROUP_ROWS;
 pub use quarantine::QuarantineRow;

@@ -43,7 +43,13 @@ impl LinkBlock {
         })
     }
 
-    fn rows(&self, entity: u32) -> Range<usize> {
+    /// Number of entities.
+    pub fn entities(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Rows of an entity.
+    pub fn rows(&self, entity: u32) -> Range<usize> {
         self.starts[entity as usize] as usize..self.starts[entity as usize + 1] as usize
     }
 
@@ -56,9 +62,19 @@ impl LinkBlock {
         self.entries.iter().map(|e| prefix(*e))
     }
 
+    /// Links of each entity, as far as they are kept: the low bits are zero.
+    pub fn links_by_entity(&self) -> Vec<Vec<u64>> {
+        let mut links = vec![Vec::new(); self.entities()];
+        for entry in &self.entries {
+            let entity = entry & (ENTITIES_MAX as u64 - 1);
+            links[entity as usize].push(entry & !(ENTITIES_MAX as u64 - 1));
+        }
+        links
+    }
+
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let entities = self.starts.len() - 1;
+        let entities = self.entities();
         let mut by_entity: Vec<(u64, u64)> = self
             .entries
             .iter()

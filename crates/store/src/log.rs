@@ -6,7 +6,8 @@ use arrow::array::{
     Array, ArrayRef, Int64Array, Int64Builder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
-use events::{Attributes, Correction, CorrectionOp, Event, EventData, Text, UtcMicros};
+use arrow::compute::interleave_record_batch;
+use events::{Attributes, Correction, CorrectionOp, Event, EventData, UtcMicros};
 
 use hashbrown::HashMap;
 
@@ -127,6 +128,83 @@ fn link_index(rows: &[LogRow<'_>]) -> Result<LinkBlock> {
     }
 }
 
+/// Several sorted parts of the log as one. The parts' indexes say where each entity's rows are, so
+/// that only the rows of entities that stand in more than one part are compared.
+pub(crate) fn merge_log(
+    batches: &[RecordBatch],
+    links: &[&LinkBlock],
+) -> Result<(RecordBatch, LogBlocks)> {
+    let parts = batches
+        .iter()
+        .map(MergePart::new)
+        .collect::<Result<Vec<_>>>()?;
+    let mut known: Vec<Vec<Vec<u64>>> = links.iter().map(|l| l.links_by_entity()).collect();
+    let mut entities: Vec<(&str, &str, usize, u32)> = Vec::new();
+    for (part, (columns, links)) in parts.iter().zip(links).enumerate() {
+        for entity in 0..links.entities() as u32 {
+            let row = links.rows(entity).start;
+            let name = (columns.tenant_id.value(row), columns.entity.value(row));
+            entities.push((name.0, name.1, part, entity));
+        }
+    }
+    entities.sort_unstable();
+    let mut builder = LinkBlockBuilder::default();
+    let mut order: Vec<(usize, usize)> = Vec::new();
+    for same in entities.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let begun = order.len();
+        let mut tied = Vec::new();
+        for (.., part, entity) in same {
+            order.extend(links[*part].rows(*entity).map(|row| (*part, row)));
+            tied.append(&mut known[*part][*entity as usize]);
+        }
+        if same.len() > 1 {
+            // Stable: what came first stays first.
+            order[begun..].sort_by_key(|(part, row)| parts[*part].place(*row));
+            tied.sort_unstable();
+            tied.dedup();
+        }
+        builder.entity(order.len() - begun, &tied);
+    }
+    if builder.entities() > ENTITIES_MAX {
+        let what = format!("{} entities in one file", builder.entities());
+        return Err(Error::encoding(LOG, what));
+    }
+    let all: Vec<&RecordBatch> = batches.iter().collect();
+    let batch = interleave_record_batch(&all, &order).map_err(|e| Error::encoding(LOG, e))?;
+    let mut pairs = Vec::with_capacity(batch.num_rows());
+    id_pairs(&batch, &mut pairs)?;
+    let blocks = LogBlocks {
+        ids: Arc::new(IdBlock::new(&pairs)),
+        links: Arc::new(builder.finish()),
+    };
+    Ok((batch, blocks))
+}
+
+/// The columns that the log is sorted by.
+struct MergePart<'a> {
+    tenant_id: &'a StringArray,
+    entity: &'a StringArray,
+    occurred_at: &'a TimestampMicrosecondArray,
+    source_seq: &'a Int64Array,
+}
+
+impl<'a> MergePart<'a> {
+    fn new(batch: &'a RecordBatch) -> Result<Self> {
+        Ok(MergePart {
+            tenant_id: text(LOG, batch, "tenant_id")?,
+            entity: text(LOG, batch, "entity")?,
+            occurred_at: time(LOG, batch, "occurred_at")?,
+            source_seq: int(LOG, batch, "source_seq")?,
+        })
+    }
+
+    fn place(&self, row: usize) -> (i64, Option<i64>) {
+        let seq = self.source_seq;
+        let seq = seq.is_valid(row).then(|| seq.value(row));
+        (self.occurred_at.value(row), seq)
+    }
+}
+
 struct LogColumns {
     tenant_id: StringBuilder,
     source: StringBuilder,
@@ -243,16 +321,35 @@ fn attributes_json(attributes: &Attributes) -> Option<String> {
         .then(|| serde_json::to_string(attributes).expect("a map of texts is always JSON"))
 }
 
-/// An event that was read back.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredRow {
-    pub event: Event,
-    pub entity: Text,
-    pub seq: u64,
+/// What [`each_received`] needs of the log.
+pub(crate) const RECEIVED_COLUMNS: [&str; 5] = [
+    "tenant_id",
+    "source",
+    "event_id",
+    "recorded_at",
+    tables::CONTENT_HASH,
+];
+
+/// Time of receipt, hash of the id and hash of the content, of events received since a moment.
+pub(crate) fn each_received(
+    batch: &RecordBatch,
+    since: UtcMicros,
+    take: &mut impl FnMut(UtcMicros, u64, u64),
+) -> Result<()> {
+    let times = time(LOG, batch, "recorded_at")?;
+    let mut pairs = Vec::with_capacity(batch.num_rows());
+    id_pairs(batch, &mut pairs)?;
+    for (row, (id, content)) in pairs.into_iter().enumerate() {
+        let at = UtcMicros(times.value(row));
+        if at >= since {
+            take(at, id, content);
+        }
+    }
+    Ok(())
 }
 
 /// Reads the events out of columns of the log.
-pub(crate) fn events_of(batch: &RecordBatch) -> Result<Vec<StoredRow>> {
+pub(crate) fn events_of(batch: &RecordBatch) -> Result<Vec<Event>> {
     let columns = LogReader::new(batch)?;
     (0..batch.num_rows()).map(|row| columns.row(row)).collect()
 }
@@ -263,7 +360,6 @@ struct LogReader<'a> {
     schema_version: &'a Int64Array,
     occurred_at: &'a TimestampMicrosecondArray,
     recorded_at: &'a TimestampMicrosecondArray,
-    seq: &'a Int64Array,
 }
 
 struct TextColumns<'a> {
@@ -273,7 +369,6 @@ struct TextColumns<'a> {
     event_type: &'a StringArray,
     correction_of: &'a StringArray,
     correction_op: &'a StringArray,
-    entity: &'a StringArray,
     ids: Vec<&'a StringArray>,
     data: &'a StringArray,
     attributes: &'a StringArray,
@@ -289,7 +384,6 @@ impl<'a> LogReader<'a> {
                 event_type: text(LOG, batch, "event_type")?,
                 correction_of: text(LOG, batch, "correction_of")?,
                 correction_op: text(LOG, batch, "correction_op")?,
-                entity: text(LOG, batch, "entity")?,
                 ids: ID_COLUMNS
                     .iter()
                     .map(|name| text(LOG, batch, name))
@@ -301,13 +395,12 @@ impl<'a> LogReader<'a> {
             schema_version: int(LOG, batch, "schema_version")?,
             occurred_at: time(LOG, batch, "occurred_at")?,
             recorded_at: time(LOG, batch, "recorded_at")?,
-            seq: int(LOG, batch, tables::SEQ)?,
         })
     }
 
-    fn row(&self, row: usize) -> Result<StoredRow> {
+    fn row(&self, row: usize) -> Result<Event> {
         let texts = &self.texts;
-        let event = Event {
+        Ok(Event {
             tenant_id: texts.tenant_id.value(row).into(),
             source: texts.source.value(row).into(),
             event_id: texts.event_id.value(row).into(),
@@ -321,12 +414,6 @@ impl<'a> LogReader<'a> {
             correction: self.correction(row)?,
             data: self.data(row)?,
             attributes: self.attributes(row)?,
-        };
-        let seq = u64::try_from(self.seq.value(row)).map_err(|e| Error::encoding(LOG, e))?;
-        Ok(StoredRow {
-            event,
-            entity: texts.entity.value(row).into(),
-            seq,
         })
     }
 

@@ -36,6 +36,9 @@ pub struct DataFile {
     pub seq_min: u64,
     /// Greatest commit sequence in the file.
     pub seq_max: u64,
+    /// Greatest time of receipt in a log file, UTC microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_max: Option<i64>,
     /// Does it hold rows that are likely to be replaced soon?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hot: bool,
@@ -86,11 +89,18 @@ struct Line {
     edit: u64,
     epoch: u64,
     seq: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    wal: u64,
     at: i64,
     prev: String,
     add: Vec<Arc<DataFile>>,
     remove: Vec<String>,
     checkpoint: Option<Arc<DataFile>>,
+}
+
+// The signature that `skip_serializing_if` asks for.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Read first, so that a line of another version is not called damaged.
@@ -103,6 +113,7 @@ struct LineVersion {
 #[derive(Debug, Default)]
 pub(crate) struct Edit {
     pub seq: u64,
+    pub wal: u64,
     pub at: i64,
     pub add: Vec<Arc<DataFile>>,
     pub remove: Vec<String>,
@@ -115,6 +126,8 @@ pub(crate) struct FileList {
     pub edit: u64,
     pub epoch: u64,
     pub seq: u64,
+    /// Sequence of the write-ahead log up to which all is in the files.
+    pub wal: u64,
     pub at: i64,
     pub files: BTreeMap<String, Arc<DataFile>>,
     pub checkpoint: Option<Arc<DataFile>>,
@@ -149,6 +162,7 @@ impl FileList {
             edit: self.edit,
             epoch: self.epoch,
             seq: self.seq,
+            wal: self.wal,
             at: self.at,
             prev: self.previous(),
             add: self.files.values().cloned().collect(),
@@ -168,6 +182,7 @@ impl FileList {
             edit: self.edit + 1,
             epoch: self.epoch,
             seq: edit.seq,
+            wal: edit.wal,
             at: edit.at,
             prev: self.previous(),
             add: edit.add,
@@ -196,8 +211,11 @@ impl FileList {
             return Err(format!("edit {} follows edit {}", line.edit, self.edit));
         } else if line.epoch != self.epoch || line.prev != self.chain {
             return Err("the line does not follow the one before".to_owned());
-        } else if line.seq < self.seq {
-            return Err(format!("sequence {} follows {}", line.seq, self.seq));
+        } else if line.seq < self.seq || line.wal < self.wal {
+            return Err(format!(
+                "sequences {} and {} follow {} and {}",
+                line.seq, line.wal, self.seq, self.wal
+            ));
         }
         for path in line.remove {
             self.files
@@ -212,6 +230,7 @@ impl FileList {
         self.edit = line.edit;
         self.epoch = line.epoch;
         self.seq = line.seq;
+        self.wal = line.wal;
         self.at = line.at;
         self.checkpoint = line.checkpoint;
         self.chain = chain_of(bytes);
@@ -327,6 +346,7 @@ mod tests {
             time_max: Some(7),
             seq_min: 1,
             seq_max: 1,
+            received_max: None,
             hot: false,
             links: None,
         })
@@ -443,6 +463,7 @@ mod tests {
             edit: 0,
             epoch: 1,
             seq: 0,
+            wal: 0,
             at: 0,
             prev: String::new(),
             add: vec![],

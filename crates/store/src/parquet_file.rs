@@ -39,6 +39,8 @@ pub(crate) struct Encoded {
     pub footer_bytes: u64,
     pub time: Option<(i64, i64)>,
     pub seq: (u64, u64),
+    /// Greatest time of receipt, of the log.
+    pub received_max: Option<i64>,
 }
 
 /// Encodes rows that are already in the order of the table.
@@ -54,6 +56,10 @@ pub(crate) fn encode(spec: &TableSpec, batch: &RecordBatch) -> Result<Encoded> {
         footer_bytes: footer_bytes(&bytes),
         time: time_range(batch, spec.time),
         seq: (seq.0.unsigned_abs(), seq.1.unsigned_abs()),
+        received_max: (spec.name == LOG)
+            .then(|| time_range(batch, "recorded_at"))
+            .flatten()
+            .map(|(_, max)| max),
         bytes,
     })
 }

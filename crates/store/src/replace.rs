@@ -11,7 +11,7 @@ use std::{
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch},
-    compute::{concat_batches, filter_record_batch},
+    compute::{concat_batches, filter_record_batch, max, min},
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use facts::{
@@ -32,8 +32,6 @@ use crate::{
 const HOT_ROWS_MAX: usize = 16_384;
 /// Files up to that size are read at once, larger ones by their key columns first.
 const SMALL_FILE_ROWS: u64 = 8_192;
-/// Memory batches of a table before they are put together.
-const MEMORY_BATCHES_MAX: usize = 64;
 
 /// Reads all rows of a file.
 pub(crate) fn read_file(spec: &TableSpec, files: &Files, file: &DataFile) -> Result<RecordBatch> {
@@ -119,6 +117,20 @@ impl<'a> Wanted<'a> {
         }))
     }
 
+    /// Can the batch have a wanted row, as far as its times tell?
+    fn any_time_within(&self, spec: &TableSpec, batch: &RecordBatch) -> bool {
+        let times = batch
+            .column_by_name(spec.time)
+            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let Some(times) = times.filter(|t| t.null_count() == 0) else {
+            return true;
+        };
+        let (Some(from), Some(to)) = (min(times), max(times)) else {
+            return true;
+        };
+        self.keys.values().any(|time| (from..=to).contains(time))
+    }
+
     fn any_time_in(&self, file: &DataFile) -> bool {
         self.keys.values().any(|time| file.overlaps(*time, *time))
     }
@@ -129,7 +141,14 @@ fn take_from_memory(
     table: &mut TableData,
     wanted: &mut Wanted<'_>,
 ) -> Result<()> {
-    for batch in &mut table.memory {
+    // Newest first: what changes has mostly come or changed a short time ago.
+    for batch in table.memory.iter_mut().rev() {
+        if wanted.is_empty() {
+            break;
+        }
+        if !wanted.any_time_within(spec, batch) {
+            continue;
+        }
         if let Some(kept) = wanted.take(spec, batch)? {
             *batch = kept;
         }
@@ -193,19 +212,19 @@ fn drop_file(table: &mut TableData, file: &Arc<DataFile>) {
     table.dropped.push(Arc::clone(file));
 }
 
+/// Puts the newest batches together as long as the one before is not much larger: their number
+/// then grows with the logarithm of the rows, and each row is copied as many times.
 fn merge_memory(spec: &TableSpec, table: &mut TableData) -> Result<()> {
-    if table.memory.len() <= MEMORY_BATCHES_MAX {
-        return Ok(());
+    while let [.., before, last] = table.memory.as_slice()
+        && let [.., Origin::Fresh, Origin::Fresh] = table.origins.as_slice()
+        && before.num_rows() <= last.num_rows() * 2
+    {
+        let merged = concat_batches(&spec.schema, [before, last]);
+        let merged = merged.map_err(|e| Error::encoding(spec.name, e))?;
+        table.memory.truncate(table.memory.len() - 2);
+        table.origins.truncate(table.origins.len() - 2);
+        table.push(merged, Origin::Fresh);
     }
-    let (fresh, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut table.memory)
-        .into_iter()
-        .zip(std::mem::take(&mut table.origins))
-        .partition(|(_, origin)| matches!(origin, Origin::Fresh));
-    let fresh: Vec<RecordBatch> = fresh.into_iter().map(|(batch, _)| batch).collect();
-    rest.into_iter()
-        .for_each(|(batch, origin)| table.push(batch, origin));
-    let merged = concat_batches(&spec.schema, &fresh).map_err(|e| Error::encoding(spec.name, e))?;
-    table.push(merged, Origin::Fresh);
     Ok(())
 }
 

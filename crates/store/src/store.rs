@@ -1,5 +1,7 @@
 //! The store itself: opening, committing, flushing, reading.
 
+mod arrivals;
+
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
@@ -11,14 +13,15 @@ use events::{Event, UtcMicros};
 use object_store::ObjectStore;
 
 use crate::{
-    Commit, Committed, DataFile, Error, EventIds, Mode, QuarantineRow, Result, Version,
-    commit::{FileWriter, Outcome, Preparation, prepare},
-    compact,
+    Commit, Committed, DataFile, Error, EventIds, Mode, PreparedLog, QuarantineRow, Result,
+    Version,
+    commit::{FileWriter, Outcome, Preparation, prepare, write_log},
+    compact::{self, Merged},
     files::Files,
-    folder::{self, Leftovers, ManifestRead, ManifestWriter},
+    folder::{self, Leftovers, ManifestRead, ManifestWriter, SIDE_FILES},
     index::LogIndex,
     io::{Io, RealIo},
-    log::events_of,
+    log::{RECEIVED_COLUMNS, each_received, events_of},
     manifest::{Edit, FileList, Tail},
     objects::DataObjects,
     parquet_file::decode,
@@ -60,10 +63,24 @@ struct State {
     backend: Backend,
     /// Versions that may still be in use.
     versions: Vec<Weak<Version>>,
+    /// Files that nobody has read back.
+    unconfirmed: Vec<Arc<DataFile>>,
+    /// Number of the next file that is written beside the commits.
+    next_side: u32,
     /// Files that no version from that edit on needs.
     obsolete: Vec<(u64, Arc<DataFile>)>,
-    /// Events of open entities, of a commit that is in memory.
-    checkpoint: Option<Vec<Event>>,
+    checkpoint: Open,
+}
+
+/// Where the events of open entities are.
+#[derive(Debug)]
+enum Open {
+    /// In the file that the manifest names.
+    Stored,
+    /// Here, from a commit that is in memory.
+    Memory(Vec<Event>),
+    /// With who commits: they come with the flush.
+    Withheld,
 }
 
 #[derive(Debug)]
@@ -117,6 +134,9 @@ impl Store {
         let lock = lock_writer(&root)?;
         let readers = open_lock(&root.join("READERS"))?;
         let read = folder::read_manifest(&files)?;
+        if read.is_none() {
+            folder::refuse_data_without_manifest(&files)?;
+        }
         folder::create_folders(&files)?;
         let (number, mut list) = match read {
             Some(read) => (read.number, reported(read)),
@@ -138,13 +158,9 @@ impl Store {
             _lock: lock,
         };
         let backend = Backend::Writer(Box::new(writer));
-        Ok(Store::new(
-            settings,
-            Some(files),
-            version,
-            backend,
-            left.unknown,
-        ))
+        let store = Store::new(settings, Some(files), version, backend, left.unknown);
+        store.state().next_side = left.next_side.max(SIDE_FILES);
+        Ok(store)
     }
 
     /// Opens the data folder for reading, also while another process writes.
@@ -157,6 +173,7 @@ impl Store {
         // Before the manifest is read: what it names must not go between.
         let readers = share_readers(&root.join("READERS"));
         let Some(read) = folder::read_manifest(&files)? else {
+            folder::refuse_data_without_manifest(&files)?;
             return Err(Error::NoData { path: root });
         };
         read.list.all_files().for_each(|file| files.admit(file));
@@ -199,8 +216,10 @@ impl Store {
         let state = State {
             backend,
             versions: vec![Arc::downgrade(&version)],
+            unconfirmed: Vec::new(),
+            next_side: SIDE_FILES,
             obsolete: Vec::new(),
-            checkpoint: None,
+            checkpoint: Open::Stored,
         };
         Store {
             settings,
@@ -267,7 +286,12 @@ impl Store {
             self.write(
                 &mut state,
                 &version,
-                (Some(&commit), seq, commit.checkpoint),
+                Write {
+                    commit: Some(&commit),
+                    seq,
+                    checkpoint: commit.checkpoint.unwrap_or_default(),
+                    log: None,
+                },
             )?;
         } else {
             let outcome = prepare(&Preparation {
@@ -277,9 +301,13 @@ impl Store {
                 files: self.files(),
                 writer: None,
                 checkpoint: &[],
+                log: None,
                 threads: self.settings.threads,
             })?;
-            state.checkpoint = Some(commit.checkpoint.iter().map(|e| (*e).clone()).collect());
+            state.checkpoint = match commit.checkpoint {
+                Some(events) => Open::Memory(events.iter().map(|e| (*e).clone()).collect()),
+                None => Open::Withheld,
+            };
             self.install(&mut state, outcome);
         }
         drop(version);
@@ -290,52 +318,157 @@ impl Store {
     /// Writes what is still in memory to Parquet. Nothing to do for a store in memory.
     ///
     /// # Errors
-    /// As [`Store::commit`].
+    /// As [`Store::commit`]; [`Error::Inconsistent`] if the last commit gave no checkpoint.
     pub fn flush(&self) -> Result<()> {
+        let events = match &self.state().checkpoint {
+            Open::Stored => Vec::new(),
+            Open::Memory(events) => events.clone(),
+            Open::Withheld => return Err(withheld()),
+        };
+        self.flush_with(None, &events.iter().collect::<Vec<_>>())
+    }
+
+    /// As [`Store::flush`], with the events of open entities, and what [`Store::prepare_log`] has
+    /// written already.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn flush_with(&self, log: Option<PreparedLog>, checkpoint: &[&Event]) -> Result<()> {
         let mut state = self.state();
         let version = self.version();
         if !matches!(state.backend, Backend::Writer(_)) || !is_dirty(&version) {
             return Ok(());
         }
-        let checkpoint = state.checkpoint.clone().unwrap_or_default();
-        let checkpoint: Vec<&Event> = checkpoint.iter().collect();
-        self.write(
-            &mut state,
-            &version,
-            (None, version.committed_seq, &checkpoint),
-        )
+        let write = Write {
+            commit: None,
+            seq: version.committed_seq,
+            checkpoint,
+            log,
+        };
+        let prepared = write.log.as_ref().map(|log| Arc::clone(&log.file));
+        let written = self.write(&mut state, &version, write);
+        // Once the manifest's end is unknown, the file may count.
+        let is_known = matches!(&state.backend, Backend::Writer(w) if w.stopped.is_none());
+        if let (Err(_), true, Some(file), Some(files)) =
+            (&written, is_known, prepared, self.files())
+        {
+            files.remove(&file);
+        }
+        written?;
+        drop(version);
+        self.remove_obsolete(&mut state);
+        Ok(())
     }
 
-    /// Puts small files of fact tables together, so that queries open fewer. Returns the number of
-    /// files that it replaced.
+    /// Writes the events in memory to a file that does not count before [`Store::flush_with`]:
+    /// the longest part of a flush, for another thread than the one that commits. `None` if there
+    /// are none.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing has changed then.
+    pub fn prepare_log(&self) -> Result<Option<PreparedLog>> {
+        let (version, edit, number) = {
+            let mut state = self.state();
+            let version = self.version();
+            if version.log_memory.is_empty() || !matches!(state.backend, Backend::Writer(_)) {
+                return Ok(None);
+            }
+            let (edit, number) = side_name(&mut state);
+            (version, edit, number)
+        };
+        let Some(files) = self.files() else {
+            return Ok(None);
+        };
+        let out = FileWriter::new(files, edit, number);
+        let written = write_log(known(LOG), &version.log().memory, &version.log_memory, &out);
+        let written = written.and_then(|written| {
+            sync_folders(files, &out.written())?;
+            Ok(written)
+        });
+        match written {
+            Ok((file, blocks)) => Ok(Some(PreparedLog {
+                file,
+                blocks,
+                parts: version.log_memory.len(),
+            })),
+            Err(error) => {
+                let paths = out.written();
+                paths.iter().for_each(|path| files.remove_path(path));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads back what was written since the last call and compares its hashes: after that, nothing
+    /// else needs to keep those rows. What was replaced meanwhile was read for that.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] with the first file that is not as it was written.
+    pub fn confirm_flush(&self) -> Result<()> {
+        let written = std::mem::take(&mut self.state().unconfirmed);
+        let Some(files) = self.files() else {
+            return Ok(());
+        };
+        for file in written {
+            for (path, ..) in file.parts() {
+                match files.check_again(path) {
+                    Ok(()) | Err(Error::Gone { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts small files together where there are at least `least` of them, so that queries open
+    /// fewer. Returns the number of files that it replaced. Commits go on beside it; where one has
+    /// touched an input meanwhile, that run of files is left for the next time.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub fn compact(&self) -> Result<usize> {
-        self.flush()?;
-        let mut state = self.state();
-        let version = self.version();
-        let (Backend::Writer(_), Some(files)) = (&state.backend, self.files()) else {
+    pub fn compact(&self, least: usize) -> Result<usize> {
+        let Some(files) = self.files() else {
             return Ok(0);
         };
-        let plan = compact::plan(&version);
-        let count = plan.iter().map(|(_, inputs)| inputs.len()).sum();
-        if count == 0 {
-            return Ok(0);
+        let mut count = 0;
+        for (table, inputs) in compact::plan(&self.version(), least) {
+            let (edit, number) = {
+                let mut state = self.state();
+                if !matches!(state.backend, Backend::Writer(_)) {
+                    return Ok(count);
+                }
+                side_name(&mut state)
+            };
+            let out = FileWriter::new(files, edit, number);
+            let merged = compact::run(&table, &inputs, &out);
+            count += self.install_merged(&table, &inputs, merged, &out)?;
         }
-        let (edit, next) = self.next_names(&mut state, files)?;
-        let out = FileWriter::new(files, edit, next);
-        let made = compact::run(&version, plan, &out);
-        let made = made.map(|version| Outcome {
-            version,
-            log_files: Vec::new(),
-            log_memory: Vec::new(),
-            checkpoint: None,
-        });
-        self.finish(&mut state, &out, made, Checkpoint::Keep)?;
+        Ok(count)
+    }
+
+    fn install_merged(
+        &self,
+        table: &str,
+        inputs: &[Arc<DataFile>],
+        merged: Result<Merged>,
+        out: &FileWriter<'_>,
+    ) -> Result<usize> {
+        let mut state = self.state();
+        let version = self.version();
+        let replaced = merged.map(|merged| compact::replaced(&version, table, inputs, merged));
+        let outcome = match replaced {
+            Ok(Some(outcome)) => Ok(outcome),
+            other => {
+                let paths = out.written();
+                paths.iter().for_each(|path| out.files.remove_path(path));
+                return other.map(|_| 0);
+            }
+        };
+        self.next_names(&mut state, out.files)?;
+        self.finish(&mut state, out, outcome, Checkpoint::Keep)?;
         drop(version);
         self.remove_obsolete(&mut state);
-        Ok(count)
+        Ok(inputs.len())
     }
 
     /// Number of the edit that comes and of the first file in it. Begins a new manifest file first
@@ -364,12 +497,7 @@ impl Store {
     }
 
     /// Prepares files, writes them, adds them to the manifest, installs the version.
-    fn write(
-        &self,
-        state: &mut State,
-        version: &Version,
-        (commit, seq, checkpoint): (Option<&Commit<'_>>, u64, &[&Event]),
-    ) -> Result<()> {
+    fn write(&self, state: &mut State, version: &Version, write: Write<'_>) -> Result<()> {
         let Some(files) = self.files() else {
             return Ok(());
         };
@@ -377,13 +505,18 @@ impl Store {
         let out = FileWriter::new(files, edit, next);
         let prepared = prepare(&Preparation {
             version,
-            commit,
-            seq,
+            commit: write.commit,
+            seq: write.seq,
             files: Some(files),
             writer: Some(&out),
-            checkpoint,
+            checkpoint: write.checkpoint,
+            log: write.log,
             threads: self.settings.threads,
         });
+        let next_file = &out.next;
+        if let Backend::Writer(writer) = &mut state.backend {
+            writer.next_file = next_file.load(std::sync::atomic::Ordering::Relaxed);
+        }
         self.finish(state, &out, prepared, Checkpoint::Replace)
     }
 
@@ -396,12 +529,14 @@ impl Store {
     ) -> Result<()> {
         let files = out.files;
         let State {
-            backend, obsolete, ..
+            backend,
+            obsolete,
+            unconfirmed,
+            ..
         } = state;
         let Backend::Writer(writer) = backend else {
             return Err(Error::ReadOnly);
         };
-        writer.next_file = out.next.load(std::sync::atomic::Ordering::Relaxed);
         let synced = prepared.and_then(|outcome| {
             sync_folders(files, &out.written())?;
             Ok(outcome)
@@ -415,10 +550,14 @@ impl Store {
                 return Err(error);
             }
         };
-        let gone = writer.append(&mut outcome, checkpoint)?;
+        let edit = writer.edit(&mut outcome, checkpoint);
+        unconfirmed.extend(edit.0.add.iter().chain(&edit.0.checkpoint).cloned());
+        let gone = writer.append(&mut outcome, edit)?;
         obsolete.extend(gone.into_iter().map(|file| (writer.list.edit, file)));
         writer.list.all_files().for_each(|file| files.admit(file));
-        state.checkpoint = None;
+        if matches!(checkpoint, Checkpoint::Replace) {
+            state.checkpoint = Open::Stored;
+        }
         self.install(state, outcome);
         Ok(())
     }
@@ -483,8 +622,10 @@ impl Store {
     pub fn checkpoint(&self) -> Result<Vec<Event>> {
         let file = {
             let state = self.state();
-            if let Some(events) = &state.checkpoint {
-                return Ok(events.clone());
+            match &state.checkpoint {
+                Open::Memory(events) => return Ok(events.clone()),
+                Open::Withheld => return Err(withheld()),
+                Open::Stored => {}
             }
             match &state.backend {
                 Backend::Memory => None,
@@ -496,10 +637,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let batch = decode(known(LOG), files.read(&file.path)?, None, None)?;
-        Ok(events_of(&batch)?
-            .into_iter()
-            .map(|row| row.event)
-            .collect())
+        events_of(&batch)
     }
 
     /// May a stored event have this link (a hash as of [`facts::event_links`])? Never says no when
@@ -513,6 +651,36 @@ impl Store {
     pub fn load_events(&self, links: &[u64]) -> Result<Vec<Event>> {
         self.index
             .load_events(links, self.files(), || self.version())
+    }
+
+    /// Calls `take` with time of receipt, [`crate::event_id_hash`] and [`crate::content_hash`] of each
+    /// stored event that was received at `since` or later.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn received_ids(
+        &self,
+        since: UtcMicros,
+        mut take: impl FnMut(UtcMicros, u64, u64),
+    ) -> Result<()> {
+        let version = self.version();
+        let log = version.log();
+        for batch in &log.memory {
+            each_received(batch, since, &mut take)?;
+        }
+        let Some(files) = self.files() else {
+            return Ok(());
+        };
+        for file in &log.files {
+            // A file without that bound is of an older program.
+            if file.received_max.is_some_and(|max| max < since.0) {
+                continue;
+            }
+            let bytes = files.read(&file.path)?;
+            let batch = decode(known(LOG), bytes, Some(&RECEIVED_COLUMNS), None)?;
+            each_received(&batch, since, &mut take)?;
+        }
+        Ok(())
     }
 
     /// Ids of stored events, of all files in which something happened from `from` to `to`, both
@@ -576,19 +744,47 @@ impl Drop for Store {
     }
 }
 
+fn withheld() -> Error {
+    Error::inconsistent(
+        "checkpoint",
+        "the last commit in memory gave none: flush with it first".to_owned(),
+    )
+}
+
+/// What goes to the disk.
+struct Write<'a> {
+    commit: Option<&'a Commit<'a>>,
+    seq: u64,
+    checkpoint: &'a [&'a Event],
+    log: Option<PreparedLog>,
+}
+
+/// Name of a file that is written while commits go on: number of the edit to come, and one in it
+/// that no commit uses.
+fn side_name(state: &mut State) -> (u64, u32) {
+    let edit = match &state.backend {
+        Backend::Writer(writer) => writer.list.edit + 1,
+        _ => 0,
+    };
+    let number = state.next_side;
+    state.next_side += 1;
+    (edit, number)
+}
+
 /// What an edit does to the fold's checkpoint.
+#[derive(Clone, Copy)]
 enum Checkpoint {
     Keep,
     Replace,
 }
 
 impl Writer {
-    /// Adds the outcome to the manifest and returns the files that are no longer needed.
-    fn append(&mut self, out: &mut Outcome, checkpoint: Checkpoint) -> Result<Vec<Arc<DataFile>>> {
+    /// What the outcome changes in the list of files, and the files that are no longer needed.
+    fn edit(&self, out: &mut Outcome, checkpoint: Checkpoint) -> (Edit, Vec<Arc<DataFile>>) {
         let new: Vec<Arc<DataFile>> = out
             .version
             .tables()
-            .flat_map(|t| t.files.iter().cloned())
+            .flat_map(|t| t.files.iter().chain(&t.dropped).cloned())
             .collect();
         let kept: std::collections::HashSet<&str> = new.iter().map(|f| f.path.as_str()).collect();
         let mut gone: Vec<Arc<DataFile>> = self
@@ -600,6 +796,7 @@ impl Writer {
             .collect();
         // A file of a table that a newer program wrote is not ours to drop.
         gone.retain(|file| out.version.tables.contains_key(&file.table));
+        let keeps = matches!(checkpoint, Checkpoint::Keep);
         let checkpoint = match checkpoint {
             Checkpoint::Keep => self.list.checkpoint.clone(),
             Checkpoint::Replace => {
@@ -607,9 +804,19 @@ impl Writer {
                 out.checkpoint.take()
             }
         };
+        // Files put together say nothing about commits that are still in memory.
+        let (seq, wal, at) = match keeps {
+            true => (self.list.seq, self.list.wal, self.list.at),
+            false => (
+                out.version.committed_seq,
+                out.version.arrived_seq,
+                out.version.recorded_at.unwrap_or_default().0,
+            ),
+        };
         let edit = Edit {
-            seq: out.version.committed_seq,
-            at: out.version.recorded_at.unwrap_or_default().0,
+            seq,
+            wal,
+            at,
             add: new
                 .iter()
                 .filter(|f| !self.list.files.contains_key(&f.path))
@@ -622,6 +829,15 @@ impl Writer {
                 .collect(),
             checkpoint,
         };
+        (edit, gone)
+    }
+
+    /// Adds an edit to the manifest and returns the files that are no longer needed.
+    fn append(
+        &mut self,
+        out: &mut Outcome,
+        (edit, gone): (Edit, Vec<Arc<DataFile>>),
+    ) -> Result<Vec<Arc<DataFile>>> {
         // Also a panic in between leaves it unknown what the manifest ends with.
         self.stopped = Some("a commit did not come to its end".to_owned());
         match self.manifest.append(&self.list, edit) {

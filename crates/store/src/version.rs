@@ -22,6 +22,8 @@ use crate::{
 pub struct Version {
     /// Sequence of the last commit in it; 0 in an empty store.
     pub committed_seq: u64,
+    /// Sequence of the write-ahead log up to which all is in it.
+    pub arrived_seq: u64,
     /// The time that came with the last commit; `None` in an empty store.
     pub recorded_at: Option<UtcMicros>,
     /// Number of the manifest edit that its files are of.
@@ -104,6 +106,7 @@ impl Version {
             .map(|spec| (Arc::from(spec.name), TableData::empty(spec)));
         Version {
             committed_seq: 0,
+            arrived_seq: 0,
             recorded_at: None,
             edit: 0,
             tables: tables.collect(),
@@ -115,6 +118,7 @@ impl Version {
     pub(crate) fn of_files(list: &FileList) -> Self {
         let mut version = Version {
             committed_seq: list.seq,
+            arrived_seq: list.wal,
             recorded_at: (list.seq > 0).then_some(UtcMicros(list.at)),
             edit: list.edit,
             ..Version::empty()

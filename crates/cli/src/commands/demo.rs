@@ -2,11 +2,11 @@
 
 use std::{io::Write, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use engine::{Engine, KpiRequest};
 use ingest::{IdentityKey, ImportSettings, Importer, formats::Made};
 use sim::{Config, World};
-use store::Store;
+use store::{LOG, Store, content_hash, event_id_hash};
 
 use super::{Face, bounds, definitions, engine_settings, import, kpi::CORE, open_engine};
 use crate::{
@@ -50,12 +50,38 @@ fn simulate(args: &Demo, config: &Config) -> Result<(u64, u64)> {
     let world = World::new(config)?;
     let recorded_at = world.end();
     let store = Store::create_or_open(&args.data.dir)?;
+    super::serve::take_over(&store, &args.data.dir)?;
+    refuse_other_data(&store, config, &key, args)?;
     let mut importer = Importer::new(&store, ImportSettings::new(recorded_at, key))?;
     let spinner = progress::spinner("simulating");
     let report = import::drive(&mut importer, &mut Made::new(world), &spinner)?;
-    store.compact()?;
+    store.compact(2)?;
     spinner.finish_and_clear();
     Ok((report.accepted, report.duplicate))
+}
+
+/// Two contact centres in one folder would be told as one.
+fn refuse_other_data(store: &Store, config: &Config, key: &IdentityKey, args: &Demo) -> Result<()> {
+    let version = store.version();
+    let Some(mut first) = World::new(config)?.next() else {
+        return Ok(());
+    };
+    if version.table(LOG).is_none_or(|log| log.rows() == 0) {
+        return Ok(());
+    }
+    key.hide(&mut first);
+    let ids = store.event_ids(first.occurred_at, first.occurred_at)?;
+    let id = event_id_hash(&first.tenant_id, &first.source, &first.event_id);
+    if ids.find(id) == Some(content_hash(&first)) {
+        return Ok(());
+    }
+    bail!(
+        "{} holds other data than this demo's (seed {}, {} agents): name an empty folder with \
+         --data",
+        args.data.dir.display(),
+        args.seed,
+        args.agents
+    )
 }
 
 fn board(engine: &Engine, config: &Config) -> Result<Board> {

@@ -29,11 +29,15 @@ const SHOWN_REJECTS: usize = 10;
 
 /// Imports the files and reports what became of their lines.
 pub fn run(args: &Import, face: Face) -> Result<Outcome> {
+    if args.follow {
+        return super::follow::run(args, queue_log(args, settings::now(), clock(args)?));
+    }
     let total = total_bytes(&args.files)?;
     let key = IdentityKey::new(settings::identity_key(args.identity_key.as_deref())?);
     let mapping = mapping(args)?;
     let clock = clock(args)?;
     let store = Store::create_or_open(&args.data.dir)?;
+    super::serve::take_over(&store, &args.data.dir)?;
     let now = settings::now();
     let mut importer = Importer::new(&store, ImportSettings::new(now, key))?;
     let bar = progress::bar("importing", total, true);
@@ -68,7 +72,7 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
             drive(&mut importer, &mut lines, &bar)?
         }
     };
-    store.compact()?;
+    store.compact(2)?;
     bar.finish_and_clear();
     print(&report, face);
     let clean = report.rejected == 0 || args.allow_rejects;

@@ -6,9 +6,10 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sim::{Config, World, write_ndjson};
 
+use super::post::Poster;
 use crate::{
     Outcome,
     args::Simulate,
@@ -29,13 +30,16 @@ pub fn run(args: &Simulate) -> Result<Outcome> {
         Some(_) => World::with_ledger(&config)?,
         None => World::new(&config)?,
     };
-    let events = write_events(&mut world, &args.out)?;
-    println!(
-        "{}: {} events, seed {}",
-        args.out.display(),
-        grouped(events),
-        args.seed
-    );
+    let target = match (&args.out, &args.post) {
+        (Some(path), _) => path.display().to_string(),
+        (None, Some(url)) => url.clone(),
+        (None, None) => bail!("say where the events go: --out FILE or --post URL"),
+    };
+    let events = match (&args.out, &args.post) {
+        (None, Some(url)) => post_events(&mut world, url, args.token_file.as_deref())?,
+        _ => write_events(&mut world, Path::new(&target))?,
+    };
+    println!("{target}: {} events, seed {}", grouped(events), args.seed);
     if let Some(path) = &args.truth {
         let ledger = world.into_ledger().context("the world keeps no ledger")?;
         let text = serde_json::to_string_pretty(&ledger.to_json())?;
@@ -44,6 +48,29 @@ pub fn run(args: &Simulate) -> Result<Outcome> {
         println!("{}: the KPIs as the simulator counted them", path.display());
     }
     Ok(Outcome::Clean)
+}
+
+/// Events of one request.
+const POST_EVENTS: u64 = 1_000;
+
+fn post_events(world: &mut World, url: &str, token_file: Option<&Path>) -> Result<u64> {
+    let poster = Poster::new(url, token_file)?;
+    let bar = progress::bar("sending", STEPS, false);
+    let mut lines = Vec::new();
+    let mut count = 0_u64;
+    while let Some(event) = world.next() {
+        write_ndjson(&event, &mut lines)?;
+        count += 1;
+        if count.is_multiple_of(POST_EVENTS) {
+            poster.post(&std::mem::take(&mut lines))?;
+            bar.set_position((world.progress() * STEPS as f64) as u64);
+        }
+    }
+    if !lines.is_empty() {
+        poster.post(&lines)?;
+    }
+    bar.finish_and_clear();
+    Ok(count)
 }
 
 fn write_events(world: &mut World, path: &Path) -> Result<u64> {

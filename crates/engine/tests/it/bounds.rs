@@ -48,7 +48,8 @@ async fn bounds(events: Vec<StoredEvent>, settings: Settings) -> engine::Bounds 
     let commit = Commit {
         edit: &edit,
         quarantine: &[],
-        checkpoint: &[],
+        checkpoint: Some(&[]),
+        arrived_seq: None,
         mode: Mode::Durable,
         recorded_at: DAY_0,
     };

@@ -110,7 +110,8 @@ pub fn commit(store: &Store, added: FactRows, mode: Mode) {
     let commit = Commit {
         edit: &edit,
         quarantine: &[],
-        checkpoint: &[],
+        checkpoint: Some(&[]),
+        arrived_seq: None,
         mode,
         recorded_at: DAY_0,
     };

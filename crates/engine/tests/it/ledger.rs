@@ -278,7 +278,8 @@ fn engine_of(world: &mut World) -> Engine {
         let commit = Commit {
             edit: &edit,
             quarantine: &[],
-            checkpoint: &checkpoint,
+            checkpoint: Some(&checkpoint),
+            arrived_seq: None,
             mode: Mode::Memory,
             recorded_at,
         };

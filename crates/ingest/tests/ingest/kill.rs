@@ -27,10 +27,10 @@ const SEED: u64 = 20_260_302;
 const FOLDER: &str = "CALLGAUGE_TEST_KILL_FOLDER";
 
 /// SplitMix64: the moments of the kills repeat with the seed as far as a scheduler lets them.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -89,7 +89,7 @@ impl Scene {
             }
         });
         assert_eq!(report.expect("the import runs").rejected, 0);
-        store.compact().expect("the store is compacted");
+        store.compact(2).expect("the store is compacted");
     }
 
     /// Runs the import in a child and kills it after `delay`; was it done before?

@@ -2,6 +2,8 @@
 
 mod files;
 mod kill;
+mod live;
+mod live_kill;
 mod rejects;
 mod world;
 

@@ -147,7 +147,8 @@ fn rejected_lines_are_kept_byte_for_byte() {
         .commit(Commit {
             edit: &edit,
             quarantine: &quarantine,
-            checkpoint,
+            checkpoint: Some(checkpoint),
+            arrived_seq: None,
             mode,
             recorded_at,
         })
@@ -215,8 +216,8 @@ fn small_files_are_put_together_without_changing_a_row() {
         commit(&store, &new_calls(batch * 5..batch * 5 + 5)).unwrap();
     }
     let before = contents(&store);
-    assert_eq!(store.compact().unwrap(), 24);
-    assert_eq!(store.compact().unwrap(), 0);
+    assert_eq!(store.compact(2).unwrap(), 36);
+    assert_eq!(store.compact(2).unwrap(), 0);
     let files = |store: &Store| store.version().table("queue_visits").unwrap().files.len();
     assert_eq!(files(&store), 1);
     assert_eq!(contents(&store), before);

@@ -75,6 +75,13 @@ impl Io for FaultyIo {
             io: self.clone(),
         }))
     }
+    fn open_at(&self, path: &Path, at: u64) -> io::Result<Box<dyn IoFile>> {
+        let file = self.run(|| self.real.open_at(path, at))?;
+        Ok(Box::new(FaultyFile {
+            file,
+            io: self.clone(),
+        }))
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.run(|| self.real.rename(from, to))
     }
@@ -90,8 +97,14 @@ impl Io for FaultyIo {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.run(|| self.real.read(path))
     }
+    fn read_range(&self, path: &Path, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.run(|| self.real.read_range(path, from, bytes))
+    }
     fn size(&self, path: &Path) -> io::Result<u64> {
         self.run(|| self.real.size(path))
+    }
+    fn space(&self, path: &Path) -> io::Result<store::Space> {
+        self.run(|| self.real.space(path))
     }
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.run(|| self.real.list(path))
@@ -114,6 +127,18 @@ impl IoFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         let io = self.io.clone();
         io.run(|| self.file.sync())
+    }
+    fn sync_data(&mut self) -> io::Result<()> {
+        let io = self.io.clone();
+        io.run(|| self.file.sync_data())
+    }
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        let io = self.io.clone();
+        io.run(|| self.file.preallocate(bytes))
+    }
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        let io = self.io.clone();
+        io.run(|| self.file.truncate(bytes))
     }
 }
 

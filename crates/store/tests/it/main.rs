@@ -4,9 +4,15 @@
 
 mod commits;
 mod damage;
+mod disk;
 mod faults;
 mod files;
 mod history;
 mod lossless;
 mod memory;
+mod wal;
+mod wal_damage;
+mod wal_faults;
+mod wal_power;
+mod wal_world;
 mod world;

@@ -164,7 +164,8 @@ pub fn commit_with(
     store.commit(Commit {
         edit,
         quarantine: &[],
-        checkpoint,
+        checkpoint: Some(checkpoint),
+        arrived_seq: None,
         mode,
         recorded_at,
     })

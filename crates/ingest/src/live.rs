@@ -1,0 +1,319 @@
+//! Live ingest: what arrives is on the disk before it is acknowledged, and in the facts at once.
+//!
+//! ```text
+//! any thread   Delivery: decode, hide identities, write the bytes for the log
+//!    |
+//! writer       find repeats -> write-ahead log, one fdatasync per group -> answer
+//!    |
+//! applier      fold -> commit in memory: queries see it          flusher
+//!    |              enough or old enough ---- events to Parquet ---->|
+//!    '--- facts to Parquet, manifest edit: the log can be let go <---'
+//! ```
+//!
+//! One delivery is one answer. It comes when everything in it is durable: new events and rejected
+//! lines because this call wrote them, duplicates because the first copy is. A group is what
+//! arrived while the group before was being synced.
+
+mod applier;
+mod delivery;
+mod flusher;
+mod follow;
+mod payload;
+mod recover;
+mod state;
+mod window;
+mod writer;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use events::{RejectCode, Text, UtcMicros};
+use facts::{FoldError, FoldSettings};
+use store::Store;
+
+pub use delivery::{Delivery, OnError};
+pub use follow::{Follow, FollowError, Grammar, Polled};
+pub use payload::PayloadError;
+pub use recover::{Recovered, recover};
+pub use state::LiveState;
+
+use crate::IdentityKey;
+use state::Shared;
+use writer::Job;
+
+/// Tells the time of receipt.
+pub type Clock = Arc<dyn Fn() -> UtcMicros + Send + Sync>;
+
+/// What live ingest has to be told.
+#[derive(Clone)]
+pub struct LiveSettings {
+    /// The tenant that is written to.
+    pub tenant_id: Text,
+    /// Source of lines that name none.
+    pub default_source: Option<Text>,
+    /// Key of the tokens that stand for identities.
+    pub identity_key: IdentityKey,
+    /// How events are folded.
+    pub fold: FoldSettings,
+    /// Time of receipt.
+    pub clock: Clock,
+    /// Bytes of events that wait for Parquet: at half of it a flush begins, at all of it the
+    /// writer waits, at twice as much deliveries are refused.
+    pub budget_bytes: u64,
+    /// Bytes of deliveries that wait for the writer; more are refused.
+    pub queue_bytes: u64,
+    /// Age at which events go to Parquet even if they are few.
+    pub flush_age: Duration,
+    /// Free bytes of the disk below which nothing is taken: this many, or 5 % if that is more.
+    pub disk_reserve_bytes: u64,
+    /// Random bytes, different at each start.
+    pub seed: [u8; 32],
+}
+
+impl LiveSettings {
+    /// The usual settings.
+    pub fn new(identity_key: IdentityKey, clock: Clock, seed: [u8; 32]) -> Self {
+        LiveSettings {
+            tenant_id: events::DEFAULT_TENANT.into(),
+            default_source: None,
+            identity_key,
+            fold: FoldSettings::default(),
+            clock,
+            budget_bytes: 256 << 20,
+            queue_bytes: 64 << 20,
+            flush_age: Duration::from_secs(30),
+            disk_reserve_bytes: 256 << 20,
+            seed,
+        }
+    }
+}
+
+impl fmt::Debug for LiveSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveSettings")
+            .field("tenant_id", &self.tenant_id)
+            .field("budget_bytes", &self.budget_bytes)
+            .field("flush_age", &self.flush_age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of the lines of a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// New events.
+    pub accepted: u64,
+    /// Events that were stored before, or came twice.
+    pub duplicate: u64,
+    /// Lines that were not taken.
+    pub rejected: u64,
+    /// The first of them.
+    pub errors: Vec<LineError>,
+    /// Are there more?
+    pub errors_truncated: bool,
+    /// Sequence of the log that is durable: queries that wait for it see all of the delivery.
+    pub committed_seq: u64,
+}
+
+/// A line that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineError {
+    /// Line of the delivery, from 1.
+    pub line: u64,
+    /// The event's id, as far as it can be told.
+    pub event_id: Option<String>,
+    /// What is wrong, in one word.
+    pub code: RejectCode,
+    /// What is wrong, in a sentence.
+    pub reason: String,
+}
+
+/// Why a delivery was not taken at all. Nothing of it is stored, or nobody knows: sending it again
+/// does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// More comes in than can be written.
+    #[error("more arrives than can be written: try again in {} s", .retry_after.as_secs())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too little room on the disk.
+    #[error("the disk is nearly full: try again in {} s", .retry_after.as_secs())]
+    DiskFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Nothing is taken until the program is started again.
+    #[error("ingest has stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why live ingest could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Earlier events of a contact cannot be had.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The log holds what this program did not write.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+type Answer = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
+
+/// Takes deliveries. A handle: clones share the same threads.
+#[derive(Clone)]
+pub struct LiveIngest {
+    settings: Arc<LiveSettings>,
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl fmt::Debug for LiveIngest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveIngest").finish_non_exhaustive()
+    }
+}
+
+impl LiveIngest {
+    /// Replays what the write-ahead log has and Parquet has not, then takes deliveries.
+    ///
+    /// # Errors
+    /// When the store or its log cannot be read; a damaged log says what is lost and how to go on.
+    pub fn start(
+        store: Arc<Store>,
+        settings: LiveSettings,
+    ) -> Result<(LiveIngest, Recovered), LiveError> {
+        let settings = Arc::new(settings);
+        let (wal, folder, recovered) = recover::replay(&store, &settings)?;
+        let window = window::IdWindow::load(&store, (settings.clock)())?;
+        let shared = Arc::new(Shared::new(&store, recovered.last_seq));
+        let (jobs, job_queue) = mpsc::channel();
+        let (units, unit_queue) = mpsc::channel();
+        let (tasks, task_queue) = mpsc::channel();
+        let writer = writer::Writer::new(writer::Parts {
+            store: Arc::clone(&store),
+            settings: Arc::clone(&settings),
+            shared: Arc::clone(&shared),
+            wal,
+            window,
+            units: units.clone(),
+        });
+        let applier = applier::Applier::new(applier::Parts {
+            store: Arc::clone(&store),
+            settings: Arc::clone(&settings),
+            shared: Arc::clone(&shared),
+            folder,
+            tasks,
+            jobs: jobs.clone(),
+        });
+        let flusher = flusher::Flusher {
+            store,
+            shared: Arc::clone(&shared),
+            answers: units,
+        };
+        let threads = vec![
+            spawn("wal-writer", move || writer.run(&job_queue)),
+            spawn("fold", move || applier.run(&unit_queue)),
+            spawn("flush", move || flusher.run(&task_queue)),
+        ];
+        let live = LiveIngest {
+            settings,
+            shared,
+            jobs,
+            threads: Arc::new(Mutex::new(threads)),
+        };
+        Ok((live, recovered))
+    }
+
+    /// An empty delivery.
+    pub fn delivery(&self) -> Delivery {
+        Delivery::new(Arc::clone(&self.settings))
+    }
+
+    /// Queues a delivery; `answer` is called from another thread once it is durable, or at once
+    /// from this one if it is refused.
+    pub fn deliver(&self, delivery: Delivery, on_error: OnError, answer: Answer) {
+        let bytes = delivery.bytes() as u64;
+        if let Err(refusal) = self.shared.admit(bytes, &self.settings) {
+            return answer(Err(refusal));
+        }
+        let job = Job::Delivery {
+            delivery,
+            on_error,
+            bytes,
+            answer,
+        };
+        if let Err(mpsc::SendError(Job::Delivery { answer, .. })) = self.jobs.send(job) {
+            self.shared.leave(bytes);
+            answer(Err(self.shared.stopped_refusal()));
+        }
+    }
+
+    /// As [`LiveIngest::deliver`], waiting for the answer.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn deliver_and_wait(
+        &self,
+        delivery: Delivery,
+        on_error: OnError,
+    ) -> Result<Receipt, Refusal> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let answer = Box::new(move |result| {
+            // Nobody waits any more: the program is ending.
+            let _ = sender.send(result);
+        });
+        self.deliver(delivery, on_error, answer);
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err(self.shared.stopped_refusal()))
+    }
+
+    /// How it is doing.
+    pub fn state(&self) -> LiveState {
+        self.shared.snapshot()
+    }
+
+    /// Waits until queries see everything up to a sequence; `false` if they do not in time.
+    pub fn wait_applied(&self, seq: u64, at_most: Duration) -> bool {
+        self.shared.wait_applied(seq, at_most)
+    }
+
+    /// Takes no more, writes everything to Parquet and ends the log cleanly. Blocks until done.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopped`] if that was not possible; what was acknowledged is in the log.
+    pub fn shut_down(&self) -> Result<(), Refusal> {
+        self.shared.close();
+        // A writer that has gone already needs no telling.
+        let _ = self.jobs.send(Job::Stop);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                self.shared.stop("a thread of the ingest has panicked");
+            }
+        }
+        self.shared.outcome()
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .expect("the system can start a thread")
+}

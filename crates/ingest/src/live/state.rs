@@ -1,0 +1,315 @@
+//! What the threads of the ingest tell each other and the outside: counters, pressure, the end.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use store::Store;
+
+use super::{LiveSettings, Refusal};
+
+/// Upper bounds of the sync times that are counted, in microseconds.
+const SYNC_BOUNDS: [u64; 10] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
+];
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_DISK: Duration = Duration::from_secs(5);
+
+/// How the ingest is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveState {
+    /// 0 all well, 1 writing to Parquet, 2 the writer waits for it, 3 deliveries are refused.
+    pub pressure: u8,
+    /// Can something be taken at all?
+    pub wal_writable: bool,
+    /// Is everything that was acknowledged folded?
+    pub caught_up: bool,
+    /// Why nothing is taken until the next start.
+    pub stopped: Option<String>,
+    /// Since the last acknowledgement; `None` before the first.
+    pub last_commit_age_ms: Option<u64>,
+    /// Sequence of the log that is durable.
+    pub committed_seq: u64,
+    /// Sequence of the log that queries see.
+    pub applied_seq: u64,
+    /// Sequence of the log that is in Parquet.
+    pub flushed_seq: u64,
+    /// Events taken since the start.
+    pub accepted: u64,
+    /// Repeats since the start.
+    pub duplicate: u64,
+    /// Lines not taken since the start.
+    pub rejected: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Segments of the write-ahead log.
+    pub wal_segments: u64,
+    /// Segments given up after a failed sync, since the start.
+    pub wal_poisoned: u64,
+    /// Bytes of events that are not in Parquet yet.
+    pub buffer_bytes: u64,
+    /// Bytes of deliveries that wait for the writer.
+    pub queue_bytes: u64,
+    /// Ids in the window of repeats.
+    pub window_ids: u64,
+    /// Bytes of that window.
+    pub window_bytes: u64,
+    /// Free bytes of the disk, if it can tell.
+    pub disk_free_bytes: Option<u64>,
+    /// Sync times: upper bound in microseconds, and how many were at most that long. The last
+    /// bound is `u64::MAX`.
+    pub sync_micros: Vec<(u64, u64)>,
+    /// Data files.
+    pub files: u64,
+    /// Data files found damaged.
+    pub quarantined_files: u64,
+}
+
+/// See the module.
+pub(super) struct Shared {
+    counts: Mutex<Counts>,
+    applied: Condvar,
+    flushed: Condvar,
+    closed: AtomicBool,
+    queued: AtomicU64,
+    store: Arc<Store>,
+}
+
+#[derive(Default)]
+struct Counts {
+    state: LiveState,
+    syncs: [u64; SYNC_BOUNDS.len() + 1],
+    last_commit: Option<Instant>,
+    disk_low: bool,
+    flushing: bool,
+}
+
+impl Shared {
+    pub fn new(store: &Arc<Store>, seq: u64) -> Self {
+        let version = store.version();
+        let state = LiveState {
+            wal_writable: true,
+            committed_seq: seq,
+            applied_seq: version.arrived_seq.max(seq),
+            ..LiveState::default()
+        };
+        Shared {
+            counts: Mutex::new(Counts {
+                state,
+                ..Counts::default()
+            }),
+            applied: Condvar::new(),
+            flushed: Condvar::new(),
+            closed: AtomicBool::new(false),
+            queued: AtomicU64::new(0),
+            store: Arc::clone(store),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// May a delivery of that size join the queue? If so, it has joined.
+    pub fn admit(&self, bytes: u64, settings: &LiveSettings) -> Result<(), Refusal> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(self.stopped_refusal());
+        }
+        let counts = self.counts();
+        if counts.state.stopped.is_some() {
+            drop(counts);
+            return Err(self.stopped_refusal());
+        }
+        if counts.disk_low {
+            return Err(Refusal::DiskFull {
+                retry_after: RETRY_DISK,
+            });
+        }
+        let full = counts.state.buffer_bytes >= settings.budget_bytes.saturating_mul(2);
+        drop(counts);
+        let queued = self.queued.fetch_add(bytes, Ordering::AcqRel);
+        // One that is larger than the whole queue must still get through when it is empty.
+        if full || (queued > 0 && queued + bytes > settings.queue_bytes) {
+            self.leave(bytes);
+            return Err(Refusal::Busy {
+                retry_after: RETRY_AFTER,
+            });
+        }
+        Ok(())
+    }
+
+    /// A delivery has left the queue.
+    pub fn leave(&self, bytes: u64) {
+        self.queued.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Nothing more is taken: the program is ending.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Nothing more is taken: something failed.
+    pub fn stop(&self, reason: &str) {
+        let mut counts = self.counts();
+        counts
+            .state
+            .stopped
+            .get_or_insert_with(|| reason.to_owned());
+        counts.state.wal_writable = false;
+        drop(counts);
+        tracing::error!(reason, "ingest has stopped");
+        self.applied.notify_all();
+        self.flushed.notify_all();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.counts().state.stopped.is_some()
+    }
+
+    pub fn stopped_refusal(&self) -> Refusal {
+        let reason = self.counts().state.stopped.clone();
+        Refusal::Stopped {
+            reason: reason.unwrap_or_else(|| "the program is ending".to_owned()),
+        }
+    }
+
+    pub fn outcome(&self) -> Result<(), Refusal> {
+        match self.is_stopped() {
+            true => Err(self.stopped_refusal()),
+            false => Ok(()),
+        }
+    }
+
+    /// A group is durable.
+    pub fn committed(&self, group: &Committed) {
+        let mut counts = self.counts();
+        let at = SYNC_BOUNDS
+            .iter()
+            .position(|bound| group.sync.as_micros() <= u128::from(*bound));
+        counts.syncs[at.unwrap_or(SYNC_BOUNDS.len())] += 1;
+        counts.last_commit = Some(Instant::now());
+        let state = &mut counts.state;
+        state.committed_seq = group.seq;
+        state.accepted += group.accepted;
+        state.duplicate += group.duplicate;
+        state.rejected += group.rejected;
+        state.buffer_bytes += group.bytes;
+        state.wal_bytes = group.wal_bytes;
+        state.wal_segments = group.wal_segments;
+        state.wal_poisoned = group.wal_poisoned;
+        state.window_ids = group.window_ids;
+        state.window_bytes = group.window_bytes;
+    }
+
+    /// Lines that were answered without anything to write.
+    pub fn answered(&self, duplicate: u64, rejected: u64) {
+        let mut counts = self.counts();
+        counts.state.duplicate += duplicate;
+        counts.state.rejected += rejected;
+    }
+
+    /// The log has become shorter.
+    pub fn released(&self, bytes: u64, segments: u64) {
+        let mut counts = self.counts();
+        counts.state.wal_bytes = bytes;
+        counts.state.wal_segments = segments;
+    }
+
+    /// Queries see everything up to that sequence.
+    pub fn applied(&self, seq: u64) {
+        let mut counts = self.counts();
+        counts.state.applied_seq = counts.state.applied_seq.max(seq);
+        drop(counts);
+        self.applied.notify_all();
+    }
+
+    /// A flush has begun.
+    pub fn flushing(&self) {
+        self.counts().flushing = true;
+    }
+
+    /// A flush has ended: so many bytes are in Parquet now.
+    pub fn flushed(&self, seq: u64, bytes: u64) {
+        let mut counts = self.counts();
+        counts.flushing = false;
+        counts.state.flushed_seq = counts.state.flushed_seq.max(seq);
+        counts.state.buffer_bytes = counts.state.buffer_bytes.saturating_sub(bytes);
+        drop(counts);
+        self.flushed.notify_all();
+    }
+
+    /// Free space of the disk, and whether it is too little.
+    pub fn disk(&self, free: Option<u64>, low: bool) {
+        let mut counts = self.counts();
+        if low != counts.disk_low {
+            tracing::warn!(free, low, "room on the disk");
+        }
+        counts.disk_low = low;
+        counts.state.disk_free_bytes = free;
+    }
+
+    /// Waits while more than the budget waits for Parquet, but not for ever.
+    pub fn wait_for_room(&self, budget: u64, at_most: Duration) {
+        let counts = self.counts();
+        // Whether there is room now or not: the caller goes on either way.
+        let _unused = self.flushed.wait_timeout_while(counts, at_most, |counts| {
+            counts.state.buffer_bytes >= budget && counts.state.stopped.is_none()
+        });
+    }
+
+    pub fn wait_applied(&self, seq: u64, at_most: Duration) -> bool {
+        let waited = self
+            .applied
+            .wait_timeout_while(self.counts(), at_most, |counts| {
+                counts.state.applied_seq < seq && counts.state.stopped.is_none()
+            });
+        let (counts, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        counts.state.applied_seq >= seq
+    }
+
+    pub fn snapshot(&self) -> LiveState {
+        let counts = self.counts();
+        let mut state = counts.state.clone();
+        let mut total = 0;
+        let bounds = SYNC_BOUNDS.iter().copied().chain([u64::MAX]);
+        state.sync_micros = bounds
+            .zip(counts.syncs)
+            .map(|(bound, count)| {
+                total += count;
+                (bound, total)
+            })
+            .collect();
+        state.last_commit_age_ms = counts
+            .last_commit
+            .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
+        state.caught_up = state.applied_seq >= state.committed_seq;
+        state.wal_writable = state.stopped.is_none() && !counts.disk_low;
+        state.pressure = u8::from(counts.flushing);
+        drop(counts);
+        state.queue_bytes = self.queued.load(Ordering::Acquire);
+        let version = self.store.version();
+        state.quarantined_files = self.store.damaged_files() as u64;
+        state.files = version.tables().map(|t| t.files.len() as u64).sum();
+        state
+    }
+}
+
+/// What the writer tells about a group.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    pub seq: u64,
+    pub accepted: u64,
+    pub duplicate: u64,
+    pub rejected: u64,
+    pub bytes: u64,
+    pub sync: Duration,
+    pub wal_bytes: u64,
+    pub wal_segments: u64,
+    pub wal_poisoned: u64,
+    pub window_ids: u64,
+    pub window_bytes: u64,
+}

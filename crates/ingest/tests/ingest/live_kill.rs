@@ -1,0 +1,205 @@
+//! Kill -9 during live ingest: acknowledged within stored within sent, nothing twice.
+//!
+//! A child process (this test binary, run for one ignored test) delivers small batches from two
+//! threads, with a budget so small that files are written all the time, and writes the number of
+//! each acknowledged batch to its own synced ledger. The parent kills it at random moments.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arrow::array::AsArray;
+use ingest::live::{LiveSettings, OnError, recover};
+use store::{LOG, Store};
+
+use crate::{ARRIVAL, assert_same_rows, import_text, kill::Dice, live, world};
+
+const BATCH: usize = 40;
+const SEED: u64 = 20_261_121;
+/// Tells the child which folder to work in.
+const FOLDER: &str = "CALLGAUGE_TEST_LIVE_FOLDER";
+
+fn kills() -> u32 {
+    std::env::var("CALLGAUGE_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(100)
+}
+
+struct Scene(PathBuf);
+
+impl Scene {
+    fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.0.join("day.ndjson")).expect("the file");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Delivers every batch that the ledger does not have, then ends cleanly.
+    fn deliver(&self) {
+        let store = Arc::new(Store::create_or_open(self.data()).expect("the store opens"));
+        let settings = LiveSettings {
+            budget_bytes: 120_000,
+            ..live::settings(&live::clock())
+        };
+        let live = live::start(&store, settings);
+        let path = self.0.join("acknowledged");
+        let ledger = File::options().append(true).open(path).expect("the ledger");
+        let ledger = Mutex::new(ledger);
+        let lines = self.lines();
+        let batches: Vec<&[String]> = lines.chunks(BATCH).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(batch) = batches.get(number) else {
+                            return;
+                        };
+                        let mut delivery = live.delivery();
+                        for (n, line) in (1..).zip(*batch) {
+                            delivery.line(n, line.as_bytes());
+                        }
+                        let receipt = live
+                            .deliver_and_wait(delivery, OnError::KeepGood)
+                            .expect("a receipt");
+                        assert_eq!(receipt.accepted + receipt.duplicate, batch.len() as u64);
+                        let mut ledger = ledger.lock().expect("the ledger");
+                        writeln!(ledger, "{number}").expect("the ledger is written");
+                        ledger.sync_data().expect("the ledger is synced");
+                    }
+                });
+            }
+        });
+        live.shut_down().expect("a clean end");
+    }
+
+    /// Batches that were acknowledged; a torn last line was not.
+    fn acknowledged(&self) -> HashSet<usize> {
+        let text = std::fs::read_to_string(self.0.join("acknowledged")).expect("the ledger");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole
+            .lines()
+            .map(|line| line.parse().expect("a number"))
+            .collect()
+    }
+
+    fn clear(&self) {
+        // There is none at first.
+        let _ = std::fs::remove_dir_all(self.data());
+        std::fs::write(self.0.join("acknowledged"), "").expect("the ledger is written");
+    }
+
+    /// Runs a child and kills it after `delay`; was it done before?
+    fn deliver_and_kill(&self, delay: Duration) -> bool {
+        let mut child = Command::new(std::env::current_exe().expect("this test's path"))
+            .args([
+                "live_kill::a_child_that_delivers",
+                "--exact",
+                "--ignored",
+                "--test-threads=1",
+            ])
+            .env(FOLDER, &self.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the child starts");
+        std::thread::sleep(delay);
+        child.kill().expect("the child can be killed");
+        child.wait().expect("the child ends").success()
+    }
+
+    /// Opens the folder after a kill; are all events there?
+    fn check(&self, sent: &[String], kill: u32) -> bool {
+        let store = Store::create_or_open(self.data()).expect("the store opens after a kill");
+        recover(&store, live::SEED).expect("the log is whole");
+        let mut found = HashSet::new();
+        for batch in store.read(&store.version(), LOG).expect("readable") {
+            let ids = batch.column_by_name("event_id").expect("ids");
+            for id in ids.as_string::<i32>().iter().flatten() {
+                assert!(
+                    found.insert(id.to_owned()),
+                    "kill {kill}: {id} is there twice"
+                );
+            }
+        }
+        let ids: Vec<String> = sent.iter().map(|line| id_of(line)).collect();
+        let known: HashSet<&String> = ids.iter().collect();
+        assert!(
+            found.iter().all(|id| known.contains(id)),
+            "kill {kill}: events that nobody sent"
+        );
+        for number in self.acknowledged() {
+            for id in ids.chunks(BATCH).nth(number).expect("a batch") {
+                assert!(
+                    found.contains(id),
+                    "kill {kill}: {id} of batch {number} is lost"
+                );
+            }
+        }
+        if kill.is_multiple_of(20) {
+            assert!(store.verify().expect("readable").is_empty(), "kill {kill}");
+        }
+        found.len() == ids.len()
+    }
+}
+
+fn id_of(line: &str) -> String {
+    let event = events::decode_own_line(line.as_bytes()).expect("a valid line");
+    event.event_id.to_string()
+}
+
+#[test]
+#[ignore = "the child of the kill test"]
+fn a_child_that_delivers() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        Scene(folder.into()).deliver();
+    }
+}
+
+/// T1.
+#[test]
+fn a_hundred_kills_lose_nothing_acknowledged_and_double_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scene = Scene(folder.path().to_owned());
+    let mut lines = world::lines(9, 6);
+    lines.truncate(BATCH * 60 + 17);
+    std::fs::write(folder.path().join("day.ndjson"), world::text(&lines)).expect("the file");
+    let imported = Store::in_memory();
+    import_text(&imported, 10_000, world::text(&lines));
+    scene.clear();
+    let begun = Instant::now();
+    scene.deliver();
+    let whole = begun.elapsed();
+    scene.clear();
+    let mut dice = Dice(SEED);
+    let (mut completed, kills) = (0, kills());
+    for kill in 0..kills {
+        let micros = dice.below(whole.as_micros() as u64);
+        let done = scene.deliver_and_kill(Duration::from_micros(micros));
+        if scene.check(&lines, kill) || done {
+            scene.deliver();
+            let store = Store::create_or_open(scene.data()).expect("the store opens");
+            assert_same_rows(&store, &imported, ARRIVAL);
+            completed += 1;
+            scene.clear();
+        }
+    }
+    scene.deliver();
+    let store = Store::create_or_open(scene.data()).expect("the store opens");
+    assert_same_rows(&store, &imported, ARRIVAL);
+    println!("{kills} kills, {completed} deliveries completed between them, seed {SEED}");
+}

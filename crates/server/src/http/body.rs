@@ -1,0 +1,139 @@
+//! Reading a body within its time, its size and the memory of all bodies.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use super::App;
+use crate::{
+    error::{ApiError, Code},
+    limits,
+};
+
+/// A body with its share of the memory of all bodies.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub bytes: Bytes,
+    pub memory: Memory,
+}
+
+/// Bytes of the memory of all bodies, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Memory {
+    all: Arc<Semaphore>,
+    taken: OwnedSemaphorePermit,
+}
+
+impl Memory {
+    fn none(all: &Arc<Semaphore>) -> Result<Self, ApiError> {
+        let taken = Arc::clone(all).try_acquire_many_owned(0);
+        Ok(Memory {
+            all: Arc::clone(all),
+            taken: taken.map_err(|_| ApiError::busy())?,
+        })
+    }
+
+    /// Takes as much as is missing to `bytes`.
+    ///
+    /// # Errors
+    /// When the others have it.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let missing = bytes.saturating_sub(self.taken.num_permits());
+        let missing = u32::try_from(missing).map_err(|_| ApiError::busy())?;
+        let more = Arc::clone(&self.all).try_acquire_many_owned(missing);
+        self.taken.merge(more.map_err(|_| ApiError::busy())?);
+        Ok(())
+    }
+}
+
+/// Reads a whole body.
+pub(super) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<Received, ApiError> {
+    let deadline = Instant::now() + app.settings.body_timeout;
+    if declared_bytes(headers).is_some_and(|bytes| bytes > limits::BODY_BYTES_MAX as u64) {
+        discard(app, headers, body, limits::DISCARDED_BYTES_MAX).await;
+        return Err(too_large());
+    }
+    let mut memory = Memory::none(&app.bytes_in_flight)?;
+    let mut bytes = Vec::new();
+    loop {
+        let frame = timeout_at(deadline, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| too_slow(app))? else {
+            let bytes = Bytes::from(bytes);
+            return Ok(Received { bytes, memory });
+        };
+        let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limits::BODY_BYTES_MAX {
+            discard(app, headers, body, limits::DISCARDED_BYTES_MAX).await;
+            return Err(too_large());
+        }
+        if let Err(busy) = memory.grow_to(bytes.len() + data.len()) {
+            drop(bytes);
+            discard(app, headers, body, limits::DISCARDED_BYTES_MAX).await;
+            return Err(busy.closing());
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+/// Reads the rest of a body and throws it away, within limits: a client that sends all of it
+/// before it reads would otherwise see a broken connection in place of its answer.
+pub(super) async fn discard(app: &App, headers: &HeaderMap, mut body: Body, bytes_max: usize) {
+    // This one waits to be asked for the body.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > bytes_max {
+                return;
+            }
+        }
+    };
+    // Over or not, the answer follows.
+    let _ = timeout_at(Instant::now() + app.settings.body_timeout, rest).await;
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn too_large() -> ApiError {
+    let message = format!("the body has more than {} bytes", limits::BODY_BYTES_MAX);
+    ApiError::new(Code::TooLarge, message)
+        .hint("send smaller batches, or compress them")
+        .closing()
+}
+
+fn too_slow(app: &App) -> ApiError {
+    let seconds = app.settings.body_timeout.as_secs_f64();
+    let message = format!("the body did not come within {seconds} s");
+    ApiError::new(Code::RequestTimeout, message)
+        .hint("send smaller batches")
+        .closing()
+}
+
+fn broken_off() -> ApiError {
+    ApiError::new(Code::BadValue, "the body broke off").closing()
+}

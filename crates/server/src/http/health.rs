@@ -1,0 +1,99 @@
+//! For those who look after the server: is it alive, is it ready, what does it count.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use ingest::live::LiveState;
+
+use super::{App, Call, access};
+use crate::{
+    error::{ApiError, Code},
+    limits,
+    tokens::Scope,
+};
+
+/// `GET /healthz`: 200 while the process can answer; a restart would cure nothing that is named.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
+    let state = app.sink.state();
+    let mut parts = ingest_parts(&app, &state);
+    parts.extend(query_parts(&state));
+    match parts.is_empty() {
+        true => answer(StatusCode::OK, "ok", &parts),
+        false => answer(StatusCode::OK, "degraded", &parts),
+    }
+}
+
+/// `GET /readyz?for=ingest|query`: 503 with the parts that are not ready. Without `for`, both.
+pub(super) async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let state = app.sink.state();
+    let mut parts = match uri.query().unwrap_or_default() {
+        "for=ingest" => ingest_parts(&app, &state),
+        "for=query" => query_parts(&state),
+        "" => [ingest_parts(&app, &state), query_parts(&state)].concat(),
+        _ => {
+            let message = "the only parameter is `for`, with the value `ingest` or `query`";
+            return Err(ApiError::new(Code::BadParameter, message));
+        }
+    };
+    if *app.stopping.borrow() {
+        parts.push("stopping");
+    }
+    Ok(match parts.is_empty() {
+        true => answer(StatusCode::OK, "ready", &parts),
+        false => answer(StatusCode::SERVICE_UNAVAILABLE, "not_ready", &parts),
+    })
+}
+
+/// `GET /metrics`: Prometheus text.
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    access::authorize(&app, &headers, Scope::Metrics, &call.seat)?;
+    let text = app.metrics.text(&app.sink.state(), app.seats.open());
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// What keeps events from being taken.
+fn ingest_parts(app: &App, state: &LiveState) -> Vec<&'static str> {
+    let free = state.disk_free_bytes;
+    let parts = [
+        ("wal", !state.wal_writable),
+        (
+            "disk",
+            free.is_some_and(|bytes| bytes < limits::DISK_FREE_BYTES_MIN),
+        ),
+        (
+            "commits",
+            app.waiting.longest() > app.settings.commit_age_max,
+        ),
+    ];
+    named(&parts)
+}
+
+/// What keeps queries from seeing everything.
+fn query_parts(state: &LiveState) -> Vec<&'static str> {
+    named(&[
+        ("fold", !state.caught_up),
+        ("quarantined_files", state.quarantined_files > 0),
+    ])
+}
+
+fn named(parts: &[(&'static str, bool)]) -> Vec<&'static str> {
+    let wrong = parts.iter().filter(|(_, wrong)| *wrong);
+    wrong.map(|(name, _)| *name).collect()
+}
+
+fn answer(status: StatusCode, word: &str, parts: &[&str]) -> Response {
+    let body = serde_json::json!({ "status": word, "parts": parts }).to_string();
+    let mut response = (status, body).into_response();
+    super::json(response.headers_mut());
+    response
+}

@@ -1,0 +1,100 @@
+//! Every limit of the server, in one place. What a [`crate::Settings`] holds has its default here.
+
+use std::time::Duration;
+
+/// Bytes of a request body, as sent and after inflating.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How many times larger than the sent body the inflated one may be.
+pub const INFLATE_RATIO_MAX: usize = 100;
+
+/// Log2 of the window a zstd body may ask for: as much as a whole body.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Events of one request.
+pub const EVENTS_MAX: u64 = 50_000;
+
+/// Bytes of one event; a longer one is rejected by itself.
+pub const LINE_BYTES_MAX: usize = events::LINE_BYTES_MAX;
+
+/// Bytes of an event that is too long which are still handed on, for the quarantine.
+pub const TOO_LONG_BYTES_KEPT: usize = ingest::limits::TOO_LONG_BYTES_KEPT;
+
+/// How deep objects and lists of one event may lie in each other.
+pub const NESTING_MAX: usize = 16;
+
+/// Bytes of JSON that the rows of one Arrow body may become.
+pub const ARROW_JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Columns of an Arrow body, nested ones included.
+pub const ARROW_COLUMNS_MAX: usize = 1_024;
+
+/// How deep Arrow columns may lie in each other.
+pub const ARROW_NESTING_MAX: usize = 8;
+
+/// Bytes of an Arrow column's name.
+pub const ARROW_NAME_BYTES_MAX: usize = 128;
+
+/// Rejected events that an answer lists; all are in the quarantine.
+pub const ERRORS_LISTED_MAX: usize = 100;
+
+/// Bytes of a body that is too large which are read and thrown away, so that a client which sends
+/// first and reads later still gets its answer.
+pub const DISCARDED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// The same for a sender without a valid token.
+pub const STRANGER_BYTES_DISCARDED_MAX: usize = 64 * 1024;
+
+/// Bytes of all bodies in flight: read, inflated, or waiting for their answer.
+pub const BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of a request's head; also how much is read from a connection at a time.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// Time for a request's head, from its first byte or from connecting.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a request's body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may rest between requests.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long requests in flight may go on after a stop.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Connections in all.
+pub const CONNECTIONS_MAX: usize = 8_000;
+
+/// Connections of one address that have not yet sent a request with a valid token.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+
+/// Connections of one token.
+pub const CONNECTIONS_PER_TOKEN_MAX: usize = 1_024;
+
+/// Threads that move bytes.
+pub const NETWORK_THREADS: usize = 2;
+
+/// How long an accept loop without free file descriptors waits for a connection to end.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// How long an answer is remembered for its `Idempotency-Key`.
+pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of all remembered answers; the oldest are forgotten first.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What `Retry-After` says where nobody knows better.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Age of an unanswered delivery from which on the server is not ready for ingest.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// Free space below which the server is not ready for ingest, in bytes.
+pub const DISK_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// Bytes of a token file.
+pub const TOKEN_FILE_BYTES_MAX: u64 = 1024 * 1024;

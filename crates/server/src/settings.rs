@@ -1,0 +1,101 @@
+//! What a server has to be told.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+
+use events::UtcMicros;
+
+use crate::limits;
+
+/// When an answer says that events are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// After they are on disk.
+    Synced,
+    /// After they were handed to the operating system; a power cut can lose them.
+    Relaxed,
+}
+
+impl Durability {
+    /// As answers name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Durability::Synced => "synced",
+            Durability::Relaxed => "relaxed",
+        }
+    }
+}
+
+/// Plain settings; [`Settings::new`] has the defaults of [`limits`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The file of tokens ([`crate::tokens`]). Without one, only loopback is listened on and no
+    /// token is asked for.
+    pub token_file: Option<PathBuf>,
+    /// What the pipeline behind the server does before it answers.
+    pub durability: Durability,
+    /// Time for a request's head.
+    pub header_timeout: Duration,
+    /// Time for a request's body.
+    pub body_timeout: Duration,
+    /// How long a connection may rest between requests.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may go on after a stop.
+    pub stop_timeout: Duration,
+    /// Age of an unanswered delivery from which on the server is not ready for ingest.
+    pub commit_age_max: Duration,
+    /// Connections in all. When they are taken, the one that has waited longest without a request
+    /// makes room.
+    pub connections_max: usize,
+    /// Connections of one address (of one /64 in IPv6) before a valid token. Not applied when no
+    /// tokens are configured.
+    pub connections_per_address_max: usize,
+    /// Connections of one token.
+    pub connections_per_token_max: usize,
+    /// Bytes of all bodies in flight; at most 4 GiB.
+    pub bytes_in_flight_max: usize,
+    /// Threads that move bytes.
+    pub network_threads: usize,
+    /// Threads that inflate and decode.
+    pub decode_threads: usize,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new(listen: SocketAddr) -> Self {
+        Settings {
+            listen,
+            token_file: None,
+            durability: Durability::Synced,
+            header_timeout: limits::HEADER_TIMEOUT,
+            body_timeout: limits::BODY_TIMEOUT,
+            idle_timeout: limits::IDLE_TIMEOUT,
+            stop_timeout: limits::STOP_TIMEOUT,
+            commit_age_max: limits::COMMIT_AGE_MAX,
+            connections_max: limits::CONNECTIONS_MAX,
+            connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
+            connections_per_token_max: limits::CONNECTIONS_PER_TOKEN_MAX,
+            bytes_in_flight_max: limits::BYTES_IN_FLIGHT_MAX,
+            network_threads: limits::NETWORK_THREADS,
+            decode_threads: thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// What comes from outside of the process: the clock and a random number.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The time of day, for the expiry of tokens.
+    pub now: Arc<dyn Fn() -> UtcMicros + Send + Sync>,
+    /// Random for each start: request ids of two runs differ by it.
+    pub run_id: u64,
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("run_id", &self.run_id)
+            .finish_non_exhaustive()
+    }
+}
