@@ -110,7 +110,7 @@ pub struct Serve {
     /// Source of events that do not say theirs.
     #[arg(long)]
     pub source: Option<String>,
-    /// 32-byte key as 64 hex digits, for turning phone numbers and addresses into tokens.
+    /// File with a 32-byte key as 64 hex digits, which turns phone numbers and addresses into tokens.
     /// Default: `identity.key` in the configuration folder, made on first use.
     #[arg(long, env = "CALLGAUGE_IDENTITY_KEY_FILE")]
     pub identity_key: Option<PathBuf>,
@@ -230,7 +230,7 @@ pub struct Import {
     /// Exit with 0 even if lines were rejected.
     #[arg(long)]
     pub allow_rejects: bool,
-    /// 32-byte key as 64 hex digits, for turning phone numbers and addresses into tokens.
+    /// File with a 32-byte key as 64 hex digits, which turns phone numbers and addresses into tokens.
     /// Default: `identity.key` in the configuration folder, made on first use.
     #[arg(long, env = "CALLGAUGE_IDENTITY_KEY_FILE")]
     pub identity_key: Option<PathBuf>,

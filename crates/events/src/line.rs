@@ -10,8 +10,8 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 use crate::{
-    Attributes, Correction, CorrectionOp, Event, EventData, Reject, RejectCode, Text, UtcMicros,
-    VOCABULARY, content,
+    Attributes, Correction, CorrectionOp, Event, EventData, Instrument, Reject, RejectCode, Text,
+    UtcMicros, VOCABULARY, content,
     decode::{CARD, Field, FieldType, Notes, Role, Str, keep, shortened},
 };
 
@@ -41,6 +41,7 @@ pub struct Intake {
 pub fn decode_line(line: &[u8], intake: &Intake) -> Result<Event, Reject> {
     let event = decode_any(line, intake)?;
     event.check_times()?;
+    event.check_score()?;
     Ok(event)
 }
 
@@ -544,6 +545,7 @@ impl Event {
     pub fn check(&self) -> Result<(), Reject> {
         self.check_ids()?;
         self.check_times()?;
+        self.check_score()?;
         let mut unused = Attributes::new();
         let mut notes = Notes::new(&mut unused);
         if self.data.check(&mut notes).is_err()
@@ -614,6 +616,30 @@ impl Event {
             return Err(Reject::new(RejectCode::FutureTime, "occurred_at", detail));
         }
         Ok(())
+    }
+
+    /// A score outside of its instrument's scale would be counted as very happy or very unhappy.
+    fn check_score(&self) -> Result<(), Reject> {
+        let EventData::SurveyAnswered(answer) = &self.data else {
+            return Ok(());
+        };
+        let scale = match answer.instrument {
+            Instrument::Csat5 | Instrument::Ces5 | Instrument::Esat5 => 1..=5,
+            Instrument::Ces7 => 1..=7,
+            Instrument::Nps | Instrument::Enps => 0..=10,
+            Instrument::Csat2 | Instrument::ResolvedYn => 0..=1,
+        };
+        if scale.contains(&answer.score) {
+            return Ok(());
+        }
+        let detail = format!(
+            "is {}: {} goes from {} to {}",
+            answer.score,
+            answer.instrument.as_str(),
+            scale.start(),
+            scale.end()
+        );
+        Err(Reject::new(RejectCode::BadEnum, "score", detail))
     }
 
     /// This event as one line of JSON, without line end; [`decode_own_line`] reads it back.

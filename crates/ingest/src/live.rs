@@ -199,7 +199,7 @@ impl LiveIngest {
         let settings = Arc::new(settings);
         let (wal, folder, recovered) = recover::replay(&store, &settings)?;
         let window = window::IdWindow::load(&store, (settings.clock)())?;
-        let shared = Arc::new(Shared::new(&store, recovered.last_seq));
+        let shared = Arc::new(Shared::new(&store, &recovered, &wal));
         let (jobs, job_queue) = mpsc::channel();
         let (units, unit_queue) = mpsc::channel();
         let (tasks, task_queue) = mpsc::channel();
@@ -218,6 +218,7 @@ impl LiveIngest {
             folder,
             tasks,
             jobs: jobs.clone(),
+            buffered: recovered.buffered_bytes,
         });
         let flusher = flusher::Flusher {
             store,
@@ -225,9 +226,9 @@ impl LiveIngest {
             answers: units,
         };
         let threads = vec![
-            spawn("wal-writer", move || writer.run(&job_queue)),
-            spawn("fold", move || applier.run(&unit_queue)),
-            spawn("flush", move || flusher.run(&task_queue)),
+            spawn("wal-writer", &shared, move || writer.run(&job_queue)),
+            spawn("fold", &shared, move || applier.run(&unit_queue)),
+            spawn("flush", &shared, move || flusher.run(&task_queue)),
         ];
         let live = LiveIngest {
             settings,
@@ -311,9 +312,24 @@ impl LiveIngest {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+/// Says so when a thread ends in a panic: nobody must wait for it.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop("a thread of the ingest has panicked");
+        }
+    }
+}
+
+fn spawn(name: &str, shared: &Arc<Shared>, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let guard = StopOnPanic(Arc::clone(shared));
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(work)
+        .spawn(move || {
+            let _guard = guard;
+            work();
+        })
         .expect("the system can start a thread")
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Error, Result,
+    DataFile, Error, Result,
     files::{CHECKPOINT, Files, MANIFEST, PARQUET, WAL},
     io::IoFile,
     manifest::{Edit, FileList, Tail},
@@ -54,6 +54,14 @@ fn our_name(name: &str) -> Option<OurName> {
             number: number.parse().ok()?,
         })
     })?
+}
+
+/// Number of the edit in a data file's name.
+pub(crate) fn edit_of(file: &DataFile) -> u64 {
+    match file.path.rsplit('/').next().and_then(our_name) {
+        Some(OurName::Data { edit, .. }) => edit,
+        _ => 0,
+    }
 }
 
 /// Path in the data folder of the `number`th file of an edit.

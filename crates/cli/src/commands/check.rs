@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 
+use store::Store;
+
 use super::open_to_read;
 use crate::{
     Outcome,
@@ -9,11 +11,22 @@ use crate::{
     output::{grouped, progress},
 };
 
+/// What is wrong with the write-ahead log: only what is not in files yet counts.
+fn check_log(store: &Store) -> Result<Option<store::Error>> {
+    match store.read_wal() {
+        Ok(None) => Ok(None),
+        Ok(Some(mut frames)) => Ok(frames.find_map(Result::err)),
+        Err(error @ store::Error::WalDamaged { .. }) => Ok(Some(error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Reads every file of the folder and compares it with the manifest.
 pub fn run(args: &Check) -> Result<Outcome> {
     let store = open_to_read(&args.data.dir)?;
     let spinner = progress::spinner("reading every file");
-    let errors = store.verify()?;
+    let mut errors = store.verify()?;
+    errors.extend(check_log(&store)?);
     spinner.finish_and_clear();
     let version = store.version();
     for table in version.tables().filter(|t| !t.files.is_empty()) {

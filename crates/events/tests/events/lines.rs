@@ -14,7 +14,7 @@ fn sample(kind: FieldKind) -> Value {
     let money = json!({ "amount": "54000.0000", "currency": "CNY" });
     match kind {
         FieldKind::Text => json!("账单 \"billing\" \u{0} \n"),
-        FieldKind::Integer => json!(7),
+        FieldKind::Integer => json!(1),
         FieldKind::Boolean => json!(true),
         FieldKind::Time => json!("2026-03-09T00:00:00.250Z"),
         FieldKind::Date => json!("2026-02-28"),

@@ -506,3 +506,29 @@ fn no_cut_or_changed_byte_of_a_line_panics() {
         }
     }
 }
+
+#[test]
+fn a_score_outside_of_its_scale_is_refused() {
+    let answer = |instrument: &str, score: i64| {
+        let data = format!(r#"{{"survey_id":"s","instrument":"{instrument}","score":{score}}}"#);
+        line("survey.answered", &data)
+    };
+    let scales = [
+        ("csat5", 1, 5),
+        ("csat2", 0, 1),
+        ("nps", 0, 10),
+        ("ces7", 1, 7),
+        ("resolved_yn", 0, 1),
+    ];
+    for (instrument, least, most) in scales {
+        for score in [least, most] {
+            decode(&answer(instrument, score)).expect("a score of the scale");
+        }
+        for score in [least - 1, most + 1] {
+            check(
+                &answer(instrument, score),
+                (RejectCode::BadEnum, "score", instrument),
+            );
+        }
+    }
+}

@@ -48,6 +48,8 @@ pub(super) struct Parts {
     pub folder: Folder,
     pub tasks: Sender<Task>,
     pub jobs: Sender<Job>,
+    /// Bytes that the start has brought into memory.
+    pub buffered: u64,
 }
 
 /// See the module.
@@ -93,10 +95,10 @@ impl Drop for EndNotice {
 impl Applier {
     pub fn new(parts: Parts) -> Self {
         Applier {
+            buffered: parts.buffered,
+            since: (parts.buffered > 0).then(Instant::now),
             parts,
             pending: Pending::default(),
-            buffered: 0,
-            since: None,
             flush: Flush::None,
             retry_at: None,
         }
@@ -272,12 +274,12 @@ impl Applier {
     /// Waits for a flush under way, writes the rest, lets the log go.
     fn finish(mut self, units: &Receiver<Unit>) {
         while self.flush != Flush::None && !self.parts.shared.is_stopped() {
-            match units.recv() {
+            match units.recv_timeout(TICK) {
                 Ok(unit @ (Unit::Prepared(_) | Unit::Confirmed(_))) => {
                     self.attempt(|applier| applier.step(unit));
                 }
-                Ok(_) => {}
-                Err(_) => return,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
         self.attempt(|applier| {

@@ -15,6 +15,8 @@ use crate::{asterisk::QueueLog, limits};
 const DELIVERY_EVENTS: usize = 5_000;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How long a file is read on after another one has its name.
+const ROTATED_MS: i64 = 60_000;
 
 /// What the lines of the log are.
 #[derive(Debug)]
@@ -33,22 +35,25 @@ pub enum Grammar {
 pub struct Follow {
     path: PathBuf,
     grammar: Grammar,
-    open: Option<Open>,
-    /// A line whose end has not been written yet.
-    partial: Vec<u8>,
-    /// Bytes of a line that is too long and was let go.
-    skipped: u64,
-    line: u64,
+    open: Option<Source>,
+    /// The file that had the name before, and until when it may still be written to: a writer
+    /// keeps it open until it is told of the rotation.
+    rotated: Option<(Source, UtcMicros)>,
     /// Read, and not delivered yet.
     waiting: Vec<Line>,
 }
 
+/// One file of the log.
 #[derive(Debug)]
-struct Open {
+struct Source {
     file: File,
     /// Which file it is, whatever its name.
     identity: u64,
+    /// Bytes read.
     read: u64,
+    /// A line whose end has not been written yet.
+    partial: Vec<u8>,
+    line: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -90,9 +95,7 @@ impl Follow {
             path: path.into(),
             grammar,
             open: None,
-            partial: Vec::new(),
-            skipped: 0,
-            line: 0,
+            rotated: None,
             waiting: Vec::new(),
         }
     }
@@ -109,15 +112,15 @@ impl Follow {
         let mut polled = Polled::default();
         self.deliver(live, &mut polled.receipt)?;
         loop {
-            let read = self.read_on().map_err(|error| FollowError::Read {
-                path: self.path.clone(),
-                error,
-            })?;
+            let read = self.read_on().map_err(|error| self.unreadable(error))?;
             polled.bytes += read as u64;
             if read == 0 || self.waiting.len() >= DELIVERY_EVENTS {
                 self.deliver(live, &mut polled.receipt)?;
             }
-            if read == 0 && !self.turn().map_err(|error| self.unreadable(error))? {
+            let turned = read == 0 && self.turn(now).map_err(|error| self.unreadable(error))?;
+            if read == 0 && !turned {
+                // A line may have ended with its file.
+                self.deliver(live, &mut polled.receipt)?;
                 return Ok(polled);
             }
         }
@@ -130,53 +133,17 @@ impl Follow {
         }
     }
 
-    /// Reads a piece of the open file; 0 at its end.
+    /// Reads a piece of the older file, then of the newer one; 0 at the end of both.
     fn read_on(&mut self) -> io::Result<usize> {
-        let Some(open) = &mut self.open else {
-            return Ok(0);
-        };
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let read = open.file.read(&mut chunk)?;
-        open.read += read as u64;
-        let mut rest = &chunk[..read];
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            self.hold(&rest[..end]);
-            self.end_line();
-            rest = &rest[end + 1..];
+        let (grammar, waiting) = (&mut self.grammar, &mut self.waiting);
+        let sources = self.rotated.iter_mut().map(|(source, _)| source);
+        for source in sources.chain(&mut self.open) {
+            let read = source.read_on(grammar, waiting)?;
+            if read > 0 {
+                return Ok(read);
+            }
         }
-        self.hold(rest);
-        Ok(read)
-    }
-
-    /// Keeps a piece of a line, as far as a line may be long.
-    fn hold(&mut self, piece: &[u8]) {
-        let room = limits::TOO_LONG_BYTES_KEPT.saturating_sub(self.partial.len());
-        self.partial
-            .extend_from_slice(&piece[..piece.len().min(room)]);
-        self.skipped += piece.len().saturating_sub(room) as u64;
-    }
-
-    fn end_line(&mut self) {
-        self.line += 1;
-        let mut raw = std::mem::take(&mut self.partial);
-        self.skipped = 0;
-        if raw.last() == Some(&b'\r') {
-            raw.pop();
-        }
-        if raw.iter().all(u8::is_ascii_whitespace) {
-            return;
-        }
-        let result = match &mut self.grammar {
-            Grammar::Ndjson(intake) => decode_line(&raw, intake).map(|event| vec![event]),
-            Grammar::QueueLog(log) => log.line(&raw),
-        };
-        if !matches!(&result, Ok(events) if events.is_empty()) {
-            self.waiting.push(Line {
-                number: self.line,
-                raw,
-                result,
-            });
-        }
+        Ok(0)
     }
 
     fn deliver(&mut self, live: &LiveIngest, total: &mut Receipt) -> Result<(), Refusal> {
@@ -208,58 +175,109 @@ impl Follow {
         Ok(())
     }
 
-    /// At the end of the open file: is the name another file's now, or the file shorter than what
-    /// was read of it? Then reading goes on there, and there is more to look at.
-    fn turn(&mut self) -> io::Result<bool> {
+    /// At the end of what is open: has the name gone to another file, or was the file cut? Then
+    /// there is more to look at.
+    fn turn(&mut self, now: UtcMicros) -> io::Result<bool> {
+        if let Some((mut source, until)) = self.rotated.take() {
+            if now < until {
+                self.rotated = Some((source, until));
+            } else {
+                source.end(&mut self.grammar, &mut self.waiting);
+            }
+        }
         let about = match std::fs::metadata(&self.path) {
             Ok(about) => about,
             // Between two files of a rotation there may be none.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        match &mut self.open {
-            Some(open) if open.identity == identity(&about) => {
-                if about.len() >= open.read {
-                    return Ok(false);
-                }
-                // Copied and cut: it begins anew under the same name.
-                open.file.seek(SeekFrom::Start(0))?;
-                open.read = 0;
-                self.begin();
-                Ok(true)
+        if let Some(source) = self
+            .open
+            .as_mut()
+            .filter(|s| s.identity == identity(&about))
+        {
+            if about.len() >= source.read {
+                return Ok(false);
             }
-            Some(open) => {
-                // The old file may have grown between its end and the rename.
-                if open.file.metadata()?.len() == open.read {
-                    self.open = None;
-                }
-                Ok(true)
-            }
-            None => {
-                let file = File::open(&self.path)?;
-                let identity = identity(&file.metadata()?);
-                self.open = Some(Open {
-                    file,
-                    identity,
-                    read: 0,
-                });
-                self.begin();
-                Ok(true)
+            // Copied and cut: it begins anew under the same name.
+            source.end(&mut self.grammar, &mut self.waiting);
+            source.file.seek(SeekFrom::Start(0))?;
+            (source.read, source.line) = (0, 0);
+            return Ok(true);
+        }
+        let file = File::open(&self.path)?;
+        let next = Source {
+            identity: identity(&file.metadata()?),
+            file,
+            read: 0,
+            partial: Vec::new(),
+            line: 0,
+        };
+        if let Some(old) = self.open.replace(next) {
+            let until = now.plus_ms(ROTATED_MS);
+            if let Some((mut older, _)) = self.rotated.replace((old, until)) {
+                older.end(&mut self.grammar, &mut self.waiting);
             }
         }
-    }
-
-    /// A new file: a line without an end in the old one has ended.
-    fn begin(&mut self) {
-        if !self.partial.is_empty() {
-            self.end_line();
-        }
-        self.line = 0;
+        Ok(true)
     }
 
     /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Source {
+    /// Reads a piece; 0 at the end.
+    fn read_on(&mut self, grammar: &mut Grammar, waiting: &mut Vec<Line>) -> io::Result<usize> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let read = self.file.read(&mut chunk)?;
+        self.read += read as u64;
+        let mut rest = &chunk[..read];
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            self.hold(&rest[..end]);
+            self.end_line(grammar, waiting);
+            rest = &rest[end + 1..];
+        }
+        self.hold(rest);
+        Ok(read)
+    }
+
+    /// Keeps a piece of a line, as far as a line may be long.
+    fn hold(&mut self, piece: &[u8]) {
+        let room = limits::TOO_LONG_BYTES_KEPT.saturating_sub(self.partial.len());
+        self.partial
+            .extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+
+    /// The file is over: a line without an end has ended.
+    fn end(&mut self, grammar: &mut Grammar, waiting: &mut Vec<Line>) {
+        if !self.partial.is_empty() {
+            self.end_line(grammar, waiting);
+        }
+    }
+
+    fn end_line(&mut self, grammar: &mut Grammar, waiting: &mut Vec<Line>) {
+        self.line += 1;
+        let mut raw = std::mem::take(&mut self.partial);
+        if raw.last() == Some(&b'\r') {
+            raw.pop();
+        }
+        if raw.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let result = match grammar {
+            Grammar::Ndjson(intake) => decode_line(&raw, intake).map(|event| vec![event]),
+            Grammar::QueueLog(log) => log.line(&raw),
+        };
+        if !matches!(&result, Ok(events) if events.is_empty()) {
+            waiting.push(Line {
+                number: self.line,
+                raw,
+                result,
+            });
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Recovered {
     pub cut_bytes: u64,
     /// Last sequence of the log.
     pub last_seq: u64,
+    /// Bytes of payload that are in memory now.
+    pub buffered_bytes: u64,
 }
 
 /// What is folded at once.
@@ -58,7 +60,7 @@ pub fn recover(store: &Store, seed: [u8; 32]) -> Result<Recovered, LiveError> {
     }
     let (mut wal, folder, recovered) = run(store, &FoldSettings::default(), seed)?;
     flush(store, &folder)?;
-    wal.release(recovered.last_seq)?;
+    wal.release(store.version().arrived_seq)?;
     wal.seal()?;
     Ok(recovered)
 }
@@ -104,9 +106,10 @@ fn run(
             recovered.bytes += chunk.bytes;
             unflushed += chunk.bytes;
             apply(store, &mut folder, chunk)?;
+            recovered.buffered_bytes = unflushed;
             if unflushed >= FLUSH_BYTES {
                 flush(store, &folder)?;
-                unflushed = 0;
+                (unflushed, recovered.buffered_bytes) = (0, 0);
             }
         }
         Ok::<_, LiveError>(())

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use store::Store;
+use store::{Store, wal::Wal};
 
-use super::{LiveSettings, Refusal};
+use super::{LiveSettings, Recovered, Refusal};
 
 /// Upper bounds of the sync times that are counted, in microseconds.
 const SYNC_BOUNDS: [u64; 10] = [
@@ -89,12 +89,14 @@ struct Counts {
 }
 
 impl Shared {
-    pub fn new(store: &Arc<Store>, seq: u64) -> Self {
-        let version = store.version();
+    pub fn new(store: &Arc<Store>, found: &Recovered, wal: &Wal) -> Self {
         let state = LiveState {
             wal_writable: true,
-            committed_seq: seq,
-            applied_seq: version.arrived_seq.max(seq),
+            committed_seq: found.last_seq,
+            applied_seq: found.last_seq,
+            buffer_bytes: found.buffered_bytes,
+            wal_bytes: wal.bytes(),
+            wal_segments: wal.segments() as u64,
             ..LiveState::default()
         };
         Shared {

@@ -37,6 +37,11 @@ impl Hasher for Already {
     }
 }
 
+/// The UTC day of a moment.
+pub(super) fn day_of(at: UtcMicros) -> i64 {
+    at.0.div_euclid(DAY_MICROS)
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct IdWindow {
@@ -65,7 +70,7 @@ impl IdWindow {
 
     /// Adds an id.
     pub fn insert(&mut self, received_at: UtcMicros, id: u64, content: u64) {
-        let day = received_at.0.div_euclid(DAY_MICROS);
+        let day = day_of(received_at);
         let at = self.days.partition_point(|(other, _)| *other < day);
         if self.days.get(at).is_none_or(|(other, _)| *other != day) {
             self.days.insert(at, (day, Ids::default()));
@@ -82,7 +87,7 @@ impl IdWindow {
 
     /// Forgets the days that have left the window.
     pub fn expire(&mut self, now: UtcMicros) {
-        let first = now.0.div_euclid(DAY_MICROS) - WINDOW_DAYS + 1;
+        let first = day_of(now) - WINDOW_DAYS + 1;
         while self.days.front().is_some_and(|(day, _)| *day < first) {
             self.days.pop_front();
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use events::{Event, Reject, RejectCode, UtcMicros};
+use hashbrown::HashSet;
 use store::{
     QuarantineRow, Store,
     wal::{FrameIn, Kind, Wal},
@@ -20,7 +21,7 @@ use super::{
     delivery::{Incoming, Rejected},
     payload,
     state::{Committed, Shared},
-    window::IdWindow,
+    window::{self, IdWindow},
 };
 use crate::limits;
 
@@ -148,7 +149,8 @@ impl Writer {
         if self.dirty && !self.parts.shared.is_stopped() {
             match self.parts.wal.barrier() {
                 Ok(_) => self.dirty = false,
-                Err(error) => self.parts.shared.stop(&error.to_string()),
+                // The log goes on in a new segment.
+                Err(error) => tracing::warn!(%error, "no barrier in the log"),
             }
         }
     }
@@ -218,6 +220,8 @@ impl Writer {
         let stored = self.stored_long_ago(&delivery.events, group.recorded_at)?;
         let mut receipt = Receipt::default();
         let mut fresh = Vec::new();
+        let mut own: HashSet<u64> = HashSet::new();
+        let mut own_repeats = 0;
         let mut bad: Vec<(LineError, QuarantineRow)> = Vec::new();
         for rejected in delivery.rejects {
             bad.push((
@@ -227,8 +231,12 @@ impl Writer {
         }
         for incoming in delivery.events {
             let known = self.parts.window.find(incoming.id_hash);
-            match known.or_else(|| stored.as_ref()?.find(incoming.id_hash)) {
-                Some(content) if content == incoming.content => receipt.duplicate += 1,
+            let known = known.or_else(|| stored.iter().find_map(|ids| ids.find(incoming.id_hash)));
+            match known {
+                Some(content) if content == incoming.content => {
+                    receipt.duplicate += 1;
+                    own_repeats += u64::from(own.contains(&incoming.id_hash));
+                }
                 Some(_) => {
                     let raw = &delivery.encoded[incoming.start..incoming.end];
                     let rejected = conflict(&incoming, raw.trim_ascii_end());
@@ -243,6 +251,7 @@ impl Writer {
                     self.parts
                         .window
                         .insert(group.recorded_at, id_hash, content);
+                    own.insert(id_hash);
                     fresh.push(incoming);
                 }
             }
@@ -251,6 +260,8 @@ impl Writer {
         bad.sort_by_key(|(error, _)| error.line);
         let (errors, rows): (Vec<_>, Vec<_>) = bad.into_iter().unzip();
         if on_error == OnError::RejectAll && !errors.is_empty() {
+            // Their first copies are in this delivery, and are not stored.
+            receipt.duplicate -= own_repeats;
             fresh
                 .iter()
                 .for_each(|i| self.parts.window.remove(i.id_hash));
@@ -265,19 +276,22 @@ impl Writer {
         Ok(receipt)
     }
 
-    /// Ids of the files around events that happened before the window.
+    /// Ids of the files around events that happened before the window. Looked up day by day: one
+    /// event of long ago must not bring in everything since.
     fn stored_long_ago(
         &self,
         events: &[Incoming],
         now: UtcMicros,
-    ) -> store::Result<Option<store::EventIds>> {
+    ) -> store::Result<Vec<store::EventIds>> {
         let old = events.iter().map(|i| &i.event);
         let old = old.filter(|event| IdWindow::is_before(event, now));
-        let times: Vec<UtcMicros> = old.map(|event| event.occurred_at).collect();
-        let (Some(from), Some(to)) = (times.iter().min(), times.iter().max()) else {
-            return Ok(None);
-        };
-        self.parts.store.event_ids(*from, *to).map(Some)
+        let mut times: Vec<UtcMicros> = old.map(|event| event.occurred_at).collect();
+        times.sort_unstable();
+        let same_day = |a: &UtcMicros, b: &UtcMicros| window::day_of(*a) == window::day_of(*b);
+        times
+            .chunk_by(same_day)
+            .map(|day| self.parts.store.event_ids(day[0], day[day.len() - 1]))
+            .collect()
     }
 
     fn row(
@@ -376,15 +390,16 @@ impl Writer {
             .ids
             .iter()
             .for_each(|id| self.parts.window.remove(*id));
+        tracing::warn!(%error, "a group could not be written");
         if self.parts.wal.stopped().is_some() {
             self.parts.shared.stop(&error.to_string());
-        } else {
-            tracing::warn!(%error, "a group could not be written");
         }
-        let refusal = match self.parts.wal.stopped().is_some() {
-            true => self.parts.shared.stopped_refusal(),
-            false => Refusal::DiskFull {
+        let refusal = match error {
+            store::Error::DiskFull { .. } => Refusal::DiskFull {
                 retry_after: Duration::from_secs(5),
+            },
+            _ => Refusal::Stopped {
+                reason: error.to_string(),
             },
         };
         for (_, answer) in group.receipts {

@@ -203,6 +203,11 @@ fn a_bad_line_does_not_stop_the_others_unless_it_is_asked_to() {
         .deliver_and_wait(delivery(&live, &lines), OnError::RejectAll)
         .expect("a receipt");
     assert_eq!((receipt.accepted, receipt.rejected), (0, 1));
+    let twice = [&lines[0], &lines[0], &lines[4]];
+    let receipt = live
+        .deliver_and_wait(delivery(&live, twice), OnError::RejectAll)
+        .expect("a receipt");
+    assert_eq!((receipt.duplicate, receipt.rejected), (0, 1));
     assert_eq!((count(&store, LOG), count(&store, QUARANTINE)), (0, 0));
     let receipt = deliver(&live, &lines);
     assert_eq!((receipt.accepted, receipt.rejected), (19, 1));
@@ -269,10 +274,12 @@ fn a_log_is_followed_as_it_grows_and_over_both_kinds_of_rotation() {
     let lines = world::lines(2, 5)[..40].to_vec();
     let log = folder.path().join("calls.ndjson");
     let mut follow = Follow::new(&log, Grammar::Ndjson(crate::intake()));
-    let mut poll = || {
-        let polled = follow.poll(&live, received()).expect("a readable log");
+    let mut poll_at = |seconds: i64| {
+        let now = received().plus_ms(seconds * 1_000);
+        let polled = follow.poll(&live, now).expect("a readable log");
         (polled.receipt.accepted, polled.receipt.duplicate)
     };
+    let mut poll = || poll_at(0);
     assert_eq!(poll(), (0, 0), "there is no file yet");
     append(&log, &world::text(&lines[..10]));
     let (half, other_half) = lines[10].split_at(40);
@@ -285,15 +292,20 @@ fn a_log_is_followed_as_it_grows_and_over_both_kinds_of_rotation() {
     std::fs::rename(&log, &old).expect("a rename");
     append(&old, &world::text(&lines[11..15]));
     assert_eq!(poll(), (4, 0));
-    append(&old, &lines[15]);
     append(&log, &world::text(&lines[16..20]));
-    assert_eq!(poll(), (5, 0));
-    // Copied and cut.
-    std::fs::write(&log, world::text(&lines[20..22])).expect("the log is written");
-    assert_eq!(poll(), (2, 0));
+    assert_eq!(poll(), (4, 0));
+    // The writer has not heard of the rotation yet.
+    append(&old, &lines[15]);
     assert_eq!(poll(), (0, 0));
+    assert_eq!(poll_at(61), (1, 0), "the line has ended with its file");
+    // Copied and cut; an old file that was cut does not hold up the new one.
+    std::fs::write(&log, world::text(&lines[20..22])).expect("the log is written");
+    assert_eq!(poll_at(62), (2, 0));
+    std::fs::rename(&log, &old).expect("a rename");
+    std::fs::write(&old, "").expect("the old log is cut");
     append(&log, &world::text(&lines[20..40]));
-    assert_eq!(poll(), (18, 2));
+    assert_eq!(poll_at(63), (18, 2));
+    assert_eq!(poll_at(64), (0, 0));
     live.shut_down().expect("a clean end");
     assert_eq!(count(&store, LOG), 40);
 }

@@ -26,6 +26,16 @@ impl Store {
             return Err(Error::ReadOnly);
         };
         let list = &writer.list;
+        // The last flush may not have been read back: before segments that it covers go, its files
+        // are.
+        for file in list
+            .all_files()
+            .filter(|f| folder::edit_of(f) + 2 >= list.edit)
+        {
+            for (path, ..) in file.parts() {
+                files.check_again(path)?;
+            }
+        }
         let settings = wal::Settings::new(seed);
         Wal::open(
             files.shared_io(),
