@@ -59,27 +59,31 @@ impl Scene {
         let ledger = File::options().append(true).open(path).expect("the ledger");
         let ledger = Mutex::new(ledger);
         let lines = self.lines();
-        let batches: Vec<&[String]> = lines.chunks(BATCH).collect();
+        // Who is in which team comes first: a profile restates what is in memory, and after a kill
+        // the contacts that ended before it are not.
+        let profiles = |batch: &[String]| batch.iter().any(|l| l.contains("\"agent.profile"));
+        let batches = lines.chunks(BATCH).enumerate();
+        let (first, rest): (Vec<_>, Vec<_>) = batches.partition(|(_, batch)| profiles(batch));
+        let deliver = |(number, batch): (usize, &[String])| {
+            let mut delivery = live.delivery();
+            for (n, line) in (1..).zip(batch) {
+                delivery.line(n, line.as_bytes());
+            }
+            let receipt = live
+                .deliver_and_wait(delivery, OnError::KeepGood)
+                .expect("a receipt");
+            assert_eq!(receipt.accepted + receipt.duplicate, batch.len() as u64);
+            let mut ledger = ledger.lock().expect("the ledger");
+            writeln!(ledger, "{number}").expect("the ledger is written");
+            ledger.sync_data().expect("the ledger is synced");
+        };
+        first.into_iter().for_each(deliver);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(batch) = batches.get(number) else {
-                            return;
-                        };
-                        let mut delivery = live.delivery();
-                        for (n, line) in (1..).zip(*batch) {
-                            delivery.line(n, line.as_bytes());
-                        }
-                        let receipt = live
-                            .deliver_and_wait(delivery, OnError::KeepGood)
-                            .expect("a receipt");
-                        assert_eq!(receipt.accepted + receipt.duplicate, batch.len() as u64);
-                        let mut ledger = ledger.lock().expect("the ledger");
-                        writeln!(ledger, "{number}").expect("the ledger is written");
-                        ledger.sync_data().expect("the ledger is synced");
+                    while let Some(batch) = rest.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        deliver(*batch);
                     }
                 });
             }
