@@ -27,6 +27,11 @@ pub enum Outcome {
 
 fn main() -> ExitCode {
     end_quietly_on_a_closed_pipe();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let cli = Cli::parse();
     match commands::run(&cli) {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

@@ -2,23 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod common;
+
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
-fn callgauge(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_callgauge"))
-        .args(args)
-        .env_remove("CALLGAUGE_DATA")
-        .env("LANG", "C")
-        .output()
-        .expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::{callgauge, text};
 
 fn write(path: &Path, bytes: &[u8]) -> String {
     std::fs::write(path, bytes).unwrap();

@@ -2,26 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod common;
+
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_callgauge");
-
-fn callgauge(args: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(args)
-        .env_remove("CALLGAUGE_DATA")
-        .env("LANG", "C")
-        .output()
-        .expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::{BINARY, callgauge, text};
 
 /// A folder with a key, and what a server needs to run in it.
 struct Place(tempfile::TempDir);

@@ -14,7 +14,8 @@ use store::{EventIds, Store, content_hash};
 
 use crate::pipeline::batch::Decoded;
 
-const DAY_MICROS: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A batch without its repeats.
 #[derive(Debug, Default)]
@@ -74,6 +75,16 @@ fn same_id(left: &Event, right: &Event) -> bool {
         && left.tenant_id == right.tenant_id
 }
 
+/// Why an event whose id is taken by another one is not taken.
+pub(crate) fn id_conflict(event: &Event) -> Reject {
+    let detail = format!(
+        "'{}' of source '{}' is taken by an event with other content: send a change as a new \
+         event with correction_of",
+        event.event_id, event.source
+    );
+    Reject::new(RejectCode::IdConflict, "event_id", detail)
+}
+
 impl Deduped {
     /// Counts an event whose id is taken by one with this content.
     fn repeat(&mut self, event: Event, line: u32, content: u64) {
@@ -81,12 +92,7 @@ impl Deduped {
             self.duplicates += 1;
             return;
         }
-        let detail = format!(
-            "'{}' of source '{}' is taken by an event with other content: send a change as a new \
-             event with correction_of",
-            event.event_id, event.source
-        );
-        let reject = Reject::new(RejectCode::IdConflict, "event_id", detail);
+        let reject = id_conflict(&event);
         self.conflicts.push(Conflict {
             event,
             line,
@@ -135,6 +141,11 @@ impl StoredIds {
     }
 }
 
+/// The UTC day of a moment, counted from 1970.
+pub(crate) fn utc_day(at: UtcMicros) -> i64 {
+    at.0.div_euclid(DAY_MICROS)
+}
+
 fn day_of(event: &Event) -> i64 {
-    event.occurred_at.0.div_euclid(DAY_MICROS)
+    utc_day(event.occurred_at)
 }

@@ -199,7 +199,7 @@ impl LiveIngest {
         let settings = Arc::new(settings);
         let (wal, folder, recovered) = recover::replay(&store, &settings)?;
         let window = window::IdWindow::load(&store, (settings.clock)())?;
-        let shared = Arc::new(Shared::new(&store, &recovered, &wal));
+        let shared = Arc::new(Shared::new(&store, settings.budget_bytes, &recovered, &wal));
         let (jobs, job_queue) = mpsc::channel();
         let (units, unit_queue) = mpsc::channel();
         let (tasks, task_queue) = mpsc::channel();

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 pub use self::{
-    settings::{Durability, Settings, Surroundings},
+    settings::{Settings, Surroundings},
     sink::{Answer, Collector, EventSink},
 };
 use crate::tokens::{TokenFileError, Tokens};

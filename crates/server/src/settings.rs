@@ -6,25 +6,6 @@ use events::UtcMicros;
 
 use crate::limits;
 
-/// When an answer says that events are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// After they are on disk.
-    Synced,
-    /// After they were handed to the operating system; a power cut can lose them.
-    Relaxed,
-}
-
-impl Durability {
-    /// As answers name it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Durability::Synced => "synced",
-            Durability::Relaxed => "relaxed",
-        }
-    }
-}
-
 /// Plain settings; [`Settings::new`] has the defaults of [`limits`].
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -33,8 +14,6 @@ pub struct Settings {
     /// The file of tokens ([`crate::tokens`]). Without one, only loopback is listened on and no
     /// token is asked for.
     pub token_file: Option<PathBuf>,
-    /// What the pipeline behind the server does before it answers.
-    pub durability: Durability,
     /// Time for a request's head.
     pub header_timeout: Duration,
     /// Time for a request's body.
@@ -67,7 +46,6 @@ impl Settings {
         Settings {
             listen,
             token_file: None,
-            durability: Durability::Synced,
             header_timeout: limits::HEADER_TIMEOUT,
             body_timeout: limits::BODY_TIMEOUT,
             idle_timeout: limits::IDLE_TIMEOUT,

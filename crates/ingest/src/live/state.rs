@@ -76,6 +76,8 @@ pub(super) struct Shared {
     flushed: Condvar,
     closed: AtomicBool,
     queued: AtomicU64,
+    /// Bytes that may wait for Parquet, at least 1.
+    budget: u64,
     store: Arc<Store>,
 }
 
@@ -89,7 +91,7 @@ struct Counts {
 }
 
 impl Shared {
-    pub fn new(store: &Arc<Store>, found: &Recovered, wal: &Wal) -> Self {
+    pub fn new(store: &Arc<Store>, budget: u64, found: &Recovered, wal: &Wal) -> Self {
         let state = LiveState {
             wal_writable: true,
             committed_seq: found.last_seq,
@@ -108,6 +110,7 @@ impl Shared {
             flushed: Condvar::new(),
             closed: AtomicBool::new(false),
             queued: AtomicU64::new(0),
+            budget: budget.max(1),
             store: Arc::clone(store),
         }
     }
@@ -131,7 +134,7 @@ impl Shared {
                 retry_after: RETRY_DISK,
             });
         }
-        let full = counts.state.buffer_bytes >= settings.budget_bytes.saturating_mul(2);
+        let full = counts.state.buffer_bytes / self.budget >= 2;
         drop(counts);
         let queued = self.queued.fetch_add(bytes, Ordering::AcqRel);
         // One that is larger than the whole queue must still get through when it is empty.
@@ -255,11 +258,11 @@ impl Shared {
     }
 
     /// Waits while more than the budget waits for Parquet, but not for ever.
-    pub fn wait_for_room(&self, budget: u64, at_most: Duration) {
+    pub fn wait_for_room(&self, at_most: Duration) {
         let counts = self.counts();
         // Whether there is room now or not: the caller goes on either way.
         let _unused = self.flushed.wait_timeout_while(counts, at_most, |counts| {
-            counts.state.buffer_bytes >= budget && counts.state.stopped.is_none()
+            counts.state.buffer_bytes >= self.budget && counts.state.stopped.is_none()
         });
     }
 
@@ -290,7 +293,11 @@ impl Shared {
             .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         state.caught_up = state.applied_seq >= state.committed_seq;
         state.wal_writable = state.stopped.is_none() && !counts.disk_low;
-        state.pressure = u8::from(counts.flushing);
+        state.pressure = match state.buffer_bytes / self.budget {
+            0 => u8::from(counts.flushing),
+            1 => 2,
+            _ => 3,
+        };
         drop(counts);
         state.queue_bytes = self.queued.load(Ordering::Acquire);
         let version = self.store.version();
@@ -314,4 +321,29 @@ pub(super) struct Committed {
     pub wal_poisoned: u64,
     pub window_ids: u64,
     pub window_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_tells_what_happens_to_deliveries() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::create_or_open(folder.path()).unwrap());
+        let (wal, _) = store.open_wal([1; 32]).unwrap();
+        for (buffered_bytes, calm, flushing) in [(99, 0, 1), (100, 2, 2), (199, 2, 2), (200, 3, 3)]
+        {
+            let found = Recovered {
+                buffered_bytes,
+                ..Recovered::default()
+            };
+            let shared = Shared::new(&store, 100, &found, &wal);
+            assert_eq!(shared.snapshot().pressure, calm, "{buffered_bytes}");
+            shared.flushing();
+            assert_eq!(shared.snapshot().pressure, flushing, "{buffered_bytes}");
+            shared.flushed(0, buffered_bytes);
+            assert_eq!(shared.snapshot().pressure, 0, "{buffered_bytes}");
+        }
+    }
 }

@@ -13,7 +13,8 @@ use events::{Event, UtcMicros};
 use hashbrown::HashMap;
 use store::Store;
 
-const DAY_MICROS: i64 = 86_400_000_000;
+use crate::dedupe::{DAY_MICROS, utc_day};
+
 /// Days of receipt in the window, today included.
 pub(super) const WINDOW_DAYS: i64 = 8;
 
@@ -35,11 +36,6 @@ impl Hasher for Already {
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }
-}
-
-/// The UTC day of a moment.
-pub(super) fn day_of(at: UtcMicros) -> i64 {
-    at.0.div_euclid(DAY_MICROS)
 }
 
 /// See the module.
@@ -70,7 +66,7 @@ impl IdWindow {
 
     /// Adds an id.
     pub fn insert(&mut self, received_at: UtcMicros, id: u64, content: u64) {
-        let day = day_of(received_at);
+        let day = utc_day(received_at);
         let at = self.days.partition_point(|(other, _)| *other < day);
         if self.days.get(at).is_none_or(|(other, _)| *other != day) {
             self.days.insert(at, (day, Ids::default()));
@@ -87,7 +83,7 @@ impl IdWindow {
 
     /// Forgets the days that have left the window.
     pub fn expire(&mut self, now: UtcMicros) {
-        let first = day_of(now) - WINDOW_DAYS + 1;
+        let first = utc_day(now) - WINDOW_DAYS + 1;
         while self.days.front().is_some_and(|(day, _)| *day < first) {
             self.days.pop_front();
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Event, Reject, RejectCode, UtcMicros};
+use events::{Event, UtcMicros};
 use hashbrown::HashSet;
 use store::{
     QuarantineRow, Store,
@@ -21,9 +21,12 @@ use super::{
     delivery::{Incoming, Rejected},
     payload,
     state::{Committed, Shared},
-    window::{self, IdWindow},
+    window::IdWindow,
 };
-use crate::limits;
+use crate::{
+    dedupe::{id_conflict, utc_day},
+    limits,
+};
 
 /// Without traffic for this long the log gets a barrier, and the disk is looked at.
 const IDLE: Duration = Duration::from_secs(1);
@@ -187,11 +190,8 @@ impl Writer {
         if deliveries.is_empty() {
             return;
         }
-        let (shared, settings) = (
-            Arc::clone(&self.parts.shared),
-            Arc::clone(&self.parts.settings),
-        );
-        shared.wait_for_room(settings.budget_bytes, STALL_MAX);
+        let shared = Arc::clone(&self.parts.shared);
+        shared.wait_for_room(STALL_MAX);
         let mut group = Group::new(self.next_time());
         self.parts.window.expire(group.recorded_at);
         for (delivery, on_error, queued, answer) in deliveries {
@@ -287,7 +287,7 @@ impl Writer {
         let old = old.filter(|event| IdWindow::is_before(event, now));
         let mut times: Vec<UtcMicros> = old.map(|event| event.occurred_at).collect();
         times.sort_unstable();
-        let same_day = |a: &UtcMicros, b: &UtcMicros| window::day_of(*a) == window::day_of(*b);
+        let same_day = |a: &UtcMicros, b: &UtcMicros| utc_day(*a) == utc_day(*b);
         times
             .chunk_by(same_day)
             .map(|day| self.parts.store.event_ids(day[0], day[day.len() - 1]))
@@ -462,16 +462,10 @@ fn reject_payloads(rows: &[QuarantineRow]) -> Vec<(Vec<u8>, u32)> {
 }
 
 fn conflict(incoming: &Incoming, raw: &[u8]) -> Rejected {
-    let event = &incoming.event;
-    let detail = format!(
-        "'{}' of source '{}' is taken by an event with other content: send a change as a new \
-         event with correction_of",
-        event.event_id, event.source
-    );
     Rejected {
         line: incoming.line,
-        event_id: Some(event.event_id.to_string()),
+        event_id: Some(incoming.event.event_id.to_string()),
         raw: raw.to_vec(),
-        reject: Reject::new(RejectCode::IdConflict, "event_id", detail),
+        reject: id_conflict(&incoming.event),
     }
 }

@@ -26,6 +26,31 @@ const SEED: u64 = 20_260_302;
 /// Tells the child which folder to work in.
 const FOLDER: &str = "CALLGAUGE_TEST_KILL_FOLDER";
 
+/// The numbers in a ledger, one a line; a torn last line does not count.
+pub fn numbers(ledger: &Path) -> Vec<u64> {
+    let text = std::fs::read_to_string(ledger).expect("the ledger is readable");
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect()
+}
+
+/// Runs one ignored test of this binary as a child, which finds `folder` in the variable, and kills
+/// it after `delay`; was it done before?
+pub fn run_and_kill(test: &str, variable: &str, folder: &Path, delay: Duration) -> bool {
+    let mut child = Command::new(std::env::current_exe().expect("this test's path"))
+        .args([test, "--exact", "--ignored", "--test-threads=1"])
+        .env(variable, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the child starts");
+    std::thread::sleep(delay);
+    child.kill().expect("the child can be killed");
+    child.wait().expect("the child ends").success()
+}
+
 /// SplitMix64: the moments of the kills repeat with the seed as far as a scheduler lets them.
 pub struct Dice(pub u64);
 
@@ -63,12 +88,7 @@ impl Scene {
 
     /// Sequences that were acknowledged; a torn last line was not.
     fn acknowledged(&self) -> Vec<u64> {
-        let text = std::fs::read_to_string(self.ledger()).expect("the ledger is readable");
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| line.parse().expect("a number"))
-            .collect()
+        numbers(&self.ledger())
     }
 
     /// Imports all of the file, in this process.
@@ -94,21 +114,7 @@ impl Scene {
 
     /// Runs the import in a child and kills it after `delay`; was it done before?
     fn import_and_kill(&self, delay: Duration) -> bool {
-        let mut child = Command::new(std::env::current_exe().expect("this test's path"))
-            .args([
-                "kill::a_child_that_imports",
-                "--exact",
-                "--ignored",
-                "--test-threads=1",
-            ])
-            .env(FOLDER, &self.folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the child starts");
-        std::thread::sleep(delay);
-        child.kill().expect("the child can be killed");
-        child.wait().expect("the child ends").success()
+        run_and_kill("kill::a_child_that_imports", FOLDER, &self.folder, delay)
     }
 }
 

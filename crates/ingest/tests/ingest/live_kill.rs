@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io::Write,
     path::PathBuf,
-    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -21,7 +20,11 @@ use arrow::array::AsArray;
 use ingest::live::{LiveSettings, OnError, recover};
 use store::{LOG, Store};
 
-use crate::{ARRIVAL, assert_same_rows, import_text, kill::Dice, live, world};
+use crate::{
+    ARRIVAL, assert_same_rows, import_text,
+    kill::{Dice, numbers, run_and_kill},
+    live, world,
+};
 
 const BATCH: usize = 40;
 const SEED: u64 = 20_261_121;
@@ -93,12 +96,8 @@ impl Scene {
 
     /// Batches that were acknowledged; a torn last line was not.
     fn acknowledged(&self) -> HashSet<usize> {
-        let text = std::fs::read_to_string(self.0.join("acknowledged")).expect("the ledger");
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| line.parse().expect("a number"))
-            .collect()
+        let numbers = numbers(&self.0.join("acknowledged")).into_iter();
+        numbers.map(|n| n as usize).collect()
     }
 
     fn clear(&self) {
@@ -109,21 +108,7 @@ impl Scene {
 
     /// Runs a child and kills it after `delay`; was it done before?
     fn deliver_and_kill(&self, delay: Duration) -> bool {
-        let mut child = Command::new(std::env::current_exe().expect("this test's path"))
-            .args([
-                "live_kill::a_child_that_delivers",
-                "--exact",
-                "--ignored",
-                "--test-threads=1",
-            ])
-            .env(FOLDER, &self.0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the child starts");
-        std::thread::sleep(delay);
-        child.kill().expect("the child can be killed");
-        child.wait().expect("the child ends").success()
+        run_and_kill("live_kill::a_child_that_delivers", FOLDER, &self.0, delay)
     }
 
     /// Opens the folder after a kill; are all events there?

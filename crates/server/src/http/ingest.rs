@@ -130,12 +130,7 @@ impl Work {
             }
         };
         let receipt = self.store(received).await??;
-        let stored = receipt::answer(
-            receipt,
-            self.ask.on_error,
-            self.app.settings.durability,
-            &self.request_id,
-        );
+        let stored = receipt::answer(receipt, self.ask.on_error, &self.request_id);
         if let Some(ticket) = ticket {
             ticket.finish(stored.clone(), (self.app.surroundings.now)());
         }

@@ -5,15 +5,13 @@ use ingest::live::{LineError, Receipt};
 use serde::Serialize;
 
 use super::{ask::Whole, idempotency::Stored};
-use crate::{limits, settings::Durability};
+use crate::limits;
+
+/// What an answer means: the events are on the disk.
+const SYNCED: &str = "synced";
 
 /// 200 if anything is stored now or was before, 422 if nothing is.
-pub(super) fn answer(
-    receipt: Receipt,
-    on_error: Whole,
-    durability: Durability,
-    request_id: &str,
-) -> Stored {
+pub(super) fn answer(receipt: Receipt, on_error: Whole, request_id: &str) -> Stored {
     let kept = receipt.accepted + receipt.duplicate > 0;
     let refused_whole = on_error.is_reject_all() && receipt.rejected > 0;
     let status = match receipt.rejected > 0 && (!kept || refused_whole) {
@@ -28,7 +26,7 @@ pub(super) fn answer(
         errors: receipt.errors[..listed].iter().map(Error::from).collect(),
         errors_truncated: receipt.errors_truncated || listed < receipt.errors.len(),
         committed_seq: receipt.committed_seq,
-        durability: durability.as_str(),
+        durability: SYNCED,
         request_id,
     };
     let body = serde_json::to_vec(&body).expect("texts and numbers always serialise");
