@@ -3,14 +3,18 @@
 //! ```text
 //! cargo run --release -p benches -- import [--days N] [--agents N]
 //! cargo run --release -p benches -- queries [--visits N] [--python PATH]
+//! cargo run --release -p benches -- live [--days N] [--agents N] [--seconds N]
 //! ```
 //!
 //! `import`: NDJSON of a simulated voice centre into an empty data folder. Beside it, on one
 //! thread: decoding alone, and encoding the same rows to Parquet alone.
 //! `queries`: the queries of `sql/bench` over ten million queue visits, each run in turn here and
 //! in DuckDB over the same Parquet files; `--python` names a Python that has `duckdb`.
+//! `live`: a server and its clients in this process, over loopback; bodies of 1,000 events as fast
+//! as they are acknowledged, then bodies of 10 at 20,000 events/s while two analysts query.
 
 mod import;
+mod live;
 mod queries;
 mod visits;
 
@@ -27,9 +31,15 @@ fn main() -> Result<()> {
             let python = text(&args, "--python").unwrap_or_else(|| "python3".to_owned());
             queries::run(number(&args, "--visits", 10_000_000)?, &python)
         }
-        _ => {
-            bail!("usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P]")
-        }
+        Some("live") => live::run(
+            number(&args, "--days", 30)?,
+            number(&args, "--agents", 120)?,
+            number(&args, "--seconds", 20)?,
+        ),
+        _ => bail!(
+            "usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P] | \
+             live [--days N] [--agents N] [--seconds N]"
+        ),
     }
 }
 

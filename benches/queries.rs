@@ -76,7 +76,8 @@ pub fn run(visits: u64, python: &str) -> Result<()> {
     Ok(())
 }
 
-fn engine(store: Arc<Store>) -> Result<Engine> {
+/// The engine as the benchmarks use it.
+pub(crate) fn engine(store: Arc<Store>) -> Result<Engine> {
     let problems = |p: Vec<kpi::Problem>| anyhow::anyhow!("{} problems, first: {}", p.len(), p[0]);
     let catalogue = kpi::Catalogue::builtin(&engine::model_specs()?).map_err(problems)?;
     let settings = Settings {
