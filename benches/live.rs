@@ -41,12 +41,12 @@ const QUESTIONS: [&str; 2] = [
 /// Runs the benchmark: `seconds` of small bodies after all the big ones.
 pub fn run(days: u64, agents: u64, seconds: u64) -> Result<()> {
     let small_events = SMALL_RATE * usize::try_from(seconds)?;
-    let (big, small, newest) = bodies(days, agents, small_events)?;
+    let Bodies { big, small, newest } = bodies(days, agents, small_events)?;
     let dir = tempfile::tempdir()?;
     let sync = bare_sync(&dir.path().join("sync"))?;
     latency("bare write of 4 KiB + fdatasync", &sync);
 
-    let store = Arc::new(Store::create_or_open(&dir.path().join("data"))?);
+    let store = Arc::new(Store::create_or_open(dir.path().join("data"))?);
     let live = live_ingest(&store, newest)?;
     let server = serve(&live, newest)?;
     big_bodies(server.addr(), &live, &big)?;
@@ -60,12 +60,17 @@ pub fn run(days: u64, agents: u64, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// Bodies of [`BIG`] and of [`SMALL`] events of one world, and its newest time.
-fn bodies(
-    days: u64,
-    agents: u64,
-    small_events: usize,
-) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>, UtcMicros)> {
+/// NDJSON of one world, cut into bodies.
+struct Bodies {
+    /// Of [`BIG`] events.
+    big: Vec<Vec<u8>>,
+    /// Of [`SMALL`] events, later ones.
+    small: Vec<Vec<u8>>,
+    /// The world's newest time.
+    newest: UtcMicros,
+}
+
+fn bodies(days: u64, agents: u64, small_events: usize) -> Result<Bodies> {
     let config = Config {
         days: u32::try_from(days)?,
         agents: u32::try_from(agents)?,
@@ -87,7 +92,11 @@ fn bodies(
     let (first, rest) = lines.split_at(count - small_events);
     println!("{count} simulated events: {} in big bodies", first.len());
     let joined = |lines: &[Vec<u8>], each| lines.chunks(each).map(<[_]>::concat).collect();
-    Ok((joined(first, BIG), joined(rest, SMALL), newest))
+    Ok(Bodies {
+        big: joined(first, BIG),
+        small: joined(rest, SMALL),
+        newest,
+    })
 }
 
 fn live_ingest(store: &Arc<Store>, newest: UtcMicros) -> Result<LiveIngest> {
