@@ -94,7 +94,8 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<Vec<u8>>>> 
     Ok(BufReader::with_capacity(1 << 20, File::open(path)?).split(b'\n'))
 }
 
-fn intake(now: UtcMicros) -> Intake {
+/// What is known of a line before it is read.
+pub(crate) fn intake(now: UtcMicros) -> Intake {
     Intake {
         tenant_id: events::DEFAULT_TENANT.into(),
         default_source: None,

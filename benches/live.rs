@@ -12,6 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use engine::{
+    SessionSettings,
+    service::{Caller, QueryLimits, QueryService, RunOptions},
+};
 use events::UtcMicros;
 use hdrhistogram::Histogram;
 use ingest::{
@@ -32,9 +36,9 @@ const SMALL_SENDERS: usize = 8;
 const ANALYSTS: usize = 2;
 /// What they ask.
 const QUESTIONS: [&str; 2] = [
-    "SELECT queue, MEASURE(service_level), MEASURE(asa), MEASURE(abandon_rate) \
-     FROM kpi.queue_visits GROUP BY queue",
-    "SELECT kpi_bucket(opened_at, '30 minutes', 'Asia/Shanghai') AS half_hour, \
+    "SELECT queue_id, MEASURE(service_level), MEASURE(asa), MEASURE(abandon_rate) \
+     FROM kpi.queue_visits GROUP BY queue_id",
+    "SELECT kpi_bucket(entered_at, '30 minutes', 'Asia/Shanghai') AS half_hour, \
      MEASURE(service_level) FROM kpi.queue_visits GROUP BY 1 ORDER BY 1",
 ];
 
@@ -45,13 +49,17 @@ pub fn run(days: u64, agents: u64, seconds: u64) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let sync = bare_sync(&dir.path().join("sync"))?;
     latency("bare write of 4 KiB + fdatasync", &sync);
+    decode_alone(&big, newest)?;
 
     let store = Arc::new(Store::create_or_open(dir.path().join("data"))?);
     let live = live_ingest(&store, newest)?;
-    let server = serve(&live, newest)?;
+    let engine = crate::queries::engine(Arc::clone(&store))?;
+    let queries = QueryService::start(Arc::new(engine), QueryLimits::default())?;
+    let server = serve(&live, &queries, newest)?;
     big_bodies(server.addr(), &live, &big)?;
-    small_bodies(server.addr(), &store, &small)?;
+    small_bodies(server.addr(), &queries, &small)?;
     server.stop();
+    queries.stop();
     live.shut_down()?;
     println!(
         "peak memory {} MiB (the bodies included)",
@@ -106,17 +114,22 @@ fn live_ingest(store: &Arc<Store>, newest: UtcMicros) -> Result<LiveIngest> {
     Ok(LiveIngest::start(Arc::clone(store), settings)?.0)
 }
 
-fn serve(live: &LiveIngest, newest: UtcMicros) -> Result<server::RunningServer> {
+fn serve(
+    live: &LiveIngest,
+    queries: &QueryService,
+    newest: UtcMicros,
+) -> Result<server::RunningServer> {
     let settings = server::Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     let surroundings = server::Surroundings {
         now: Arc::new(move || newest),
         run_id: 1,
+        seed: [2; 32],
     };
-    Ok(server::Server::start(
-        settings,
-        surroundings,
-        Arc::new(live.clone()),
-    )?)
+    let backends = server::Backends {
+        sink: Arc::new(live.clone()),
+        queries: queries.clone(),
+    };
+    Ok(server::Server::start(settings, surroundings, backends)?)
 }
 
 /// As many as go in, each sender with its next body as soon as the last is acknowledged.
@@ -153,13 +166,13 @@ fn big_bodies(addr: SocketAddr, live: &LiveIngest, bodies: &[Vec<u8>]) -> Result
 }
 
 /// At a fixed rate, whatever the answers do: a late answer counts from when it was due.
-fn small_bodies(addr: SocketAddr, store: &Arc<Store>, bodies: &[Vec<u8>]) -> Result<()> {
+fn small_bodies(addr: SocketAddr, queries: &QueryService, bodies: &[Vec<u8>]) -> Result<()> {
     let each = Duration::from_secs_f64(SMALL as f64 / SMALL_RATE as f64);
     let stop = AtomicBool::new(false);
     let begin = Instant::now();
     let (acks, queries) = thread::scope(|scope| {
         let analysts: Vec<_> = (0..ANALYSTS)
-            .map(|_| scope.spawn(|| analyst(store, &stop)))
+            .map(|_| scope.spawn(|| analyst(queries, &stop)))
             .collect();
         let acks = senders(SMALL_SENDERS, |sender| {
             let mut client = Client::connect(addr)?;
@@ -197,21 +210,33 @@ fn small_bodies(addr: SocketAddr, store: &Arc<Store>, bodies: &[Vec<u8>]) -> Res
 }
 
 /// Asks one question after the other over the newest version; how long each took.
-fn analyst(store: &Arc<Store>, stop: &AtomicBool) -> Result<Histogram<u64>> {
-    let engine = crate::queries::engine(Arc::clone(store))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()?;
+fn analyst(queries: &QueryService, stop: &AtomicBool) -> Result<Histogram<u64>> {
+    let caller = Caller {
+        name: "analyst".into(),
+        sees_all: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut took = histogram()?;
     for question in QUESTIONS.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         let begin = Instant::now();
-        runtime.block_on(engine.sql(question))?;
+        runtime.block_on(answer(queries, &caller, question))?;
         took.record(micros(begin.elapsed()))?;
     }
     Ok(took)
+}
+
+/// Reads a whole answer.
+async fn answer(queries: &QueryService, caller: &Caller, question: &str) -> Result<()> {
+    let session = SessionSettings::default();
+    let planned = queries.plan(caller, question, &session).await?;
+    let mut rows = queries.run(&planned, &[], RunOptions::default()).await?;
+    while let Some(batch) = rows.next().await {
+        std::hint::black_box(batch?);
+    }
+    Ok(())
 }
 
 /// Runs `work` on so many threads and puts their histograms together.
@@ -290,6 +315,29 @@ impl Client {
         ensure!(self.stream.read_line(&mut line)? > 0, "the server hung up");
         Ok(line.trim_end().to_owned())
     }
+}
+
+/// What one thread of this machine can do, with nothing but decoding.
+fn decode_alone(bodies: &[Vec<u8>], newest: UtcMicros) -> Result<()> {
+    let intake = crate::import::intake(newest);
+    let begin = Instant::now();
+    let mut count = 0_u32;
+    for line in bodies
+        .iter()
+        .take(300)
+        .flat_map(|b| b.split(|c| *c == b'\n'))
+    {
+        if !line.is_empty() {
+            let event = events::decode_line(line, &intake);
+            std::hint::black_box(event.map_err(|e| anyhow::anyhow!("{e}"))?);
+            count += 1;
+        }
+    }
+    println!(
+        "decode alone, one thread: {:.0} events/s",
+        f64::from(count) / begin.elapsed().as_secs_f64()
+    );
+    Ok(())
 }
 
 /// What this disk can do, with nothing of ours around it.

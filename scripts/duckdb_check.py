@@ -141,9 +141,12 @@ FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
 class Kpi:
     """One KPI: aggregates over rows of one table, and the value made of them."""
 
-    def __init__(self, table, time, cut, a, b=None, where="true", factor=1.0, empty=None):
+    def __init__(self, table, time, cut, a, b=None, where="true", factor=1.0, empty=None,
+                 last_of=None):
         self.table, self.time, self.cut, self.where = table, time, cut, where
         self.a, self.b, self.factor, self.empty = a, b, factor, empty
+        # Only the last row of each value of this column counts, group by group.
+        self.last_of = last_of
 
     def value(self, a, b):
         """The value from its aggregates."""
@@ -253,6 +256,8 @@ def legs():
         "hold_rate": leg(n("handled AND hold_count > 0"), handled),
         "transfer_rate_blind": leg(
             n("handled AND transferred_out AND transfer_kind = 'blind'"), handled),
+        "transfer_rate_external": leg(
+            n("handled AND transferred_out AND transfer_to_kind = 'external'"), handled),
     }
     for kpi, column in [("acw_time", "acw_ms"), ("talk_time", "talk_ms"),
                         ("hold_time", "hold_ms"), ("handle_time", "handle_ms")]:
@@ -340,6 +345,10 @@ def surveys():
         "csat_top1": survey("csat5", n("score = 5"), given),
         "csat_2point": survey("csat2", n("score = 1"), given),
         "nps": survey("nps", f"{n('score >= 9')} - {n('score <= 6')}", given, factor=100),
+        "nps_last_per_customer": Kpi(
+            "surveys", "answered_at", "queue_id", f"{n('score >= 9')} - {n('score <= 6')}", given,
+            "instrument = 'nps' AND score IS NOT NULL AND customer_id IS NOT NULL",
+            factor=100, last_of="customer_id"),
         "ces": survey("ces7", "sum(score)", given),
         "ces_top3": survey("ces7", n("score >= 5"), given),
         "ces_index": survey("ces7", f"{n('score >= 6')} - {n('score <= 3')}", given, factor=100),
@@ -349,6 +358,19 @@ def surveys():
             n(f"score IS NOT NULL AND {mature}"), "instrument = 'csat5'"),
         "ces_net": survey("ces7", f"{n('score >= 5')} - {n('score <= 3')}", given, factor=100),
         "fcr_survey": survey("resolved_yn", n("score = 1"), given),
+    }
+
+
+def quality():
+    """Cases by the day they were solved, evaluations by the day they were made."""
+    def case(a):
+        return Kpi("cases", "solved_at", "channel", n(a), n("true"), "NOT is_open AND NOT merged")
+
+    return {
+        "fcr_case": case("contacts = 1"),
+        "fcr_one_touch": case("agent_replies < 2"),
+        "fcr_qa": Kpi("evaluations", "evaluated_at", "queue_id", n("resolved_judged"),
+                      n("resolved_judged IS NOT NULL"), "status = 'final'"),
     }
 
 
@@ -379,7 +401,8 @@ def trade():
 
 def all_kpis():
     """Every KPI over one table, by id."""
-    return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **trade()}
+    return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **quality(),
+            **trade()}
 
 
 # KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).
@@ -407,24 +430,28 @@ def by_hand(connection, kpi, bounds, zone, split):
     """The KPI from DuckDB: {(cut, day): (a, b)}."""
     keys = [kpi.cut, local_day(kpi.time, zone)] if split else ["NULL", "NULL"]
     group = "GROUP BY 1, 2" if split else ""
-    b = kpi.b or "NULL"
-    sql = (f"SELECT {keys[0]}, {keys[1]}, {kpi.a}, {b} FROM {kpi.table} "
-           f"WHERE NOT is_test AND {kpi.time} IS NOT NULL AND {kpi.where} {group}")
+    a, b = kpi.a, kpi.b or "NULL"
+    if split and kpi.table == "costs":
+        # Days of another zone than that of the lines have no cost of their own.
+        a = f"CASE WHEN bool_and({keys[1]} = epoch_us(day_at)) THEN {a} END"
+    counted = f"NOT is_test AND {kpi.time} IS NOT NULL AND {kpi.where}"
+    rows_of = f"(SELECT * FROM {kpi.table} WHERE {counted})"
+    if kpi.last_of:
+        rows_of = (f"(SELECT * FROM {rows_of} QUALIFY row_number() OVER (PARTITION BY "
+                   f"{keys[0]}, {keys[1]}, {kpi.last_of} ORDER BY {kpi.time} DESC, score DESC) = 1)")
+    sql = f"SELECT {keys[0]}, {keys[1]}, {a}, {b} FROM {rows_of} {group}"
     rows = connection.execute(sql.format(**bounds)).fetchall()
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
-def per_unit_by_hand(connection, kpi, bounds, zone):
-    """A KPI over costs and something else, in total over the days on which both are complete."""
+def per_unit_by_hand(connection, kpi, bounds):
+    """A KPI over costs and something else, in total over the posted days on which both are
+    complete: those are days of the zone of the lines, whatever zone is asked in."""
     spent, table, time, counted, days = PER_UNIT[kpi]
-    next_day = f"date_trunc('day', max(day_at) AT TIME ZONE '{zone}') + INTERVAL 1 DAY"
-    posted = connection.execute(
-        f"SELECT epoch_us(({next_day}) AT TIME ZONE '{zone}') FROM costs WHERE NOT is_test"
-    ).fetchone()[0]
-    end = posted
-    if days:
-        mature = f"make_timestamptz({bounds['horizon'] - days * DAY_MS * 1000})"
-        end = min(end, connection.execute(f"SELECT {local_day(mature, zone)}").fetchone()[0])
+    mature = bounds["horizon"] - days * DAY_MS * 1000 if days else 2**62
+    end = connection.execute(
+        f"SELECT max(epoch_us(day_ends_at)) FROM costs WHERE NOT is_test "
+        f"AND epoch_us(day_ends_at) <= {mature}").fetchone()[0] or 0
     a = connection.execute(
         f"SELECT sum(amount) FROM costs WHERE NOT is_test AND {spent} "
         f"AND epoch_us(day_at) < {end}").fetchone()[0]
@@ -511,7 +538,7 @@ def compare_per_unit(check, connection, tables, bounds, arguments, zone):
     """The KPIs over two tables, in total."""
     ids = [i for i, entry in PER_UNIT.items() if {"costs", entry[1]} <= tables]
     for row in ask(arguments.bin, arguments.data, ids, zone) if ids else []:
-        pair = per_unit_by_hand(connection, row["kpi"], bounds, zone)
+        pair = per_unit_by_hand(connection, row["kpi"], bounds)
         check.row(f"{row['kpi']} ({zone})", Kpi("", "", "", "", "b"), row, pair)
 
 

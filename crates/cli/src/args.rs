@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use server::access::Role;
 
 /// Contact-centre KPIs from your own events: one definition, one number, everywhere.
 #[derive(Debug, Parser)]
@@ -44,8 +45,10 @@ pub enum Command {
     Simulate(Simulate),
     /// Bring events, logs and tables into the data folder.
     Import(Import),
-    /// Take events over HTTP until told to stop.
+    /// Take events and answer questions over HTTP and Flight SQL until told to stop.
     Serve(Serve),
+    /// Make, list and revoke the tokens of a server.
+    Token(Token),
     /// Ask a running server whether it is well.
     Health(Health),
     /// Ask in SQL: one query, or a prompt.
@@ -54,7 +57,7 @@ pub enum Command {
     Kpi(Kpi),
     /// Verify the data folder: manifest, checksums, row counts, double ids.
     Check(Check),
-    /// Go on past damage that stops a start, after saying what is lost.
+    /// Mend damaged files, after saying what cannot be brought back.
     Repair(Repair),
     /// Print a completion script for your shell.
     Completions {
@@ -101,12 +104,33 @@ pub struct Demo {
 pub struct Serve {
     #[command(flatten)]
     pub data: DataDir,
-    /// Where to listen. Off loopback only with a token file.
+    /// Where to listen. Off loopback only with a token file, and with TLS or --insecure.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub http: std::net::SocketAddr,
-    /// File of tokens; see docs/http.md.
+    /// Where to answer Arrow Flight SQL too, as 127.0.0.1:50051; see docs/flight.md.
+    #[arg(long, value_name = "ADDR")]
+    pub flight: Option<std::net::SocketAddr>,
+    /// File of tokens, as `callgauge token` makes it. Without one nobody is asked for a token.
     #[arg(long, env = "CALLGAUGE_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// Certificate for TLS, with those that lead to a known one (PEM). Read again when it changes.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM).
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen off loopback without TLS: a proxy or the network itself protects the connection.
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub insecure: bool,
+    /// Zone of days and buckets when a question does not name one.
+    #[arg(long, env = "CALLGAUGE_ZONE", default_value = "UTC")]
+    pub zone: String,
+    /// A KPI parameter, as `service_level.threshold=30s`.
+    #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Folders with your own definitions, after the built-in ones.
+    #[arg(long = "kpi-dir")]
+    pub dirs: Vec<PathBuf>,
     /// Source of events that do not say theirs.
     #[arg(long)]
     pub source: Option<String>,
@@ -117,6 +141,47 @@ pub struct Serve {
     /// Memory for events that wait for Parquet, in MiB: twice as much and deliveries are refused.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub buffer_mib: u64,
+    /// Days that rejected lines are kept, which may hold personal data; 0 keeps them for ever.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub keep_rejected: u32,
+}
+
+/// `callgauge token`
+#[derive(Debug, Args)]
+pub struct Token {
+    /// File of tokens. Default: `tokens` in the configuration folder.
+    #[arg(long, env = "CALLGAUGE_TOKEN_FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// What `token` does.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it: nobody can read it again.
+    Create {
+        /// What it is for: ingest, ingest_arrow, supervisor, analyst, admin, operator, metrics.
+        #[arg(long = "role", required = true, value_delimiter = ',', value_parser = Role::parse)]
+        roles: Vec<Role>,
+        /// For you: it stands in lists and logs.
+        #[arg(long)]
+        name: String,
+        /// How long it is good, as 90d, or until when, as 2027-01-01T00:00:00Z. Default: for ever.
+        #[arg(long)]
+        expires: Option<String>,
+        /// Sources whose events it may send. Default: all.
+        #[arg(long = "source", value_delimiter = ',')]
+        sources: Vec<String>,
+    },
+    /// Show what tokens there are.
+    List,
+    /// Take a token away. A running server notices within a second or two.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// `callgauge health`
@@ -132,10 +197,11 @@ pub struct Health {
 pub struct Repair {
     #[command(flatten)]
     pub data: DataDir,
-    /// The damaged segment of the log, as the error names it.
-    #[arg(long)]
-    pub salvage: String,
-    /// Do it. Without this, nothing is changed.
+    /// Mend a damaged segment of the write-ahead log, as the error names it. Without this, data
+    /// files are mended.
+    #[arg(long, value_name = "SEGMENT")]
+    pub salvage: Option<String>,
+    /// Go on without what is lost. Unless something is lost, data files are mended without this.
     #[arg(long)]
     pub yes: bool,
 }

@@ -11,6 +11,7 @@ mod repair;
 mod serve;
 mod simulate;
 mod sql;
+mod token;
 
 use std::{
     io::Write,
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> Result<Outcome> {
         Command::Simulate(args) => simulate::run(args),
         Command::Import(args) => import::run(args, face),
         Command::Serve(args) => serve::run(args),
+        Command::Token(args) => token::run(args),
         Command::Health(args) => health::run(args),
         Command::Repair(args) => repair::run(args),
         Command::Sql(args) => sql::run(args),
@@ -146,6 +148,7 @@ fn collect_yml(dir: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 /// Engine settings from the command line.
 fn engine_settings(zone: &str, params: &[String], catalogue: &Catalogue) -> Result<Settings> {
+    engine::parse_zone(zone).with_context(|| format!("--zone {zone}"))?;
     let mut chosen = Settings {
         memory_bytes: settings::query_memory_bytes(),
         target_partitions: settings::query_partitions(),

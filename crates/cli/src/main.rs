@@ -9,6 +9,7 @@ mod lang;
 mod output;
 mod prompt;
 mod settings;
+mod statements;
 
 use std::{panic, process::ExitCode};
 

@@ -9,6 +9,8 @@ use reedline::{
     ReedlineMenu, Signal, Span, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
+use crate::statements::split;
+
 const MENU: &str = "completion";
 const HISTORY_LINES: usize = 1_000;
 
@@ -19,8 +21,6 @@ pub enum Entry {
     Statement(String),
     /// `\name argument`.
     Command(String, String),
-    /// Nothing.
-    Empty,
     /// End of input.
     Quit,
 }
@@ -60,23 +60,28 @@ impl Terminal {
         Ok(Terminal { editor })
     }
 
-    /// The next entry.
+    /// What was entered next: one or several statements, or a command.
     ///
     /// # Errors
     /// The terminal fails.
-    pub fn read(&mut self) -> Result<Entry> {
+    pub fn read(&mut self) -> Result<Vec<Entry>> {
         match self.editor.read_line(&Sql)? {
-            Signal::Success(text) => Ok(entry(&text)),
-            Signal::CtrlC => Ok(Entry::Empty),
-            _ => Ok(Entry::Quit),
+            Signal::Success(text) => Ok(entries(&text)),
+            Signal::CtrlC => Ok(Vec::new()),
+            _ => Ok(vec![Entry::Quit]),
         }
     }
 }
 
-/// What a text means.
+fn entries(text: &str) -> Vec<Entry> {
+    let (statements, _) = split(text);
+    statements.iter().map(|s| entry(s.text)).collect()
+}
+
+/// What a statement means.
 pub fn entry(text: &str) -> Entry {
-    let text = text.trim().trim_end_matches(';').trim();
     if let Some(command) = text.strip_prefix('\\') {
+        let command = command.trim_end_matches([';', ' ']);
         let (name, argument) = command.split_once(' ').unwrap_or((command, ""));
         return match name {
             "q" | "quit" => Entry::Quit,
@@ -84,7 +89,6 @@ pub fn entry(text: &str) -> Entry {
         };
     }
     match text {
-        "" => Entry::Empty,
         "exit" | "quit" => Entry::Quit,
         "help" => Entry::Command("help".to_owned(), String::new()),
         statement => Entry::Statement(statement.to_owned()),
@@ -95,9 +99,7 @@ struct Statements;
 
 impl Validator for Statements {
     fn validate(&self, text: &str) -> ValidationResult {
-        let text = text.trim();
-        let plain = text.is_empty() || text.starts_with('\\');
-        if plain || text.ends_with(';') || ["exit", "quit", "help"].contains(&text) {
+        if split(text).1 || ["exit", "quit", "help"].contains(&text.trim()) {
             ValidationResult::Complete
         } else {
             ValidationResult::Incomplete
@@ -177,7 +179,13 @@ mod tests {
             Statements.validate("\\d legs"),
             ValidationResult::Complete
         ));
-        assert_eq!(entry("SELECT 1 ;"), Entry::Statement("SELECT 1".into()));
+        assert!(matches!(
+            Statements.validate("SELECT 'a;"),
+            ValidationResult::Incomplete
+        ));
+        let two = ["SELECT 1", "SELECT ';'"].map(|s| Entry::Statement(s.into()));
+        assert_eq!(entries("SELECT 1 ; SELECT ';';"), two);
+        assert!(entries(" -- nothing").is_empty());
         assert_eq!(entry("\\d legs"), Entry::Command("d".into(), "legs".into()));
         assert_eq!(entry("quit"), Entry::Quit);
     }

@@ -61,6 +61,11 @@ pub fn history_file() -> Option<PathBuf> {
     Some(user_folder("XDG_STATE_HOME", ".local/state")?.join("sql_history"))
 }
 
+/// Where `callgauge token` keeps tokens when no file is named.
+pub fn token_file() -> Option<PathBuf> {
+    Some(user_folder("XDG_CONFIG_HOME", ".config")?.join("tokens"))
+}
+
 /// The key that turns phone numbers and addresses into tokens. It lives outside the data folder,
 /// so that a copy of the data alone does not reveal anybody.
 ///

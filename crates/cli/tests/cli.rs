@@ -322,6 +322,34 @@ fn statements_by_pipe_are_one_session() {
 }
 
 #[test]
+fn statements_end_where_sql_ends_them_and_null_is_null() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    import(dir.path(), &data, CALL.as_bytes(), &[]);
+    let sql =
+        |format: &str, query: &str| callgauge(&["sql", "--data", &data, "--format", format, query]);
+    let two = sql("csv", "SELECT 'a;b' AS x; -- one;\r\nSELECT 2 AS y");
+    assert_eq!(text(&two.stdout), "x\na;b\ny\n2\n", "{}", text(&two.stderr));
+    let second = sql("csv", "SELECT 1 AS x;\nSELECT nothing");
+    assert_eq!(second.status.code(), Some(2));
+    assert!(
+        text(&second.stderr).contains("line 2"),
+        "{}",
+        text(&second.stderr)
+    );
+    let json = sql("json", "SELECT 1 AS a, CAST(NULL AS BIGINT) AS b");
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows, serde_json::json!([{ "a": 1, "b": null }]));
+    let mars = callgauge(&["sql", "--data", &data, "--zone", "Mars", "SELECT 1"]);
+    assert_eq!(mars.status.code(), Some(2));
+    assert!(
+        text(&mars.stderr).contains("Asia/Shanghai"),
+        "{}",
+        text(&mars.stderr)
+    );
+}
+
+#[test]
 fn own_definitions_and_targets_can_be_asked_for_with_their_parameters() {
     let page = include_str!("../../../docs/kpi-files.md");
     let (_, rest) = page.split_once("```yaml\n").unwrap();

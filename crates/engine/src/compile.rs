@@ -19,9 +19,9 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use kpi::{Agg, Catalogue, Empty, Kind, Kpi, ParamValue, Value};
 
 use crate::error::EngineError;
-use crate::session::Bounds;
 use crate::settings::Settings;
 
+pub(crate) use currency::two_currencies;
 pub(crate) use rows::matured_function;
 pub(crate) use value::ValueNode;
 
@@ -67,7 +67,6 @@ pub struct PartPlan {
 pub(crate) struct Compiler<'a> {
     pub state: &'a SessionState,
     pub schema: &'a DFSchema,
-    pub bounds: Bounds,
     pub settings: &'a Settings,
 }
 
@@ -89,7 +88,7 @@ impl Compiler<'_> {
         let value = ValueNode::resolve(&kpi.value, &mut |leaf| {
             let Value::Part(name) = leaf else { return None };
             let part = measured.parts.iter().position(|p| p.name == *name)?;
-            Some(ValueNode::part(part, guards[part]))
+            Some(ValueNode::part(&kpi.id, part, guards[part]))
         });
         let value = value.map_err(|e| about(kpi, &kpi.value.to_string(), e))?;
         self.plan(
@@ -244,6 +243,14 @@ impl Compiler<'_> {
             }
         };
         let data_type = self.part_type(kpi, part, arg.as_ref())?;
+        let arg = match (arg, &part.per, kpi.time()) {
+            (Some(value), Some(per), Some(time)) => Some(crate::functions::latest_row(
+                value,
+                self.row_expr(kpi, time, params)?,
+                self.row_expr(kpi, per, params)?,
+            )),
+            (arg, ..) => arg,
+        };
         Ok(PartPlan {
             name: part.name.clone(),
             agg: part.agg,
@@ -272,7 +279,8 @@ impl Compiler<'_> {
             (Agg::Sum, DataType::Decimal128(_, _)) => Ok(MONEY_SUM),
             (Agg::Min | Agg::Max, DataType::Int64 | DataType::Decimal128(_, _)) => Ok(of),
             (Agg::Histogram, DataType::Int64) => Ok(DataType::Binary),
-            (Agg::LastByTime | Agg::TimeWeighted, _) => {
+            (Agg::LastByTime, DataType::Int64) => Ok(DataType::Int64),
+            (Agg::TimeWeighted, _) => {
                 Err(about(kpi, &part.expr, "this aggregate is not built yet"))
             }
             (agg, _) => {

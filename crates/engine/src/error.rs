@@ -1,6 +1,9 @@
 //! Errors by what the caller does next.
 
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+
+use crate::service::QueryError;
 
 /// Why a query or a definition was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -16,18 +19,33 @@ pub enum EngineError {
     /// The query does not parse, names something unknown or mixes types.
     #[error("{0}")]
     Invalid(String),
+    /// A value in the data does not fit what the query does with it. The text may hold the value.
+    #[error("{0}")]
+    Unfit(String),
     /// No KPI of that name.
     #[error("{0}")]
     UnknownKpi(String),
     /// A sum left the range of its type.
     #[error("{0}")]
     Overflow(String),
+    /// A value that a function cannot take, or a result that would be too large.
+    #[error("{0}")]
+    BadValue(String),
     /// KPI definitions or models that cannot be used, one message each.
     #[error("{}", .0.join("\n"))]
     Definitions(Vec<String>),
     /// Stored data could not be read.
     #[error("{0}")]
     Store(String),
+    /// A data file that the query needs is damaged: no answer rather than a wrong one.
+    #[error(
+        "data_damaged: {file} is damaged, so there is no answer that needs it{}",
+        hint_line(Some(DAMAGE_HINT))
+    )]
+    DataDamaged {
+        /// The file, relative to the data folder.
+        file: String,
+    },
     /// The query needs more memory than it may use.
     #[error("{0}")]
     OutOfMemory(String),
@@ -35,6 +53,9 @@ pub enum EngineError {
     #[error("internal error: {0}")]
     Internal(String),
 }
+
+const DAMAGE_HINT: &str =
+    "`callgauge check` names all damaged files, `callgauge repair` mends them";
 
 fn hint_line(hint: Option<&str>) -> String {
     hint.map(|h| format!("\n  hint: {h}")).unwrap_or_default()
@@ -46,6 +67,26 @@ impl EngineError {
         EngineError::Refused {
             reason: reason.into(),
             hint: Some(hint.into()),
+        }
+    }
+
+    /// Can the data be the reason, so that another question over them may have an answer?
+    pub(crate) fn is_about_the_data(&self) -> bool {
+        use EngineError as E;
+        matches!(self, E::Refused { .. } | E::Invalid(_) | E::Overflow(_))
+    }
+
+    /// The same error once more, for whoever can only read this one.
+    pub(crate) fn again(&self) -> EngineError {
+        match self {
+            EngineError::Refused { reason, hint } => EngineError::Refused {
+                reason: reason.clone(),
+                hint: hint.clone(),
+            },
+            EngineError::Overflow(text) => EngineError::Overflow(text.clone()),
+            EngineError::BadValue(text) => EngineError::BadValue(text.clone()),
+            EngineError::DataDamaged { file } => EngineError::DataDamaged { file: file.clone() },
+            other => EngineError::Invalid(other.to_string()),
         }
     }
 
@@ -65,13 +106,30 @@ impl From<EngineError> for DataFusionError {
     }
 }
 
+/// What a door shows as it is, the command line shows as a refusal.
+impl From<QueryError> for EngineError {
+    fn from(error: QueryError) -> Self {
+        let reason = match error.position {
+            Some(at) => format!("{} (line {}, column {})", error.message, at.line, at.column),
+            None => error.message,
+        };
+        EngineError::Refused {
+            reason,
+            hint: error.hint,
+        }
+    }
+}
+
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
         use DataFusionError as D;
         match error {
             D::External(inner) => match inner.downcast::<EngineError>() {
                 Ok(own) => *own,
-                Err(other) => EngineError::Internal(other.to_string()),
+                Err(other) => match damaged_file(&*other) {
+                    Some(file) => EngineError::DataDamaged { file },
+                    None => unexpected(&other.to_string()),
+                },
             },
             D::Context(_, inner) => EngineError::from(*inner),
             D::Diagnostic(_, inner) => EngineError::from(*inner),
@@ -91,16 +149,41 @@ impl From<DataFusionError> for EngineError {
     }
 }
 
+/// An error of a library below DataFusion, or one that it does not expect: a bug of ours, but for
+/// a pattern that the query wrote.
+fn unexpected(text: &str) -> EngineError {
+    let of_pattern = [
+        "regex parse error",
+        "Regular expression",
+        "regex exceeds size",
+    ];
+    if of_pattern.iter().any(|words| text.contains(words)) {
+        let text = "a regular expression cannot be read, or is too large";
+        return EngineError::BadValue(text.to_owned());
+    }
+    EngineError::Internal(text.to_owned())
+}
+
 /// An error that several streams hold can only be read, not taken.
 fn from_shared(error: &DataFusionError) -> EngineError {
     match own(error) {
-        Some(EngineError::Refused { reason, hint }) => EngineError::Refused {
-            reason: reason.clone(),
-            hint: hint.clone(),
-        },
-        Some(EngineError::Overflow(text)) => EngineError::Overflow(text.clone()),
-        Some(other) => EngineError::Invalid(other.to_string()),
+        Some(ours) => ours.again(),
         None => classify(error),
+    }
+}
+
+/// The column that a query names and that is not there.
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<&str> {
+    use DataFusionError as D;
+    match error {
+        D::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => Some(&field.name),
+            _ => None,
+        },
+        D::Context(_, inner) | D::Diagnostic(_, inner) => missing_column(inner),
+        D::Shared(inner) => missing_column(inner),
+        D::Collection(errors) => errors.first().and_then(missing_column),
+        _ => None,
     }
 }
 
@@ -115,13 +198,35 @@ fn own(error: &DataFusionError) -> Option<&EngineError> {
     }
 }
 
+/// The damaged file behind an error, however deep.
+fn damaged_file(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(damaged) = error.downcast_ref::<store::Error>() {
+            return damaged.damaged_file();
+        }
+        next = error.source();
+    }
+    // Where metadata are read, DataFusion makes a text of the error.
+    store::damaged_file_in(&error.to_string())
+}
+
+fn store_error(error: &DataFusionError, text: String) -> EngineError {
+    match damaged_file(error) {
+        Some(file) => EngineError::DataDamaged { file },
+        None => EngineError::Store(text),
+    }
+}
+
 fn classify(error: &DataFusionError) -> EngineError {
     use DataFusionError as D;
     let text = error.strip_backtrace();
     match error {
         D::ResourcesExhausted(_) => EngineError::OutOfMemory(text),
-        D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => EngineError::Store(text),
-        D::Internal(_) | D::ExecutionJoin(_) => EngineError::Internal(text),
+        D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => store_error(error, text),
+        D::ArrowError(..) if damaged_file(error).is_some() => store_error(error, text),
+        D::Internal(_) | D::ExecutionJoin(_) => unexpected(&text),
+        D::ArrowError(..) | D::Execution(_) => EngineError::Unfit(text),
         D::NotImplemented(_) | D::Plan(_) | D::SchemaError(..) | D::SQL(..) => {
             EngineError::Invalid(text)
         }

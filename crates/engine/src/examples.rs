@@ -212,56 +212,60 @@ impl Case<'_> {
     }
 }
 
-/// Runs examples with the same settings over one engine that holds all their rows.
+/// Runs examples with the same settings over one engine that holds all their rows. An example
+/// whose rows make no table is a problem of its own.
 async fn run_together(
     catalogue: &Arc<Catalogue>,
     models: &[ModelSpec],
     cases: &[Case<'_>],
 ) -> Vec<ExampleProblem> {
-    let all = |error: EngineError| {
-        let why = error.to_string();
-        cases
-            .iter()
-            .map(|case| case.problem(Wrong::Failed(why.clone())))
-            .collect()
-    };
-    let Some(first) = cases.first() else {
-        return Vec::new();
-    };
-    let engine = batches(models, cases).and_then(|batches| {
-        let version = Arc::new(Version::from_batches(batches));
-        Engine::new(
-            version,
-            Arc::clone(catalogue),
-            settings(catalogue, first.example),
-        )
-    });
-    let engine = match engine {
-        Ok(engine) => engine,
-        Err(error) => return all(error),
-    };
     let mut problems = Vec::new();
+    let mut sound: Vec<&Case<'_>> = Vec::new();
+    let mut rows: HashMap<String, Vec<RecordBatch>> = HashMap::new();
     for case in cases {
+        match batches(models, case) {
+            Ok(tables) => {
+                sound.push(case);
+                for (model, batch) in tables {
+                    rows.entry(model).or_default().push(batch);
+                }
+            }
+            Err(error) => problems.push(case.problem(Wrong::Failed(error.to_string()))),
+        }
+    }
+    let Some(first) = sound.first() else {
+        return problems;
+    };
+    let version = Arc::new(Version::from_batches(rows));
+    let settings = settings(catalogue, first.example);
+    let engine = match Engine::new(version, Arc::clone(catalogue), settings) {
+        Ok(engine) => engine,
+        Err(error) => {
+            let failed = |case: &&Case<'_>| case.problem(Wrong::Failed(error.to_string()));
+            problems.extend(sound.iter().map(failed));
+            return problems;
+        }
+    };
+    for case in sound {
         problems.extend(case.problems(case.ask(&engine).await));
     }
     problems
 }
 
+/// The rows of an example, table by table.
 fn batches(
     models: &[ModelSpec],
-    cases: &[Case<'_>],
-) -> Result<HashMap<String, Vec<RecordBatch>>, EngineError> {
-    let mut batches: HashMap<String, Vec<RecordBatch>> = HashMap::new();
-    for case in cases {
-        for table in &case.example.tables {
-            let missing = || EngineError::Invalid(format!("there is no model {}", table.model));
-            let model = models
-                .iter()
-                .find(|m| m.name == table.model)
-                .ok_or_else(missing)?;
-            let batch = rows::batch(model, &table.rows, &case.tenant())?;
-            batches.entry(table.model.clone()).or_default().push(batch);
-        }
+    case: &Case<'_>,
+) -> Result<Vec<(String, RecordBatch)>, EngineError> {
+    let mut batches = Vec::new();
+    for table in &case.example.tables {
+        let missing = || EngineError::Invalid(format!("there is no model {}", table.model));
+        let model = models
+            .iter()
+            .find(|m| m.name == table.model)
+            .ok_or_else(missing)?;
+        let batch = rows::batch(model, &table.rows, &case.tenant())?;
+        batches.push((table.model.clone(), batch));
     }
     Ok(batches)
 }

@@ -1,16 +1,27 @@
 //! The SQL functions that KPIs are made of, and those that repair what DataFusion gets wrong.
 //!
 //! Aggregates: `checked_sum` (also registered as `sum`), `count_if`, `histogram`,
-//! `merge_histogram`. Scalars: `kpi_bucket`, `percentile`, `share_within`, `histogram_count`,
+//! `merge_histogram`, `last_by_time`. Scalars: `kpi_bucket`, `percentile`, `share_within`, `histogram_count`,
 //! `ms_between`, `to_timestamp`. All are immutable and keep memory that they report honestly.
+//!
+//! Of DataFusion's own functions a query may call those of a list ([`names_by_kind`]); what BI
+//! tools know from other databases and it lacks is here too.
 
 pub mod calendar;
 
+mod allowed;
+mod bound;
 mod bucket;
+mod capped;
 mod checked_sum;
 mod count_if;
 mod histogram;
+mod interval;
+mod last_by_time;
+mod operators;
+mod parts;
 mod selection;
+mod session_facts;
 mod time;
 
 use std::sync::{Arc, LazyLock};
@@ -18,6 +29,12 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{AggregateUDF, ColumnarValue, Expr, ScalarUDF, lit};
+
+pub use allowed::{FunctionNames, names_by_kind};
+pub(crate) use allowed::{builtin_aggregates, builtin_scalars, builtin_tables, builtin_windows};
+pub(crate) use bound::{Bound, bound};
+pub(crate) use operators::OperatorPlanner;
+pub(crate) use parts::takes_unit;
 
 /// The one type of an instant in SQL.
 pub(crate) fn instant_type() -> DataType {
@@ -29,18 +46,26 @@ pub(crate) fn instant(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
 }
 
-/// Every scalar function. `default_zone` is the IANA zone of `kpi_bucket` when it is not given.
+/// Every scalar function of our own. `default_zone` is the IANA zone of `kpi_bucket` when it is not given.
 pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
-    let mut all = vec![Arc::new(bucket::udf(default_zone))];
+    let mut all = vec![bucket_function(default_zone)];
     all.extend(histogram::READERS.iter().cloned());
     all.extend([
         Arc::clone(&time::MS_BETWEEN),
         Arc::clone(&time::TO_TIMESTAMP),
+        Arc::clone(&interval::INTERVAL_TIMES),
     ]);
+    all.extend(parts::ALL.iter().cloned());
+    all.extend(session_facts::ALL.iter().cloned());
     all
 }
 
-/// Every aggregate function but the markers of the MEASURE rule.
+/// `kpi_bucket` with another zone for calls that name none.
+pub(crate) fn bucket_function(default_zone: &str) -> Arc<ScalarUDF> {
+    Arc::new(bucket::udf(default_zone))
+}
+
+/// Every aggregate function of our own but the markers of the MEASURE rule.
 pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     [
         &checked_sum::CHECKED_SUM,
@@ -49,6 +74,7 @@ pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     ]
     .into_iter()
     .chain([&histogram::HISTOGRAM, &histogram::MERGE])
+    .chain([&last_by_time::LAST_BY_TIME])
     .map(|udaf| Arc::clone(udaf))
     .collect()
 }
@@ -66,6 +92,17 @@ pub(crate) fn count_if(p: Expr) -> Expr {
 /// Exact counts of the whole numbers of `x`: Binary, never NULL.
 pub(crate) fn histogram(x: Expr) -> Expr {
     histogram::HISTOGRAM.call(vec![x])
+}
+
+/// Of each key the value of its latest row, summed: Int64, NULL of nothing. `row` is what
+/// [`latest_row`] makes.
+pub(crate) fn last_by_time(row: Expr) -> Expr {
+    last_by_time::LAST_BY_TIME.call(vec![row])
+}
+
+/// The argument of [`last_by_time`].
+pub(crate) fn latest_row(value: Expr, time: Expr, key: Expr) -> Expr {
+    last_by_time::row(value, time, key)
 }
 
 /// The histogram of all values of several histograms.
@@ -95,7 +132,11 @@ pub(crate) fn kpi_bucket(ts: Expr, grain: &str, zone: &str) -> Expr {
 }
 
 /// The text of an argument that must be a literal.
-fn literal_text<'a>(value: &'a ColumnarValue, function: &str, what: &str) -> Result<&'a str> {
+pub(crate) fn literal_text<'a>(
+    value: &'a ColumnarValue,
+    function: &str,
+    what: &str,
+) -> Result<&'a str> {
     match value {
         ColumnarValue::Scalar(scalar) => match scalar.try_as_str() {
             Some(Some(text)) => Ok(text),

@@ -10,31 +10,40 @@ mod compile;
 mod error;
 mod examples;
 mod functions;
+pub mod guard;
 mod measure;
 mod metadata;
 mod models;
 mod provider;
 mod request;
 mod result;
+pub mod service;
 mod session;
 mod settings;
+mod statements;
 mod table_function;
 mod views;
+mod wire;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use kpi::{Catalogue, Targets};
 use store::{Store, Version};
+use tokio::sync::Mutex;
 
 pub use compile::{KpiPlan, PartPlan};
 pub use error::EngineError;
 pub use examples::*;
+pub use functions::{FunctionNames, names_by_kind as function_names};
+pub use metadata::{KpiEntry, LineageStep, ParamEntry, PartEntry, TargetEntry};
 pub use models::model_specs;
 pub use request::*;
 pub use result::{QueryResult, ResultMeta, UsedKpi};
 pub use session::{Bounds, SessionSettings, Snapshot};
+use session::{Compiled, Seen};
 pub use settings::Settings;
+pub use statements::Action;
 pub use views::{ModelView, Views};
 
 /// Where an engine takes its data from.
@@ -65,8 +74,15 @@ pub struct Engine {
     targets: Arc<Targets>,
     settings: Arc<Settings>,
     runtime: Arc<RuntimeEnv>,
-    /// The snapshot of the newest version seen, with its compiled plans.
-    latest: Mutex<Option<Arc<Snapshot>>>,
+    latest: Mutex<Latest>,
+}
+
+/// What the newest version has in common with the next.
+#[derive(Default)]
+struct Latest {
+    snapshot: Option<Arc<Snapshot>>,
+    compiled: Option<Arc<Compiled>>,
+    seen: Seen,
 }
 
 impl Engine {
@@ -88,7 +104,7 @@ impl Engine {
             targets: Arc::new(targets),
             settings: Arc::new(settings),
             runtime,
-            latest: Mutex::new(None),
+            latest: Mutex::default(),
         })
     }
 
@@ -97,7 +113,7 @@ impl Engine {
     pub fn with_targets(self, targets: Arc<Targets>) -> Engine {
         Engine {
             targets,
-            latest: Mutex::new(None),
+            latest: Mutex::default(),
             ..self
         }
     }
@@ -117,28 +133,73 @@ impl Engine {
         &self.settings
     }
 
-    /// Pins the newest version. Compiled plans are kept while the version stays the same.
+    /// Pins the newest version. What is compiled serves all versions, and of the data only what
+    /// is new is looked at: this may be done for every query.
     ///
     /// # Errors
-    /// When a KPI definition does not compile against its model.
+    /// When a KPI definition does not compile against its model, or a file cannot be read.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, EngineError> {
-        let version = match &self.source {
-            Source::Store(store) => store.version(),
-            Source::Version(version) => Arc::clone(version),
-        };
-        if let Some(known) = self.latest().as_ref()
+        // One at a time, and the version is taken inside: so versions are seen in their order.
+        let mut latest = self.latest.lock().await;
+        let version = self.version();
+        if let Some(known) = &latest.snapshot
             && Arc::ptr_eq(&known.version, &version)
         {
             return Ok(Arc::clone(known));
         }
-        let snapshot = Arc::new(Snapshot::open(self, version).await?);
-        *self.latest() = Some(Arc::clone(&snapshot));
+        let compiled = match latest.compiled.take().filter(|known| known.fits(&version)) {
+            Some(known) => known,
+            None => {
+                latest.seen = Seen::default();
+                let definitions = (&self.catalogue, &self.targets);
+                let runtime = Arc::clone(&self.runtime);
+                Arc::new(Compiled::new(
+                    &version,
+                    definitions,
+                    &self.settings,
+                    runtime,
+                )?)
+            }
+        };
+        latest.compiled = Some(Arc::clone(&compiled));
+        let bounds = latest
+            .seen
+            .bounds(&compiled.state, &version, &self.settings)
+            .await?;
+        let runtime = Arc::clone(&self.runtime);
+        let snapshot = Arc::new(Snapshot::new(version, bounds, compiled, runtime));
+        latest.snapshot = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
-    /// A panic of another thread leaves a whole value behind: it is replaced, never changed.
-    fn latest(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Everything there is to say about each KPI. Depends on the definitions alone.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`].
+    pub async fn entries(&self) -> Result<Vec<KpiEntry>, EngineError> {
+        let snapshot = self.snapshot().await?;
+        let views = snapshot.views();
+        Ok(metadata::entries(&self.catalogue, &self.targets, views))
+    }
+
+    /// Memory, spill folder, caches and object store of its own queries.
+    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
+    }
+
+    /// Tells `listener` of every newer version, for as long as somebody else holds it.
+    pub(crate) fn on_version(&self, listener: &Arc<store::Listener>) {
+        if let Source::Store(store) = &self.source {
+            store.on_version(listener);
+        }
+    }
+
+    /// The newest version.
+    pub(crate) fn version(&self) -> Arc<Version> {
+        match &self.source {
+            Source::Store(store) => store.version(),
+            Source::Version(version) => Arc::clone(version),
+        }
     }
 
     /// Answers one SQL query over the newest version.

@@ -35,6 +35,7 @@ use crate::error::refuse;
 use crate::functions as library;
 use crate::result::UsedKpi;
 use crate::session::KpiOptions;
+use crate::table_function::called_kpis;
 use crate::views::{Fold, KPI_KEY, MEASURE_KEY, Measure, Views, kpi_metadata, plain};
 use argument::{Argument, Call};
 use expose::Hidden;
@@ -292,7 +293,7 @@ impl Use {
         let part = &self.measure.parts[index];
         if part.fold == Fold::Unmergeable {
             let reason = format!(
-                "{} counts distinct values: rows of a grain view cannot be added up",
+                "{} needs the rows themselves: numbers of a grain view cannot be put together",
                 self.measure.plan.kpi.id
             );
             let hint = format!("use kpi.{}", self.measure.plan.model);
@@ -313,38 +314,51 @@ fn peel_alias(expr: &Expr) -> &Expr {
     }
 }
 
-/// The KPIs that an analysed plan evaluates: those under `MEASURE`, and the columns of grain
-/// views that its result shows.
+/// The KPIs that an analysed plan evaluates: those under `MEASURE`, those of `kpi()`, and the
+/// columns of grain views that its result shows.
 pub(crate) fn used_kpis(plan: &LogicalPlan, views: &Views) -> Result<Vec<UsedKpi>> {
-    let mut ids: BTreeMap<String, ()> = BTreeMap::new();
+    let mut found: BTreeMap<String, UsedKpi> = BTreeMap::new();
+    let mut add = |id: &str| {
+        if let Some(plan) = views.plan_of(id) {
+            found.insert(id.to_owned(), used(plan));
+        }
+    };
     for field in plan.schema().fields() {
         let measure = field
             .metadata()
             .get(MEASURE_KEY)
             .and_then(|mark| views.measure(mark));
         if let Some(measure) = measure.filter(|m| !m.of_rows) {
-            ids.insert(measure.plan.kpi.id.clone(), ());
+            add(&measure.plan.kpi.id);
         }
     }
+    let mut called = Vec::new();
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Projection(projection) = node {
-            for expr in &projection.expr {
-                if let Expr::Alias(alias) = expr
-                    && let Some(metadata) = alias.metadata.as_ref().map(FieldMetadata::inner)
-                    && !metadata.contains_key(MEASURE_KEY)
-                    && let Some(id) = metadata.get(KPI_KEY)
-                {
-                    ids.insert(id.clone(), ());
-                }
+        match node {
+            LogicalPlan::Projection(projection) => {
+                projection
+                    .expr
+                    .iter()
+                    .filter_map(evaluated)
+                    .for_each(&mut add);
             }
+            LogicalPlan::TableScan(scan) => called.extend(called_kpis(scan)),
+            _ => {}
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(ids
-        .into_keys()
-        .filter_map(|id| views.plan_of(&id))
-        .map(|plan| used(plan))
-        .collect())
+    found.extend(called.into_iter().map(|kpi| (kpi.id.clone(), kpi)));
+    Ok(found.into_values().collect())
+}
+
+/// The KPI that a column of a rewritten plan is the value of.
+fn evaluated(expr: &Expr) -> Option<&str> {
+    let Expr::Alias(alias) = expr else {
+        return None;
+    };
+    let metadata = alias.metadata.as_ref().map(FieldMetadata::inner)?;
+    let id = metadata.get(KPI_KEY).map(String::as_str);
+    id.filter(|_| !metadata.contains_key(MEASURE_KEY))
 }
 
 fn used(plan: &crate::KpiPlan) -> UsedKpi {

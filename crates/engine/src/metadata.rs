@@ -3,18 +3,18 @@
 //! They are made from the definitions alone, so they never disagree with the numbers.
 
 pub(crate) mod columns;
+mod entry;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use kpi::{
-    Agg, Catalogue, Clock, Direction, Empty, Kind, Kpi, Lifecycle, Limit, Maturity, Targets,
-    Window, rowsql,
-};
+use kpi::{Agg, Catalogue, Empty, Kind, Kpi, Lifecycle, Limit, Maturity, Targets, Window, rowsql};
 
 use crate::{EngineError, Views};
 use columns::Columns;
+pub(crate) use entry::entries;
+pub use entry::{KpiEntry, LineageStep, ParamEntry, PartEntry, TargetEntry};
 
 /// Tables with their names in schema `kpi`.
 pub(crate) type NamedTables = Vec<(&'static str, Arc<dyn TableProvider>)>;
@@ -83,7 +83,7 @@ fn add_definition(columns: &mut Columns, all: &[&Kpi]) {
     columns.text("grain", some(|k| k.measured().map(|m| m.grain.clone())));
     columns.text(
         "clock",
-        some(|k| Some(clock(k.measured()?.clock).to_owned())),
+        some(|k| Some(k.measured()?.clock.word().to_owned())),
     );
     columns.text("time_column", some(|k| k.time().map(str::to_owned)));
     columns.texts("inputs", list(Kpi::inputs));
@@ -114,7 +114,7 @@ fn add_presentation(columns: &mut Columns, all: &[&Kpi]) {
     columns.text("unit", text(|k| k.unit.kind.word()));
     columns.text("unit_of", some(|k| k.unit.of.clone()));
     columns.text("shown_in", text(|k| &k.unit.show.suffix));
-    columns.text("direction", text(|k| direction(k.direction)));
+    columns.text("direction", text(|k| k.direction.word()));
     columns.number("target", all.iter().map(|k| k.target).collect());
     columns.text("good", some(|k| k.thresholds.good.map(limit)));
     columns.text("warn", some(|k| k.thresholds.warn.map(limit)));
@@ -161,6 +161,7 @@ fn parts(catalogue: &Catalogue) -> Columns {
         "expr",
         all.iter().map(|(.., p)| Some(p.expr.clone())).collect(),
     );
+    columns.text("per", all.iter().map(|(.., p)| p.per.clone()).collect());
     columns.texts(
         "columns",
         all.iter().map(|(.., p)| p.columns.clone()).collect(),
@@ -170,19 +171,6 @@ fn parts(catalogue: &Catalogue) -> Columns {
         all.iter().map(|(.., p)| p.params.clone()).collect(),
     );
     columns
-}
-
-/// One row of the way from a KPI to a column of a fact table.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Step {
-    kpi: String,
-    input: String,
-    part: Option<String>,
-    role: &'static str,
-    model: String,
-    model_column: String,
-    fact_table: String,
-    fact_column: String,
 }
 
 /// KPI -> input -> part -> column of the model -> column of the fact. `role` is `part`, `filter`
@@ -195,7 +183,8 @@ fn lineage(catalogue: &Catalogue, views: &Views) -> Columns {
         }
     }
     let mut columns = Columns::default();
-    let text = |of: fn(&Step) -> &str| steps.iter().map(|s| Some(of(s).to_owned())).collect();
+    let text =
+        |of: fn(&LineageStep) -> &str| steps.iter().map(|s| Some(of(s).to_owned())).collect();
     columns.text("kpi", text(|s| &s.kpi));
     columns.text("input", text(|s| &s.input));
     columns.text("part", steps.iter().map(|s| s.part.clone()).collect());
@@ -207,7 +196,7 @@ fn lineage(catalogue: &Catalogue, views: &Views) -> Columns {
     columns
 }
 
-fn steps_of(kpi: &Kpi, input: &Kpi, views: &Views) -> Vec<Step> {
+fn steps_of(kpi: &Kpi, input: &Kpi, views: &Views) -> Vec<LineageStep> {
     let Kind::Measured(measured) = &input.kind else {
         return Vec::new();
     };
@@ -227,7 +216,7 @@ fn steps_of(kpi: &Kpi, input: &Kpi, views: &Views) -> Vec<Step> {
     let mut steps = Vec::new();
     for (part, role, column) in used {
         for (fact_table, fact_column) in facts_of(&measured.model, &column, views) {
-            steps.push(Step {
+            steps.push(LineageStep {
                 kpi: kpi.id.clone(),
                 input: input.id.clone(),
                 part: part.map(str::to_owned),
@@ -292,23 +281,6 @@ fn replaced_by(kpi: &Kpi) -> Option<String> {
     match &kpi.status {
         Lifecycle::Deprecated { replaced_by } => Some(replaced_by.clone()),
         _ => None,
-    }
-}
-
-fn clock(clock: Clock) -> &'static str {
-    match clock {
-        Clock::Cohort => "cohort",
-        Clock::Event => "event",
-        Clock::Spread => "spread",
-    }
-}
-
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Higher => "higher",
-        Direction::Lower => "lower",
-        Direction::Band => "band",
-        Direction::Neutral => "neutral",
     }
 }
 

@@ -19,7 +19,7 @@ use crate::session;
 use crate::settings::Settings;
 
 /// Name and SELECT of every model.
-pub(crate) const MODELS: [(&str, &str); 9] = [
+pub(crate) const MODELS: [(&str, &str); 11] = [
     (
         "queue_visits",
         include_str!("../../../sql/models/queue_visits.sql"),
@@ -40,6 +40,11 @@ pub(crate) const MODELS: [(&str, &str); 9] = [
         "agent_states",
         include_str!("../../../sql/models/agent_states.sql"),
     ),
+    (
+        "evaluations",
+        include_str!("../../../sql/models/evaluations.sql"),
+    ),
+    ("cases", include_str!("../../../sql/models/cases.sql")),
     (
         "repeat_links",
         include_str!("../../../sql/models/repeat_links.sql"),

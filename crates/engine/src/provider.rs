@@ -30,15 +30,19 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use store::{DataFile, TableData};
 
+use crate::session::pinned;
+
 /// The address under which the store's files are read.
 pub(crate) const DATA_URL: &str = "callgauge://data/";
 
-/// One table of a version.
+/// One table, without rows: its plans serve every version. The rows are those of the version that
+/// the session has [`Pinned`] when a scan is planned.
 #[derive(Debug)]
 pub(crate) struct FactTable {
+    name: Arc<str>,
     schema: SchemaRef,
-    files: Vec<Arc<DataFile>>,
-    memory: Vec<RecordBatch>,
+    /// Positions of its columns among the store's.
+    shown: Vec<usize>,
     time: Option<usize>,
     constraints: Constraints,
 }
@@ -50,57 +54,27 @@ impl FactTable {
             .filter(|&i| is_shown(data.schema.field(i).name()))
             .collect();
         let schema: SchemaRef = Arc::new(data.schema.project(&shown)?);
-        let memory = data
-            .memory
-            .iter()
-            .map(|b| b.project(&shown))
-            .collect::<Result<_, _>>()?;
         let time = data.time.as_ref().and_then(|t| schema.index_of(t).ok());
         let constraints = primary_key(&schema, data.key.iter().map(AsRef::as_ref));
         Ok(FactTable {
+            name: Arc::clone(&data.name),
             schema,
-            files: data.files.clone(),
-            memory,
+            shown,
             time,
             constraints,
         })
     }
 
-    /// A table that the version does not have: the same columns, no rows.
-    pub(crate) fn empty(table: &facts::table::Table) -> Self {
-        let schema = store::arrow_schema(table);
-        let time = schema.index_of(table.time).ok();
-        let constraints = primary_key(&schema, table.key.iter().copied());
-        FactTable {
-            schema,
-            files: Vec::new(),
-            memory: Vec::new(),
-            time,
-            constraints,
-        }
-    }
-
-    /// A table without rows that is not a fact table.
-    pub(crate) fn empty_of(schema: SchemaRef) -> Self {
-        FactTable {
-            schema,
-            files: Vec::new(),
-            memory: Vec::new(),
-            time: None,
-            constraints: Constraints::default(),
-        }
-    }
-
     fn scan_memory(
         &self,
+        rows: &[RecordBatch],
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let source = MemorySourceConfig::try_new(
-            std::slice::from_ref(&self.memory),
-            Arc::clone(&self.schema),
-            projection.cloned(),
-        )?;
+        let shown = |batch: &RecordBatch| batch.project(&self.shown);
+        let rows = rows.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+        let source =
+            MemorySourceConfig::try_new(&[rows], Arc::clone(&self.schema), projection.cloned())?;
         Ok(DataSourceExec::from_data_source(source.with_limit(limit)))
     }
 
@@ -241,7 +215,9 @@ impl TableProvider for FactTable {
             Some(time) => TimeRange::of(filters, self.schema.field(time).name()),
             None => TimeRange::ALL,
         };
-        let files: Vec<&DataFile> = self
+        let pinned = pinned(state)?;
+        let rows = pinned.rows(&self.name);
+        let files: Vec<&DataFile> = rows
             .files
             .iter()
             .map(AsRef::as_ref)
@@ -251,8 +227,8 @@ impl TableProvider for FactTable {
         if !files.is_empty() {
             parts.push(self.scan_files(state, files, projection, limit)?);
         }
-        if !self.memory.is_empty() {
-            parts.push(self.scan_memory(projection, limit)?);
+        if !rows.memory.is_empty() {
+            parts.push(self.scan_memory(rows.memory, projection, limit)?);
         }
         match parts.len() {
             0 => {
@@ -265,20 +241,6 @@ impl TableProvider for FactTable {
             1 => Ok(parts.swap_remove(0)),
             _ => UnionExec::try_new(parts),
         }
-    }
-
-    fn statistics(&self) -> Option<Statistics> {
-        let files: Vec<&DataFile> = self.files.iter().map(AsRef::as_ref).collect();
-        let mut statistics = self.statistics_of(&files);
-        let rows: usize = self.memory.iter().map(RecordBatch::num_rows).sum();
-        if rows > 0 {
-            statistics.num_rows = statistics.num_rows.add(&Precision::Exact(rows));
-            statistics = Statistics {
-                column_statistics: Statistics::unknown_column(&self.schema),
-                ..statistics
-            };
-        }
-        Some(statistics)
     }
 }
 

@@ -6,24 +6,26 @@
 //! to facts. There is no KPI arithmetic here but the definition's own `value`.
 
 mod answer;
+mod compare;
 mod period;
+mod posted;
 mod prepare;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use events::UtcMicros;
-use kpi::{Direction, ParamValue, Status, Unit};
+use kpi::{Clock, Direction, ParamValue, Status, Unit};
 
 pub use crate::functions::calendar::{Bucket, Calendar, CalendarError, Grain};
 pub use crate::functions::calendar::{parse_grain, parse_zone};
+pub use compare::Compare;
 pub use period::{parse_instant, previous_period};
 
 use crate::session::Snapshot;
 use crate::{Engine, EngineError};
 use answer::Answering;
-pub(crate) use prepare::{Asker, Prepared, latest_time};
+pub(crate) use posted::Posted;
+pub(crate) use prepare::{Asker, Prepared, Query};
 
 /// A question about KPIs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,10 +42,26 @@ pub struct KpiRequest {
     pub by: Vec<String>,
     /// SQL conditions on columns of the model, joined by AND.
     pub filters: Vec<String>,
+    /// Only rows with one of these values in each of these dimensions.
+    pub only: Vec<Only>,
     /// IANA zone of the buckets; the engine's setting when absent.
     pub zone: Option<String>,
-    /// Also ask for the period before, of the same length: see [`previous_period`].
-    pub compare: bool,
+    /// Also ask for another period, to stand beside this one.
+    pub compare: Option<Compare>,
+    /// With dimensions: also a row a KPI (and bucket) over all of their values, without
+    /// dimensions, from the same parts. They come last.
+    pub totals: bool,
+    /// With a grain: a row for every bucket of the range, also where there is nothing.
+    pub fill: bool,
+}
+
+/// A dimension and the values that it may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// One that every KPI asked for has.
+    pub dimension: String,
+    /// At least one.
+    pub values: Vec<String>,
 }
 
 /// The answer to a [`KpiRequest`].
@@ -59,6 +77,8 @@ pub struct KpiAnswer {
     pub from: Option<UtcMicros>,
     /// End of the range asked for.
     pub to: Option<UtcMicros>,
+    /// The range that stands beside it, if one was asked for.
+    pub compared: Option<(UtcMicros, UtcMicros)>,
     /// Bucket size.
     pub grain: Option<Grain>,
     /// IANA zone of the buckets.
@@ -84,6 +104,8 @@ pub struct AnsweredKpi {
     pub hash: String,
     /// Parameter values it was evaluated with; those of inputs as `<input>.<name>`.
     pub params: BTreeMap<String, ParamValue>,
+    /// Which moments decide the bucket: one, or those of its inputs.
+    pub clocks: Vec<Clock>,
     /// What its values are.
     pub unit: Unit,
     /// Which way is better.
@@ -91,8 +113,33 @@ pub struct AnsweredKpi {
     /// Is nothing of it 0, rather than no value?
     pub empty_is_zero: bool,
     /// Rows count up to here; later ones are not mature yet. For a KPI of several models its
-    /// inputs are cut here.
+    /// inputs are cut here. Of lines that are posted late: the end of the newest day.
     pub matured_to: Option<UtcMicros>,
+    /// Why some of its rows have no value although there were data.
+    pub note: Option<String>,
+    /// Why it has no rows at all: what in the data does not let it be computed.
+    pub failed: Option<String>,
+}
+
+impl AnsweredKpi {
+    /// `cohort`, `event`, `spread`, or those of its inputs with a comma between.
+    pub fn clock(&self) -> String {
+        let words: Vec<&str> = self.clocks.iter().map(|clock| clock.word()).collect();
+        words.join(", ")
+    }
+
+    /// The parameters as a JSON object: durations in milliseconds.
+    pub fn params_json(&self) -> serde_json::Value {
+        let json = |value: &ParamValue| match value {
+            ParamValue::Duration(n) | ParamValue::Integer(n) => serde_json::json!(n),
+            ParamValue::Number(x) => serde_json::json!(x),
+            ParamValue::Text(text) => serde_json::json!(text),
+        };
+        let params = self.params.iter();
+        params
+            .map(|(name, value)| (name.clone(), json(value)))
+            .collect()
+    }
 }
 
 /// One number of an answer.
@@ -120,7 +167,7 @@ pub struct KpiRow {
     pub target: Option<f64>,
     /// How the value stands to it.
     pub status: Status,
-    /// The value of the same dimensions and bucket in the period before, if asked for.
+    /// The value of the same dimensions in the bucket that is compared with, if asked for.
     pub previous: Option<f64>,
     /// What the value is.
     pub unit: Unit,
@@ -169,26 +216,66 @@ impl KpiAnswer {
 }
 
 impl Engine {
-    /// Answers a KPI request over the newest version.
+    /// Answers a KPI request over the newest version. A KPI that the data do not let be computed
+    /// (money of two currencies, a sum that overflows) says so in [`AnsweredKpi::failed`]; the
+    /// others have their rows.
     ///
     /// # Errors
     /// An unknown KPI, a dimension or bucket that a KPI does not have, an unreadable filter or
-    /// zone, money of two currencies in one number; and what any query can fail with.
+    /// zone; no KPI of the request that could be computed; and what any query can fail with.
     pub async fn kpi(&self, request: &KpiRequest) -> Result<KpiAnswer, EngineError> {
-        let snapshot = self.snapshot().await?;
-        let mut answer = ask(self, &snapshot, request).await?;
-        if request.compare {
-            let before = period::before(request, &answer.zone)?;
-            let previous = ask(self, &snapshot, &before).await?;
-            answer.compare(&previous, before.from, request.grain)?;
+        self.kpi_over(&*self.snapshot().await?, request).await
+    }
+
+    /// Answers a KPI request over one version.
+    pub(crate) async fn kpi_over(
+        &self,
+        snapshot: &Snapshot,
+        request: &KpiRequest,
+    ) -> Result<KpiAnswer, EngineError> {
+        let mut answer = compared(self, snapshot, request).await?;
+        if request.totals && !request.by.is_empty() {
+            let whole = KpiRequest {
+                by: Vec::new(),
+                ..request.clone()
+            };
+            match compared(self, snapshot, &whole).await {
+                Ok(totals) => answer.rows.extend(totals.rows),
+                // The groups may well stand where all of them together do not.
+                Err(error) if error.is_about_the_data() => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(answer)
     }
 }
 
+/// The answer, with the period beside it if one is asked for.
+async fn compared(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    request: &KpiRequest,
+) -> Result<KpiAnswer, EngineError> {
+    let mut answer = ask(engine, snapshot, request).await?;
+    if let Some(compare) = request.compare {
+        let zone = parse_zone(&answer.zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
+        let other = compare.other(request, zone)?;
+        match ask(engine, snapshot, &other).await {
+            Ok(beside) => {
+                answer.compared = other.from.zip(other.to);
+                answer.put_beside(&beside, compare, zone);
+            }
+            // Nothing to compare with, and not the fault of the period asked for.
+            Err(error) if error.is_about_the_data() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answer)
+}
+
 async fn ask(
     engine: &Engine,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     request: &KpiRequest,
 ) -> Result<KpiAnswer, EngineError> {
     let state = snapshot.state();
@@ -200,17 +287,41 @@ async fn ask(
         default_zone: &engine.settings().zone,
         revision: snapshot.version.committed_seq,
     };
-    let mut posted = BTreeMap::new();
-    for (model, plan) in asker.posted_plans(request, Some(&state))? {
-        let latest = snapshot.run(plan).await?;
-        posted.insert(model, latest_time(&latest.batches)?);
+    let mut posted = Posted::unknown(asker.zone(request)?);
+    for question in asker.questions(request, Some(&state))? {
+        let found = snapshot.run(question.plan.clone()).await?;
+        posted.take(&question, request.by.len(), &found.batches)?;
     }
-    let prepared = asker.prepare(request, &posted, Some(&state))?;
-    let mut results: Vec<Vec<RecordBatch>> = Vec::new();
-    for plan in prepared.plans() {
-        results.push(snapshot.run(plan.clone()).await?.batches);
+    let mut prepared = asker.prepare(request, posted, Some(&state))?;
+    for query in prepared.queries().to_vec() {
+        let failed = match run(snapshot, &mut prepared, &query).await? {
+            None => continue,
+            Some(_) if query.kpis.len() > 1 => asker.one_by_one(request, &query, Some(&state))?,
+            Some(error) => {
+                prepared.fail(&query, error);
+                continue;
+            }
+        };
+        for alone in failed {
+            if let Some(error) = run(snapshot, &mut prepared, &alone).await? {
+                prepared.fail(&alone, error);
+            }
+        }
     }
-    prepared.answer(&results)
+    prepared.answer()
+}
+
+/// Runs one query and takes its result; gives back what in the data did not let it be answered.
+async fn run(
+    snapshot: &Snapshot,
+    prepared: &mut Prepared,
+    query: &Query,
+) -> Result<Option<EngineError>, EngineError> {
+    match snapshot.run(query.plan.clone()).await {
+        Ok(result) => prepared.take(query, &result.batches).map(|()| None),
+        Err(error) if error.is_about_the_data() => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,6 @@ use std::path::PathBuf;
 use events::UtcMicros;
 use kpi::ParamValue;
 
-/// Longest accepted SQL text, in bytes.
-pub(crate) const SQL_BYTES_MAX: usize = 64 * 1024;
-
 /// Parquet footers and page indexes kept in memory, in bytes.
 pub(crate) const METADATA_CACHE_BYTES: usize = 50 * 1024 * 1024;
 

@@ -7,19 +7,20 @@
 //! Arguments go by position; all but the ids may be NULL or left out from the end. Several ids
 //! and dimensions are separated by commas. Dates and times without an offset are on the wall
 //! clock of the session's zone (UTC unless set). The rows are those of
-//! [`Engine::kpi`](crate::Engine::kpi): the same code makes them.
+//! [`Engine::kpi`](crate::Engine::kpi): the same code makes them. Here a KPI that the data do not
+//! let be computed fails the query: SQL has no row that is an error.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::{Session, TableFunctionImpl, TableProvider};
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::ScalarValue;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableScan, TableType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -28,15 +29,17 @@ use kpi::{Catalogue, Targets};
 use crate::functions::calendar::{parse_grain, parse_zone};
 use crate::functions::instant_type;
 use crate::metadata::columns::Columns;
-use crate::request::{Asker, KpiAnswer, KpiRequest, Prepared, latest_time, parse_instant};
-use crate::{Bounds, EngineError, Views};
+use crate::request::{
+    AnsweredKpi, Asker, KpiAnswer, KpiRequest, KpiRow, Posted, Prepared, Query, parse_instant,
+};
+use crate::session::{Now, now_of};
+use crate::{EngineError, UsedKpi, Views};
 
-/// The function over one version.
+/// The function; it reads what its session has pinned.
 pub(crate) fn kpi_function(
     catalogue: Arc<Catalogue>,
     targets: Arc<Targets>,
     views: Arc<Views>,
-    bounds: Bounds,
     default_zone: &str,
 ) -> Arc<dyn TableFunctionImpl> {
     let default_zone = default_zone.to_owned();
@@ -44,7 +47,6 @@ pub(crate) fn kpi_function(
         catalogue,
         targets,
         views,
-        bounds,
         default_zone,
     })))
 }
@@ -54,19 +56,18 @@ struct Source {
     catalogue: Arc<Catalogue>,
     targets: Arc<Targets>,
     views: Arc<Views>,
-    bounds: Bounds,
     default_zone: String,
 }
 
 impl Source {
-    fn asker(&self) -> Asker<'_> {
+    fn asker(&self, now: Now) -> Asker<'_> {
         Asker {
             catalogue: &self.catalogue,
             targets: &self.targets,
             views: &self.views,
-            bounds: self.bounds,
+            bounds: now.bounds,
             default_zone: &self.default_zone,
-            revision: 0,
+            revision: now.revision,
         }
     }
 }
@@ -75,14 +76,18 @@ impl Source {
 struct KpiFunction(Arc<Source>);
 
 impl TableFunctionImpl for KpiFunction {
-    fn call(&self, args: &[Expr]) -> Result<Arc<dyn TableProvider>> {
-        let request = read_arguments(args, &self.0.default_zone)?;
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let request = read_arguments(args.exprs(), &self.0.default_zone)?;
+        let now = now_of(args.session().config_options())?;
         // Wrong ids and dimensions are errors of planning.
-        self.0.asker().prepare(&request, &BTreeMap::new(), None)?;
+        let asker = self.0.asker(now);
+        let nothing = Posted::unknown(asker.zone(&request)?);
+        let kpis = asker.prepare(&request, nothing, None)?.used();
         let schema = schema_of(&request.by);
         Ok(Arc::new(KpiTable {
             source: Arc::clone(&self.0),
             request,
+            kpis,
             schema,
         }))
     }
@@ -169,6 +174,14 @@ fn schema_of(by: &[String]) -> SchemaRef {
     }
     fields.push(Field::new("version", DataType::Int64, true));
     fields.push(Field::new("definition_hash", DataType::Utf8, true));
+    for name in ["clock", "params"] {
+        fields.push(Field::new(name, DataType::Utf8, true));
+    }
+    for name in ["as_of", "horizon", "matured_to"] {
+        fields.push(Field::new(name, instant_type(), true));
+    }
+    fields.push(Field::new("revision", DataType::Int64, true));
+    fields.push(Field::new("approx", DataType::Boolean, true));
     Arc::new(Schema::new(fields))
 }
 
@@ -216,13 +229,41 @@ fn batch_of(answer: &KpiAnswer, by: &[String]) -> Result<RecordBatch, EngineErro
         "definition_hash",
         rows.iter().map(|r| Some(r.hash.clone())).collect(),
     );
+    add_origin(&mut columns, answer);
     columns.batch()
 }
 
+/// What each number was computed from.
+fn add_origin(columns: &mut Columns, answer: &KpiAnswer) {
+    let rows = &answer.rows;
+    let about = |row: &KpiRow| answer.kpis.iter().find(|kpi| kpi.id == row.kpi);
+    let text = |of: fn(&AnsweredKpi) -> String| -> Vec<Option<String>> {
+        rows.iter().map(|row| about(row).map(of)).collect()
+    };
+    columns.text("clock", text(AnsweredKpi::clock));
+    columns.text("params", text(|kpi| kpi.params_json().to_string()));
+    columns.time("as_of", vec![Some(answer.as_of); rows.len()]);
+    columns.time("horizon", vec![Some(answer.horizon); rows.len()]);
+    let matured_to = |row| about(row).and_then(|kpi| kpi.matured_to);
+    columns.time("matured_to", rows.iter().map(matured_to).collect());
+    let revision = i64::try_from(answer.revision).ok();
+    columns.int("revision", vec![revision; rows.len()]);
+    columns.bool("approx", vec![Some(answer.approx); rows.len()]);
+}
+
+/// The KPIs of the call that a plan reads, if it reads one.
+pub(crate) fn called_kpis(scan: &TableScan) -> Vec<UsedKpi> {
+    let provider = source_as_provider(&scan.source).ok();
+    let table = provider.as_ref().and_then(|p| p.downcast_ref::<KpiTable>());
+    table.map_or(Vec::new(), |table| table.kpis.clone())
+}
+
+/// The rows of one call.
 #[derive(Debug)]
 struct KpiTable {
     source: Arc<Source>,
     request: KpiRequest,
+    kpis: Vec<UsedKpi>,
     schema: SchemaRef,
 }
 
@@ -243,17 +284,17 @@ impl TableProvider for KpiTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let asker = self.source.asker();
-        let mut posted = BTreeMap::new();
-        for (model, plan) in asker.posted_plans(&self.request, None)? {
-            let plan = state.create_physical_plan(&plan).await?;
+        let asker = self.source.asker(now_of(state.config_options())?);
+        let mut posted = Posted::unknown(asker.zone(&self.request)?);
+        for question in asker.questions(&self.request, None)? {
+            let plan = state.create_physical_plan(&question.plan).await?;
             let batches = collect(plan, state.task_ctx()).await?;
-            posted.insert(model, latest_time(&batches)?);
+            posted.take(&question, self.request.by.len(), &batches)?;
         }
-        let prepared = asker.prepare(&self.request, &posted, None)?;
+        let prepared = asker.prepare(&self.request, posted, None)?;
         let mut plans = Vec::new();
-        for plan in prepared.plans() {
-            plans.push(state.create_physical_plan(plan).await?);
+        for query in prepared.queries() {
+            plans.push(state.create_physical_plan(&query.plan).await?);
         }
         let rows = Rows {
             schema: Arc::clone(&self.schema),
@@ -294,20 +335,32 @@ impl PartitionStream for Rows {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (prepared, plans) = (self.prepared.clone(), self.plans.clone());
+        let (mut prepared, plans) = (self.prepared.clone(), self.plans.clone());
         let by = self.by.clone();
         let batch = async move {
-            let mut results = Vec::new();
-            for plan in plans {
-                results.push(collect(plan, Arc::clone(&context)).await?);
+            let queries = prepared.queries().to_vec();
+            for (query, plan) in queries.iter().zip(plans) {
+                let batches = collect(plan, Arc::clone(&context)).await;
+                let batches = batches.map_err(|e| named(query, e.into()))?;
+                prepared.take(query, &batches)?;
             }
-            let answer = prepared.answer(&results)?;
-            batch_of(&answer, &by).map_err(DataFusionError::from)
+            batch_of(&prepared.answer()?, &by).map_err(DataFusionError::from)
         };
         let stream = futures::stream::once(batch);
         Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
             stream,
         ))
+    }
+}
+
+/// An overflow with the KPIs that it can be of; other errors name theirs.
+fn named(query: &Query, error: EngineError) -> EngineError {
+    let ids = || -> Vec<&str> { query.kpis.iter().map(|c| c.kpi.as_str()).collect() };
+    match error {
+        EngineError::Overflow(text) => {
+            EngineError::Overflow(format!("{}: {text}", ids().join(" or ")))
+        }
+        other => other,
     }
 }

@@ -100,9 +100,10 @@ pub(crate) enum Fold {
     Max,
     Distinct,
     Histogram,
+    LastByTime,
     MergeCount,
     MergeHistogram,
-    /// A distinct count cannot be merged from counts.
+    /// Distinct or latest rows cannot be merged from their numbers.
     Unmergeable,
 }
 
@@ -114,7 +115,8 @@ impl Fold {
             Agg::Max => Fold::Max,
             Agg::Distinct => Fold::Distinct,
             Agg::Histogram => Fold::Histogram,
-            Agg::Sum | Agg::LastByTime | Agg::TimeWeighted => Fold::Sum,
+            Agg::LastByTime => Fold::LastByTime,
+            Agg::Sum | Agg::TimeWeighted => Fold::Sum,
         }
     }
 
@@ -122,7 +124,7 @@ impl Fold {
         match agg {
             Agg::CountIf => Fold::MergeCount,
             Agg::Histogram => Fold::MergeHistogram,
-            Agg::Distinct => Fold::Unmergeable,
+            Agg::Distinct | Agg::LastByTime => Fold::Unmergeable,
             other => Fold::of_rows(other),
         }
     }
@@ -141,6 +143,7 @@ impl Fold {
             Fold::Max | Fold::Unmergeable => max(arg),
             Fold::Distinct => count_distinct(arg),
             Fold::Histogram => functions::histogram(arg),
+            Fold::LastByTime => functions::last_by_time(arg),
             Fold::MergeHistogram => functions::merge_histogram(arg),
         })
     }
@@ -280,7 +283,6 @@ impl Views {
 /// What a model's compiler borrows.
 pub(crate) struct CompilerInput {
     pub state: Arc<datafusion::execution::SessionState>,
-    pub bounds: crate::session::Bounds,
     pub settings: Arc<crate::settings::Settings>,
 }
 
@@ -289,7 +291,6 @@ impl CompilerInput {
         Compiler {
             state: &self.state,
             schema: model.plan.schema(),
-            bounds: self.bounds,
             settings: &self.settings,
         }
     }

@@ -10,7 +10,11 @@ mod data;
 mod definitions;
 #[path = "it/engine.rs"]
 mod engine;
+#[path = "it/hostile.rs"]
+mod hostile;
 #[path = "it/ledger.rs"]
 mod ledger;
+#[path = "it/service.rs"]
+mod service;
 #[path = "it/slt.rs"]
 mod slt;

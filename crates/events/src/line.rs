@@ -10,8 +10,9 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 use crate::{
-    Attributes, Correction, CorrectionOp, Event, EventData, Instrument, Reject, RejectCode, Text,
-    UtcMicros, VOCABULARY, content,
+    Attributes, Correction, CorrectionOp, Event, EventData, Instrument, Money, OrderCancelled,
+    OrderDelivered, OrderExchanged, OrderRefunded, OrderRefused, OrderReturned, OrderShipped,
+    Reject, RejectCode, Text, UtcMicros, VOCABULARY, content,
     decode::{CARD, Field, FieldType, Notes, Role, Str, keep, shortened},
 };
 
@@ -42,6 +43,7 @@ pub fn decode_line(line: &[u8], intake: &Intake) -> Result<Event, Reject> {
     let event = decode_any(line, intake)?;
     event.check_times()?;
     event.check_score()?;
+    event.check_money()?;
     Ok(event)
 }
 
@@ -546,6 +548,7 @@ impl Event {
         self.check_ids()?;
         self.check_times()?;
         self.check_score()?;
+        self.check_money()?;
         let mut unused = Attributes::new();
         let mut notes = Notes::new(&mut unused);
         if self.data.check(&mut notes).is_err()
@@ -642,6 +645,28 @@ impl Event {
         Err(Reject::new(RejectCode::BadEnum, "score", detail))
     }
 
+    /// Two names for one currency would be two currencies, which are never added.
+    fn check_money(&self) -> Result<(), Reject> {
+        use EventData as E;
+        match &self.data {
+            E::CostPosted(d) => check_currency("amount", Some(&d.amount)),
+            E::CustomerChanged(d) => check_currency("recurring_value", d.recurring_value.as_ref()),
+            E::OrderPlaced(d) => d.lines.iter().enumerate().try_for_each(|(i, line)| {
+                check_currency(&format!("lines[{i}].value"), Some(&line.value))
+            }),
+            E::OrderCancelled(OrderCancelled { value, .. })
+            | E::OrderShipped(OrderShipped { value, .. })
+            | E::OrderDelivered(OrderDelivered { value, .. })
+            | E::OrderRefused(OrderRefused { value, .. })
+            | E::OrderReturned(OrderReturned { value, .. })
+            | E::OrderExchanged(OrderExchanged { value, .. })
+            | E::OrderRefunded(OrderRefunded { value, .. }) => {
+                check_currency("value", value.as_ref())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// This event as one line of JSON, without line end; [`decode_own_line`] reads it back.
     pub fn to_json_line(&self) -> String {
         serde_json::to_string(self).expect("texts, numbers and string keys always serialise")
@@ -678,4 +703,23 @@ impl Serialize for Event {
         }
         map.end()
     }
+}
+
+/// Is the currency written as ISO 4217 does?
+fn check_currency(field: &str, money: Option<&Money>) -> Result<(), Reject> {
+    let Some(Money { currency, .. }) = money else {
+        return Ok(());
+    };
+    if currency.len() == 3 && currency.bytes().all(|b| b.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "is '{}': send the three capital letters of ISO 4217, as CNY",
+        shortened(currency)
+    );
+    Err(Reject::new(
+        RejectCode::BadEnum,
+        format!("{field}.currency"),
+        detail,
+    ))
 }

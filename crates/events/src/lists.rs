@@ -124,7 +124,7 @@ object! {
     Money {
         /// Decimal text with up to four places, as `"54000.00"`.
         amount: Decimal,
-        /// ISO 4217 code.
+        /// ISO 4217 code: three capital letters, as `CNY`.
         currency: Text,
     }
 }

@@ -12,6 +12,7 @@ closed_list! {
         MissingField "missing_field", BadType "bad_type", BadEnum "bad_enum",
         NegativeDuration "negative_duration", FutureTime "future_time",
         TimeOutOfRange "time_out_of_range", TenantMismatch "tenant_mismatch",
+        ForbiddenSource "forbidden_source",
         ForbiddenContent "forbidden_content", BadCorrection "bad_correction",
         IdConflict "id_conflict", BadLine "bad_line", LocalTime "local_time",
     }
@@ -35,6 +36,7 @@ impl RejectCode {
                 "`occurred_at` is before 1980, or another time is not between 1900 and 2200"
             }
             Self::TenantMismatch => "`tenant_id` is not the tenant that is written to",
+            Self::ForbiddenSource => "`source` is not one that the token of the sender is good for",
             Self::ForbiddenContent => "a free text holds a payment card number",
             Self::BadCorrection => "a correction without target or operation, or of itself",
             Self::IdConflict => "the event id is taken by an event with other content",

@@ -8,10 +8,12 @@
 mod agents;
 mod by_id;
 mod callbacks;
+mod cases;
 mod contacts;
 mod costs;
 mod drafts;
 mod effective;
+mod evaluations;
 mod gather;
 mod interactions;
 mod legs;
@@ -158,6 +160,8 @@ fn others(
 ) -> Vec<orders::Sale> {
     callbacks::callback_rows(g, story, sink);
     surveys::survey_rows(g, story, sink);
+    evaluations::evaluation_rows(g, story, sink);
+    cases::case_rows(g, sink);
     orders::order_rows(g, story, sink)
 }
 

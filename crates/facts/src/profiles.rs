@@ -16,6 +16,8 @@ pub struct Profile {
     pub team_id: Option<Text>,
     /// Site; carried over likewise.
     pub site_id: Option<Text>,
+    /// Skills that the agent has; carried over likewise.
+    pub skills: Option<Vec<Text>>,
 }
 
 /// The profile history of all agents, made of `agent.profile_changed` events.
@@ -125,6 +127,7 @@ fn history(events: &[Arc<Event>]) -> Vec<Profile> {
         let change = &mut changes[at];
         change.team_id = change.team_id.take().or(before.team_id);
         change.site_id = change.site_id.take().or(before.site_id);
+        change.skills = change.skills.take().or(before.skills);
     }
     changes
 }
@@ -135,6 +138,7 @@ fn change(known: &Effective<'_>) -> Option<Profile> {
             from: d.effective_from,
             team_id: d.team_id.clone(),
             site_id: d.site_id.clone(),
+            skills: d.skills.clone(),
         }),
         _ => None,
     }

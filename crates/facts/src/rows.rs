@@ -90,7 +90,10 @@ fact_tables! {
         visit_id: Text, interaction_id: Text, root_id: Text, visit_no: i64, visit_kind: Text,
         customer_id: Option<Text>, channel: Text, direction: Text, queue_id: Text,
         site_id: Option<Text>, entry_point: Option<Text>, language: Option<Text>,
-        priority: Option<i64>, required_skills: Vec<Text>, reason_code: Option<Text>,
+        priority: Option<i64>, required_skills: Vec<Text>,
+        /// Had the agent who answered all required skills? NULL if one of them is not known.
+        skill_matched: Option<bool>,
+        reason_code: Option<Text>,
         entered_at: UtcMicros, left_at: Option<UtcMicros>,
         /// `waiting`, `answered`, `abandoned`, or the reason of a flow-out or a block.
         outcome: Text,
@@ -126,6 +129,8 @@ fact_tables! {
         silence_ms: Option<i64>, sentiment_milli: Option<i64>, disposition_codes: Vec<Text>,
         disposition_code: Option<Text>, transferred_out: bool, transfer_kind: Option<Text>,
         transfer_reason: Option<Text>, transfer_to: Option<Text>,
+        /// `queue`, `agent` or `external`.
+        transfer_to_kind: Option<Text>,
     }
 
     /// One customer contact, however many queues and agents.
@@ -205,6 +210,8 @@ fact_tables! {
         day: Text,
         /// Start of that day.
         day_at: UtcMicros,
+        /// Start of the next one in that zone.
+        day_ends_at: Option<UtcMicros>,
         pool: Text, purpose: Text, site_id: Option<Text>, queue_id: Option<Text>,
         channel: Option<Text>, campaign: Option<Text>, amount: Decimal, currency: Text,
         allocated: bool,
@@ -219,6 +226,47 @@ fact_tables! {
         wait_from_request_ms: Option<i64>,
         /// From the first queue entry to the connection.
         wait_total_ms: Option<i64>,
+    }
+
+    /// One evaluation of an agent's work in a leg.
+    Evaluation = "evaluations", key [evaluation_id], time "evaluated_at" {
+        evaluation_id: Text, evaluated_at: UtcMicros,
+        /// Start of the contact.
+        contact_at: Option<UtcMicros>,
+        leg_id: Text, interaction_id: Option<Text>, agent_id: Option<Text>,
+        team_id: Option<Text>, queue_id: Option<Text>, channel: Option<Text>, form_id: Text,
+        form_version: i64, evaluator_id: Text,
+        /// `final`, or `void` once it was taken back.
+        status: Text,
+        critical_errors: i64, critical_customer: i64, critical_business: i64,
+        critical_compliance: i64, noncritical_errors: i64,
+        /// Non-critical items that applied.
+        noncritical_opportunities: i64,
+        points: i64, max_points: i64,
+        /// Weighted points of those possible in hundredths of a percent; 0 after an automatic fail.
+        score_bp: Option<i64>,
+        auto_fail: bool, resolved_judged: Option<bool>, stratum: Option<Text>,
+        sample_weight: Option<Decimal>,
+    }
+
+    /// One case.
+    Case = "cases", key [case_id], time "opened_at" {
+        case_id: Text, customer_id: Option<Text>, channel: Option<Text>,
+        reason_code: Option<Text>, issue_id: Option<Text>, complaint: bool,
+        opened_at: UtcMicros,
+        /// As promised; seven days after the opening if nothing was.
+        promise_at: UtcMicros,
+        first_solved_at: Option<UtcMicros>,
+        /// The last time; a case that is open may have been solved before.
+        solved_at: Option<UtcMicros>,
+        closed_at: Option<UtcMicros>, status: Option<Text>,
+        is_open: bool, merged: bool, close_ms: Option<i64>, reopened: i64,
+        /// Interactions about it.
+        contacts: i64,
+        /// Public messages of agents about it.
+        agent_replies: i64,
+        escalated: bool, first_reply_ms: Option<i64>, first_solve_ms: Option<i64>,
+        full_solve_ms: Option<i64>,
     }
 
     /// A finding that did not stop a row from being made.

@@ -20,6 +20,8 @@ pub struct FoldSettings {
     pub max_kept_events: usize,
     /// Most days that one cost line may cover.
     pub max_cost_days: i64,
+    /// Within this time after its opening a case is promised to be solved, if nothing else is said.
+    pub case_promise_ms: i64,
 }
 
 impl Default for FoldSettings {
@@ -32,6 +34,7 @@ impl Default for FoldSettings {
             keep_closed_ms: 48 * HOUR_MS,
             max_kept_events: 200_000,
             max_cost_days: 4_000,
+            case_promise_ms: 7 * 24 * HOUR_MS,
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct QueueLog {
     calls: Calls,
     agents: Agents,
     unmapped: BTreeMap<Text, u64>,
+    last_unmapped: Option<Text>,
 }
 
 impl QueueLog {
@@ -59,6 +60,7 @@ impl QueueLog {
             calls: Calls::default(),
             agents: Agents::default(),
             unmapped: BTreeMap::new(),
+            last_unmapped: None,
         }
     }
 
@@ -68,6 +70,7 @@ impl QueueLog {
     /// When the line is not a row of a queue log, or an event of it is not valid. The next line
     /// can be read all the same.
     pub fn line(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Reject> {
+        self.last_unmapped = None;
         let text = text_of(bytes)?;
         if text.is_empty() {
             return Ok(Vec::new());
@@ -76,7 +79,9 @@ impl QueueLog {
         let mut emit = Emit::new(&self.settings, row.at, self.repeats.next(text, row.at));
         let mapped = apply(&row, &mut emit, &mut self.calls, &mut self.agents)?;
         if !mapped {
-            *self.unmapped.entry(Text::new(row.event)).or_default() += 1;
+            let kind = Text::new(row.event);
+            *self.unmapped.entry(kind.clone()).or_default() += 1;
+            self.last_unmapped = Some(kind);
         }
         let events = emit.finish();
         events.iter().try_for_each(Event::check)?;
@@ -91,6 +96,11 @@ impl QueueLog {
     /// How many rows of each kind meant no event, as `CONFIGRELOAD`.
     pub fn unmapped(&self) -> &BTreeMap<Text, u64> {
         &self.unmapped
+    }
+
+    /// The kind of the row that [`QueueLog::line`] read last, if it meant no event.
+    pub fn last_unmapped(&self) -> Option<&Text> {
+        self.last_unmapped.as_ref()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     csv_mapping::{CsvError, CsvRows, Mapping},
     limits,
     ndjson::LineReader,
-    pipeline::{Batch, Lines},
+    pipeline::{Batch, Lines, Place},
 };
 
 /// An input could not be read.
@@ -91,6 +91,16 @@ impl Iterator for Inputs {
 pub struct QueueLogLines {
     lines: LineReader,
     log: QueueLog,
+    first: BTreeMap<Text, FirstRow>,
+}
+
+/// The first row of a kind that means no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstRow {
+    /// Where it stands.
+    pub place: Place,
+    /// What it says, cut to a length that fits into a message.
+    pub text: String,
 }
 
 impl QueueLogLines {
@@ -99,22 +109,38 @@ impl QueueLogLines {
         QueueLogLines {
             lines: LineReader::new(inputs),
             log: QueueLog::new(settings),
+            first: BTreeMap::new(),
         }
     }
 
-    /// How many rows of each kind meant no event, as `CONFIGRELOAD`.
-    pub fn unmapped(&self) -> &BTreeMap<Text, u64> {
-        self.log.unmapped()
+    /// How many rows of each kind meant no event, as `CONFIGRELOAD`, and the first of them.
+    pub fn unmapped(&self) -> impl Iterator<Item = (&Text, u64, &FirstRow)> {
+        let first = self.first.iter();
+        first.filter_map(|(kind, row)| Some((kind, *self.log.unmapped().get(kind)?, row)))
     }
 }
 
 impl Lines for QueueLogLines {
     fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        let log = &mut self.log;
+        let (log, first) = (&mut self.log, &mut self.first);
         self.lines.next(batch, |batch, number, line| {
-            batch.events(number, line, log.line(line))
+            batch.events(number, line, log.line(line));
+            if let Some(kind) = log.last_unmapped()
+                && !first.contains_key(kind)
+            {
+                let place = batch.place_here(number);
+                let text = cut(line);
+                first.insert(kind.clone(), FirstRow { place, text });
+            }
         })
     }
+}
+
+/// The beginning of a line, for messages.
+fn cut(line: &[u8]) -> String {
+    const SHOWN_CHARS: usize = 120;
+    let text = String::from_utf8_lossy(line);
+    text.trim().chars().take(SHOWN_CHARS).collect()
 }
 
 /// A table that is being read, and its file's name.

@@ -20,6 +20,8 @@ mod flusher;
 mod follow;
 mod payload;
 mod recover;
+mod repair;
+mod scrubber;
 mod state;
 mod window;
 mod writer;
@@ -32,13 +34,14 @@ use std::{
 };
 
 use events::{RejectCode, Text, UtcMicros};
-use facts::{FoldError, FoldSettings};
-use store::Store;
+use facts::{FoldError, FoldSettings, Folder};
+use store::{Space, Store, wal::Wal};
 
 pub use delivery::{Delivery, OnError};
 pub use follow::{Follow, FollowError, Grammar, Polled};
 pub use payload::PayloadError;
 pub use recover::{Recovered, recover};
+pub use repair::{Findings, Lost, Repaired, examine, repair};
 pub use state::LiveState;
 
 use crate::IdentityKey;
@@ -70,11 +73,23 @@ pub struct LiveSettings {
     pub flush_age: Duration,
     /// Free bytes of the disk below which nothing is taken: this many, or 5 % if that is more.
     pub disk_reserve_bytes: u64,
+    /// Bytes that are kept on the disk to be given up when it is full: what brings events to
+    /// Parquet, and so makes room, can go on then.
+    pub ballast_bytes: u64,
+    /// Days after which rejected lines go, in whole UTC days; `None`: never.
+    pub keep_rejected_days: Option<u32>,
+    /// How long it takes to compare the hashes of all data files once, in the background.
+    pub scrub_period: Duration,
     /// Random bytes, different at each start.
     pub seed: [u8; 32],
 }
 
 impl LiveSettings {
+    /// Free bytes of a disk below which nothing is taken.
+    fn reserve_bytes(&self, disk: Space) -> u64 {
+        self.disk_reserve_bytes.max(disk.total / 20)
+    }
+
     /// The usual settings.
     pub fn new(identity_key: IdentityKey, clock: Clock, seed: [u8; 32]) -> Self {
         LiveSettings {
@@ -87,6 +102,9 @@ impl LiveSettings {
             queue_bytes: 64 << 20,
             flush_age: Duration::from_secs(30),
             disk_reserve_bytes: 256 << 20,
+            ballast_bytes: 64 << 20,
+            keep_rejected_days: None,
+            scrub_period: Duration::from_secs(12 * 60 * 60),
             seed,
         }
     }
@@ -170,6 +188,21 @@ pub enum LiveError {
     Payload(#[from] PayloadError),
 }
 
+impl LiveError {
+    /// Is it a damaged data file? Then nothing can be taken before a repair, and what does not need
+    /// the file goes on.
+    fn is_data_damage(&self) -> bool {
+        let damage = |error: &store::Error| matches!(error, store::Error::Damaged { .. });
+        match self {
+            LiveError::Store(error) => damage(error),
+            LiveError::Fold(FoldError::History(error)) => {
+                error.0.downcast_ref::<store::Error>().is_some_and(damage)
+            }
+            LiveError::Payload(_) => false,
+        }
+    }
+}
+
 type Answer = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
 
 /// Takes deliveries. A handle: clones share the same threads.
@@ -179,6 +212,37 @@ pub struct LiveIngest {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// The scrub ends when this goes.
+    scrub: Arc<Mutex<Option<mpsc::Sender<()>>>>,
+}
+
+/// What a start has brought together.
+struct Begun {
+    wal: Wal,
+    folder: Folder,
+    window: window::IdWindow,
+    recovered: Recovered,
+}
+
+impl Begun {
+    fn begin(store: &Store, settings: &Arc<LiveSettings>) -> Result<Self, LiveError> {
+        let is_low = |disk: Space| disk.free < settings.reserve_bytes(disk);
+        if store.disk_space().is_some_and(is_low) {
+            store.free_ballast();
+        }
+        let (now, seq) = ((settings.clock)(), store.version().committed_seq);
+        // Before the log is opened, and lets go what is in files: they may be damaged.
+        let mut window = window::IdWindow::default();
+        window.load(store, 0, now)?;
+        let (wal, folder, recovered) = recover::replay(store, settings)?;
+        window.load(store, seq, now)?;
+        Ok(Begun {
+            wal,
+            folder,
+            window,
+            recovered,
+        })
+    }
 }
 
 impl fmt::Debug for LiveIngest {
@@ -188,7 +252,9 @@ impl fmt::Debug for LiveIngest {
 }
 
 impl LiveIngest {
-    /// Replays what the write-ahead log has and Parquet has not, then takes deliveries.
+    /// Replays what the write-ahead log has and Parquet has not, then takes deliveries. If a
+    /// damaged data file is in the way, it starts all the same and refuses deliveries: queries
+    /// that do not need the file go on.
     ///
     /// # Errors
     /// When the store or its log cannot be read; a damaged log says what is lost and how to go on.
@@ -197,46 +263,82 @@ impl LiveIngest {
         settings: LiveSettings,
     ) -> Result<(LiveIngest, Recovered), LiveError> {
         let settings = Arc::new(settings);
-        let (wal, folder, recovered) = recover::replay(&store, &settings)?;
-        let window = window::IdWindow::load(&store, (settings.clock)())?;
-        let shared = Arc::new(Shared::new(&store, settings.budget_bytes, &recovered, &wal));
+        match Begun::begin(&store, &settings) {
+            Ok(begun) => Ok(LiveIngest::run(&store, &settings, begun)),
+            Err(error) if error.is_data_damage() => {
+                let found = Recovered {
+                    last_seq: store.version().arrived_seq,
+                    ..Recovered::default()
+                };
+                let shared = Shared::new(&store, settings.budget_bytes, &found, None);
+                shared.stop(&error.to_string());
+                let live = LiveIngest {
+                    settings,
+                    shared: Arc::new(shared),
+                    jobs: mpsc::channel().0,
+                    threads: Arc::default(),
+                    scrub: Arc::default(),
+                };
+                Ok((live, found))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn run(
+        store: &Arc<Store>,
+        settings: &Arc<LiveSettings>,
+        begun: Begun,
+    ) -> (LiveIngest, Recovered) {
+        let found = begun.recovered;
+        let budget = settings.budget_bytes;
+        let shared = Arc::new(Shared::new(store, budget, &found, Some(&begun.wal)));
         let (jobs, job_queue) = mpsc::channel();
         let (units, unit_queue) = mpsc::channel();
         let (tasks, task_queue) = mpsc::channel();
+        let (scrub, scrub_end) = mpsc::channel();
         let writer = writer::Writer::new(writer::Parts {
-            store: Arc::clone(&store),
-            settings: Arc::clone(&settings),
+            store: Arc::clone(store),
+            settings: Arc::clone(settings),
             shared: Arc::clone(&shared),
-            wal,
-            window,
+            wal: begun.wal,
+            window: begun.window,
             units: units.clone(),
         });
         let applier = applier::Applier::new(applier::Parts {
-            store: Arc::clone(&store),
-            settings: Arc::clone(&settings),
+            store: Arc::clone(store),
+            settings: Arc::clone(settings),
             shared: Arc::clone(&shared),
-            folder,
+            folder: begun.folder,
             tasks,
             jobs: jobs.clone(),
-            buffered: recovered.buffered_bytes,
+            buffered: found.buffered_bytes,
         });
         let flusher = flusher::Flusher {
-            store,
+            store: Arc::clone(store),
             shared: Arc::clone(&shared),
+            settings: Arc::clone(settings),
             answers: units,
+        };
+        let scrubber = scrubber::Scrubber {
+            store: Arc::clone(store),
+            shared: Arc::clone(&shared),
+            settings: Arc::clone(settings),
         };
         let threads = vec![
             spawn("wal-writer", &shared, move || writer.run(&job_queue)),
             spawn("fold", &shared, move || applier.run(&unit_queue)),
             spawn("flush", &shared, move || flusher.run(&task_queue)),
+            spawn("scrub", &shared, move || scrubber.run(&scrub_end)),
         ];
         let live = LiveIngest {
-            settings,
+            settings: Arc::clone(settings),
             shared,
             jobs,
             threads: Arc::new(Mutex::new(threads)),
+            scrub: Arc::new(Mutex::new(Some(scrub))),
         };
-        Ok((live, recovered))
+        (live, found)
     }
 
     /// An empty delivery.
@@ -299,6 +401,8 @@ impl LiveIngest {
     /// [`Refusal::Stopped`] if that was not possible; what was acknowledged is in the log.
     pub fn shut_down(&self) -> Result<(), Refusal> {
         self.shared.close();
+        let scrub = &mut *self.scrub.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(scrub.take());
         // A writer that has gone already needs no telling.
         let _ = self.jobs.send(Job::Stop);
         let threads =

@@ -149,9 +149,17 @@ impl<'a> Checker<'a> {
         if en.trim().is_empty() {
             return Err(self.note(title.pos, "the English title is empty", "add `en: ...`"));
         }
+        let given = [("zh-CN", &title.zh_cn), ("zh-TW", &title.zh_tw)];
+        let absent = given.into_iter().filter(|(_, text)| text.is_none());
+        let missing = absent.map(|(language, _)| language).collect();
         let zh_cn = title.zh_cn.clone().unwrap_or_else(|| en.clone());
         let zh_tw = title.zh_tw.clone().unwrap_or_else(|| zh_cn.clone());
-        Ok(Title { en, zh_cn, zh_tw })
+        Ok(Title {
+            en,
+            zh_cn,
+            zh_tw,
+            missing,
+        })
     }
 
     fn lifecycle(&mut self, raw: &RawKpi) -> Checked<Lifecycle> {

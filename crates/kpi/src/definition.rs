@@ -111,6 +111,8 @@ pub struct Part {
     pub agg: Agg,
     /// SQL over the columns of one row.
     pub expr: String,
+    /// Of `last_by_time`: the column that tells whose latest row counts.
+    pub per: Option<String>,
     /// Columns that `expr` reads, sorted.
     pub columns: Vec<String>,
     /// Parameters that `expr` reads, sorted, without `horizon`, `history_start`, `as_of`.
@@ -126,6 +128,8 @@ pub struct Title {
     pub zh_cn: String,
     /// Traditional Chinese.
     pub zh_tw: String,
+    /// Languages that the file does not have; another one stands in for them.
+    pub missing: Vec<&'static str>,
 }
 
 /// Where a definition comes from.
@@ -167,7 +171,8 @@ pub enum Agg {
     Distinct,
     /// Exact histogram of whole numbers, for `percentile` and `share_within`.
     Histogram,
-    /// The value of the latest row by the KPI's time.
+    /// Whole numbers: of each value of `per` that of its latest row by the KPI's time, summed.
+    /// Nothing is NULL.
     LastByTime,
     /// Value times the time it held.
     TimeWeighted,
@@ -183,6 +188,17 @@ pub enum Clock {
     Event,
     /// The time is cut over the buckets.
     Spread,
+}
+
+impl Clock {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cohort => "cohort",
+            Self::Event => "event",
+            Self::Spread => "spread",
+        }
+    }
 }
 
 /// What nothing is.
@@ -207,6 +223,18 @@ pub enum Direction {
     Band,
     /// Neither; never judged.
     Neutral,
+}
+
+impl Direction {
+    /// As definitions write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::Band => "band",
+            Self::Neutral => "neutral",
+        }
+    }
 }
 
 /// What a value is.
@@ -386,6 +414,19 @@ impl Agg {
 }
 
 impl Kpi {
+    /// What a whole definition has and this one does not, though it works without.
+    pub fn remarks(&self) -> Vec<String> {
+        let title = |language: &&str| {
+            format!("there is no {language} title: another language is shown instead")
+        };
+        let mut remarks: Vec<String> = self.title.missing.iter().map(title).collect();
+        if self.source.basis.trim().is_empty() {
+            let text = "there is no `source`: say whose definition it is";
+            remarks.push(text.to_owned());
+        }
+        remarks
+    }
+
     /// The model of a measured KPI.
     pub fn model(&self) -> Option<&str> {
         self.measured().map(|m| m.model.as_str())

@@ -153,7 +153,7 @@ pub(crate) const USUAL_HORIZON: UtcMicros = UtcMicros(1_782_864_000_000_000);
 pub(crate) const USUAL_HISTORY_START: UtcMicros = UtcMicros(1_735_689_600_000_000);
 
 /// What a column holds that a row does not name; others hold NULL, an empty text, 0 or false.
-const NEUTRAL: [(&str, &str, &str); 22] = [
+const NEUTRAL: [(&str, &str, &str); 23] = [
     ("queue_visits", "visit_kind", "customer"),
     ("queue_visits", "channel", "voice"),
     ("queue_visits", "direction", "inbound"),
@@ -171,6 +171,7 @@ const NEUTRAL: [(&str, &str, &str); 22] = [
     ("costs", "purpose", "service"),
     ("costs", "currency", "EUR"),
     ("callbacks", "kind", "callback"),
+    ("evaluations", "status", "final"),
     ("repeat_links", "scope", "issue"),
     ("repeat_links", "channel", "voice"),
     ("*", "tenant_id", "default"),

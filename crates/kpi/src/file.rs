@@ -160,6 +160,8 @@ pub(crate) struct RawPart {
     pub agg: Agg,
     /// SQL over the columns of one row.
     pub expr: At<String>,
+    /// Of `last_by_time`: the column that tells whose latest row counts.
+    pub per: Option<At<String>>,
 }
 
 /// How the inputs of a derived KPI are brought together.
@@ -326,7 +328,7 @@ places_in!(RawKpi: kpi, version, extends, replaces, breaking, title, group, desc
     align, empty, maturity, unit, direction, target, thresholds, dimensions, buckets, supporting,
     variants, examples);
 places_in!(RawParam: default, min, max, by);
-places_in!(RawPart: expr);
+places_in!(RawPart: expr, per);
 places_in!(RawAlign: buckets);
 places_in!(RawBuckets: min, default);
 places_in!(RawUnit: kind, of, show);

@@ -30,11 +30,13 @@ pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)]) -> String {
 
 fn over_model(measured: &Measured) -> Json {
     let parts = measured.parts.iter().map(|part| {
-        json!([
-            part.name,
+        let mut said = vec![
+            part.name.clone(),
             format!("{:?}", part.agg),
-            rowsql::canonical(&part.expr)
-        ])
+            rowsql::canonical(&part.expr),
+        ];
+        said.extend(part.per.clone());
+        json!(said)
     });
     let mut parts: Vec<Json> = parts.collect();
     parts.sort_by_key(Json::to_string);

@@ -44,3 +44,4 @@ pub use status::{Goal, Limit, Status, Thresholds, status};
 pub use targets::{Target, Targets};
 pub use unit::{Show, Unit};
 pub use value::Value;
+pub use words::{nearest, suggest};

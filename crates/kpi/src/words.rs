@@ -4,11 +4,7 @@
 const LISTED_MAX: usize = 12;
 
 /// A hint for an unknown word: the nearest known one, or the list under `label`.
-pub(crate) fn suggest<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-    label: &str,
-) -> String {
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, label: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = nearest(word, known.iter().copied()) {
         return format!("did you mean `{near}`?");
@@ -28,7 +24,7 @@ pub(crate) fn suggest<'a>(
 }
 
 /// The nearest known word, if it is near enough to be a slip of the hand.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let allowed = (length / 3).clamp(1, 4);
     // A word broken off counts as a slip too: `queue` for `queue_id`.

@@ -4,7 +4,7 @@
 //! Arrow by what its rows may become as JSON.
 
 mod array;
-mod arrow;
+pub(crate) mod arrow;
 mod feed;
 mod inflate;
 mod lines;

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and the one table from that to status and code.
+//! What can go wrong with a request, and the one table from that to HTTP status, gRPC code and word.
 
 use std::time::Duration;
 
@@ -6,7 +6,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use engine::service::{ErrorKind, Position, QueryError};
 use ingest::live::Refusal;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::limits;
@@ -14,43 +16,84 @@ use crate::limits;
 /// Kinds of error, by what the client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
+    SqlSyntax,
+    UnknownName,
+    KpiMisuse,
     BadParameter,
     BadValue,
+    QueryTooComplex,
     Unauthenticated,
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     RequestTimeout,
     Conflict,
     TooLarge,
     UnsupportedType,
+    QueryLimit,
     RateLimited,
     BackPressure,
+    Cancelled,
+    DataDamaged,
     Internal,
+    Unimplemented,
     StorageStopped,
+    Stopping,
+    Deadline,
     StorageFull,
 }
 
 impl Code {
-    /// The table: status and code of the error body.
-    pub(crate) const fn row(self) -> (StatusCode, &'static str) {
+    /// The table: HTTP status, gRPC code, and the word that both doors and the metrics use.
+    pub(crate) const fn row(self) -> (StatusCode, tonic::Code, &'static str) {
+        use StatusCode as S;
+        use tonic::Code as G;
         match self {
-            Code::BadParameter => (StatusCode::BAD_REQUEST, "bad_parameter"),
-            Code::BadValue => (StatusCode::BAD_REQUEST, "bad_value"),
-            Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-            Code::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
-            Code::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
-            Code::Conflict => (StatusCode::CONFLICT, "conflict"),
-            Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-            Code::UnsupportedType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type"),
-            Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
-            Code::BackPressure => (StatusCode::TOO_MANY_REQUESTS, "back_pressure"),
-            Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            Code::StorageStopped => (StatusCode::SERVICE_UNAVAILABLE, "storage_stopped"),
-            Code::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
+            Code::SqlSyntax => (S::BAD_REQUEST, G::InvalidArgument, "sql_syntax"),
+            Code::UnknownName => (S::BAD_REQUEST, G::InvalidArgument, "unknown_name"),
+            Code::KpiMisuse => (S::BAD_REQUEST, G::InvalidArgument, "kpi_misuse"),
+            Code::BadParameter => (S::BAD_REQUEST, G::InvalidArgument, "bad_parameter"),
+            Code::BadValue => (S::BAD_REQUEST, G::InvalidArgument, "bad_value"),
+            Code::QueryTooComplex => (S::BAD_REQUEST, G::InvalidArgument, "query_too_complex"),
+            Code::Unauthenticated => (S::UNAUTHORIZED, G::Unauthenticated, "unauthenticated"),
+            Code::Forbidden => (S::FORBIDDEN, G::PermissionDenied, "forbidden"),
+            Code::NotFound => (S::NOT_FOUND, G::NotFound, "not_found"),
+            Code::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                G::Unimplemented,
+                "method_not_allowed",
+            ),
+            Code::NotAcceptable => (S::NOT_ACCEPTABLE, G::InvalidArgument, "not_acceptable"),
+            Code::RequestTimeout => (S::REQUEST_TIMEOUT, G::DeadlineExceeded, "request_timeout"),
+            Code::Conflict => (S::CONFLICT, G::AlreadyExists, "conflict"),
+            Code::TooLarge => (S::PAYLOAD_TOO_LARGE, G::OutOfRange, "too_large"),
+            Code::UnsupportedType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                G::InvalidArgument,
+                "unsupported_type",
+            ),
+            Code::QueryLimit => (S::UNPROCESSABLE_ENTITY, G::ResourceExhausted, "query_limit"),
+            Code::RateLimited => (S::TOO_MANY_REQUESTS, G::ResourceExhausted, "rate_limited"),
+            Code::BackPressure => (S::TOO_MANY_REQUESTS, G::ResourceExhausted, "back_pressure"),
+            // Somebody else cancelled it: to the one who asked it is gone, and may be asked again.
+            Code::Cancelled => (S::SERVICE_UNAVAILABLE, G::Cancelled, "cancelled"),
+            Code::DataDamaged => (S::INTERNAL_SERVER_ERROR, G::DataLoss, "data_damaged"),
+            Code::Internal => (S::INTERNAL_SERVER_ERROR, G::Internal, "internal"),
+            Code::Unimplemented => (S::NOT_IMPLEMENTED, G::Unimplemented, "unimplemented"),
+            Code::StorageStopped => (S::SERVICE_UNAVAILABLE, G::Unavailable, "storage_stopped"),
+            Code::Stopping => (S::SERVICE_UNAVAILABLE, G::Unavailable, "stopping"),
+            Code::Deadline => (S::GATEWAY_TIMEOUT, G::DeadlineExceeded, "deadline"),
+            Code::StorageFull => (S::INSUFFICIENT_STORAGE, G::Unavailable, "storage_full"),
         }
+    }
+
+    pub(crate) const fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    pub(crate) const fn word(self) -> &'static str {
+        self.row().2
     }
 }
 
@@ -60,6 +103,8 @@ pub(crate) struct ApiError {
     pub code: Code,
     pub message: String,
     pub hint: Option<String>,
+    /// Where in the text of a query.
+    pub position: Option<Position>,
     pub retry_after: Option<Duration>,
     /// The rest of the request is not read: the connection ends with the answer.
     pub close: bool,
@@ -71,6 +116,7 @@ impl ApiError {
             code,
             message: message.into(),
             hint: None,
+            position: None,
             retry_after: None,
             close: false,
         }
@@ -112,10 +158,14 @@ impl ApiError {
     /// The body of the answer.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
         let error = ErrorBody {
-            code: self.code.row().1,
+            code: self.code.word(),
             message: &self.message,
             hint: self.hint.as_deref(),
-            position: None,
+            position: self.position.map(|at| ErrorPosition {
+                line: at.line,
+                column: at.column,
+                length: at.length,
+            }),
             retry_after_s: self.retry_after.map(whole_seconds),
             request_id,
         };
@@ -142,6 +192,50 @@ impl From<Refusal> for ApiError {
     }
 }
 
+/// What the query service says; its messages hold no value and no path.
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let mut retry_after = None;
+        let code = match error.kind {
+            ErrorKind::SqlSyntax => Code::SqlSyntax,
+            ErrorKind::UnknownName => Code::UnknownName,
+            ErrorKind::KpiMisuse => Code::KpiMisuse,
+            ErrorKind::BadParameter => Code::BadParameter,
+            ErrorKind::BadValue => Code::BadValue,
+            ErrorKind::TooComplex => Code::QueryTooComplex,
+            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::QueryLimit => Code::QueryLimit,
+            ErrorKind::Busy { retry_after: delay } => {
+                retry_after = Some(delay);
+                Code::RateLimited
+            }
+            ErrorKind::Deadline => Code::Deadline,
+            ErrorKind::Cancelled => Code::Cancelled,
+            ErrorKind::DataDamaged => Code::DataDamaged,
+            ErrorKind::Unimplemented => Code::Unimplemented,
+            ErrorKind::Stopped => Code::Stopping,
+            ErrorKind::Internal => Code::Internal,
+        };
+        ApiError {
+            hint: error.hint,
+            position: error.position,
+            retry_after,
+            ..ApiError::new(code, error.message)
+        }
+    }
+}
+
+/// As the Flight door says it.
+impl From<ApiError> for tonic::Status {
+    fn from(error: ApiError) -> Self {
+        let message = match &error.hint {
+            None => error.message,
+            Some(hint) => format!("{}; hint: {hint}", error.message),
+        };
+        tonic::Status::new(error.code.row().1, message)
+    }
+}
+
 impl ApiError {
     /// Storage takes nothing more.
     pub(crate) fn stopped() -> Self {
@@ -157,7 +251,7 @@ impl ApiError {
 /// Leaves the body to the outermost layer, which knows the request id.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.code.row().0.into_response();
+        let mut response = self.code.status().into_response();
         let headers = response.headers_mut();
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
@@ -179,17 +273,34 @@ fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs().saturating_add(up).max(1)
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// The body of every answer that is an error.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct Envelope<'a> {
     error: ErrorBody<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorBody")]
 struct ErrorBody<'a> {
+    /// What kind of error, for programs.
     code: &'static str,
+    /// What is wrong, for people.
     message: &'a str,
+    /// What to do.
     hint: Option<&'a str>,
-    position: Option<()>,
+    /// Where in the text of a query.
+    position: Option<ErrorPosition>,
+    /// When to send the same again, in seconds.
     retry_after_s: Option<u64>,
+    /// Names the request in the server's log.
     request_id: &'a str,
+}
+
+/// Counted from 1.
+#[derive(Serialize, JsonSchema)]
+struct ErrorPosition {
+    line: u64,
+    column: u64,
+    length: Option<u64>,
 }

@@ -1,14 +1,24 @@
 //! The HTTP door: routes, and what every answer has in common.
 
-mod accept;
-mod access;
+pub(crate) mod accept;
+pub(crate) mod access;
 mod ask;
 mod body;
+mod catalog;
+mod guarded;
 mod health;
 mod idempotency;
 mod ingest;
+mod kpi;
+mod openapi;
+mod page;
+mod parameters;
+mod queries;
 mod receipt;
-mod seats;
+mod routes;
+pub(crate) mod seats;
+mod sql;
+mod tally;
 mod waiting;
 mod watch;
 
@@ -25,9 +35,10 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
+use engine::service::QueryService;
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use tokio::{
@@ -36,41 +47,44 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::accept::run;
 use self::{
+    guarded::Guarded,
     idempotency::Idempotency,
+    routes::ROUTES,
     seats::{Seat, SeatLimits, Seats},
     waiting::Waiting,
 };
+pub use self::{
+    openapi::document as openapi,
+    routes::{RouteInfo, routes},
+};
 use crate::{
+    Backends,
+    access::Access,
     error::{ApiError, Code},
     metrics::Metrics,
     settings::{Settings, Surroundings},
     sink::EventSink,
-    tokens::Tokens,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const EVENTS: &str = "/api/v1/events";
-const HEALTHZ: &str = "/healthz";
-const READYZ: &str = "/readyz";
-const METRICS: &str = "/metrics";
-
 /// Everything that requests share.
 pub(crate) struct App {
     pub settings: Settings,
-    surroundings: Surroundings,
-    sink: Arc<dyn EventSink>,
-    tokens: Option<Tokens>,
+    pub surroundings: Surroundings,
+    pub sink: Arc<dyn EventSink>,
+    pub queries: QueryService,
+    pub access: Access,
     seats: Arc<Seats>,
-    metrics: Metrics,
+    pub metrics: Metrics,
+    catalog: catalog::Catalog,
     /// Bytes of bodies that may be in flight.
     bytes_in_flight: Arc<Semaphore>,
     idempotency: Arc<Idempotency>,
-    waiting: Arc<Waiting>,
+    pub waiting: Arc<Waiting>,
     /// Where bodies are decoded: never on the threads that move bytes.
-    decoders: Handle,
+    pub decoders: Handle,
     stopping: Receiver<bool>,
     requests: AtomicU64,
 }
@@ -87,16 +101,16 @@ impl App {
     pub(crate) fn new(
         settings: Settings,
         surroundings: Surroundings,
-        sink: Arc<dyn EventSink>,
-        tokens: Option<Tokens>,
+        backends: Backends,
+        access: Access,
         decoders: Handle,
         stopping: Receiver<bool>,
     ) -> Arc<Self> {
         let limits = SeatLimits {
             all: settings.connections_max,
-            per_address: tokens
-                .as_ref()
-                .map(|_| settings.connections_per_address_max),
+            per_address: access
+                .asks_for_tokens()
+                .then_some(settings.connections_per_address_max),
             per_token: settings.connections_per_token_max,
         };
         let bytes = settings.bytes_in_flight_max.min(u32::MAX as usize);
@@ -105,9 +119,11 @@ impl App {
             bytes_in_flight: Arc::new(Semaphore::new(bytes)),
             settings,
             surroundings,
-            sink,
-            tokens,
+            sink: backends.sink,
+            queries: backends.queries,
+            access,
             metrics: Metrics::default(),
+            catalog: catalog::Catalog::default(),
             idempotency: Arc::default(),
             waiting: Arc::default(),
             decoders,
@@ -122,23 +138,23 @@ impl App {
     }
 }
 
-/// All routes.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route(EVENTS, post(ingest::events))
-        .route(HEALTHZ, get(health::healthz))
-        .route(READYZ, get(health::readyz))
-        .route(METRICS, get(health::metrics))
+/// All routes of the table, each behind its rights.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let guard = middleware::from_fn_with_state((Arc::clone(app), route), access::guard);
+        router = router.route(route.path, (route.handler)().route_layer(guard));
+    }
+    router
         .fallback(async || {
-            ApiError::new(Code::NotFound, "there is no such route").hint(format!(
-                "routes: POST {EVENTS}, GET {HEALTHZ}, GET {READYZ}, GET {METRICS}"
-            ))
+            ApiError::new(Code::NotFound, "there is no such route")
+                .hint(format!("GET {} lists all routes", routes::PAGE))
         })
         .method_not_allowed_fallback(async || {
             ApiError::new(Code::MethodNotAllowed, "the route has no such method")
                 .hint("the Allow header has those it has")
         })
-        .with_state(app)
+        .with_state(Arc::clone(app))
 }
 
 /// Answers one request, whatever it is.
@@ -148,8 +164,8 @@ async fn respond(
     seat: Arc<Seat>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    seat.watch.busy();
-    let route = label(request.uri().path());
+    let at_work = seat.watch.busy();
+    let route = routes::label(request.uri().path());
     let call = Call {
         id: app.request_id(),
         begun: Instant::now(),
@@ -157,7 +173,7 @@ async fn respond(
     };
     let id = Arc::clone(&call.id);
     let mut request = request.map(Body::new);
-    let response = match access::check_host(&app, request.headers()) {
+    let response = match access::check_host(&app, &request) {
         Err(error) => error.into_response(),
         Ok(()) => {
             request.extensions_mut().insert(call);
@@ -167,16 +183,8 @@ async fn respond(
     };
     let response = finish(response, &id);
     app.metrics.request(route, response.status().as_u16());
-    seat.watch.idle();
-    Ok(response)
-}
-
-/// The route as metrics name it: nothing a sender can make up.
-fn label(path: &str) -> &'static str {
-    [EVENTS, HEALTHZ, READYZ, METRICS]
-        .into_iter()
-        .find(|route| *route == path)
-        .unwrap_or("other")
+    // Until the last byte is sent.
+    Ok(response.map(|body| Body::new(Guarded { body, at_work })))
 }
 
 /// What every answer has: the request id, and the body of its error if it is one.
@@ -189,7 +197,9 @@ fn finish(mut response: Response, id: &str) -> Response {
     let headers = response.headers_mut();
     let id = HeaderValue::from_str(id).expect("request ids are hexadecimal");
     headers.insert(REQUEST_ID, id);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -200,4 +210,12 @@ fn finish(mut response: Response, id: &str) -> Response {
 fn json(headers: &mut HeaderMap) {
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
+}
+
+/// What went well, as JSON.
+fn answer(body: &impl serde::Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("texts and numbers always serialise");
+    let mut response = body.into_response();
+    json(response.headers_mut());
+    response
 }

@@ -1,24 +1,32 @@
-//! The wires of `callgauge serve`: HTTP in, JSON out.
+//! The wires of `callgauge serve`: events and questions in, receipts and numbers out.
 //!
 //! [`Server::start`] takes connections in an accept loop of its own, on a runtime of its own:
 //! - **network** threads move bytes, check heads and limits;
-//! - **decoder** threads inflate and decode bodies, so that a large one delays no other answer;
-//! - the pipeline behind [`EventSink`] makes events durable and answers from its own thread.
+//! - **decoder** threads inflate and decode bodies and write large answers, so that one of them
+//!   delays no other answer;
+//! - the pipeline behind [`EventSink`] makes events durable and answers from its own thread;
+//! - queries run on the threads of the [`QueryService`].
 //!
-//! Nothing here decides what an event means or when it is safe: the server asks, and says what it
-//! was told. Every buffer has its limit in [`limits`].
+//! Nothing here decides what an event or a KPI means, or when an event is safe: the server asks,
+//! and says what it was told. Who may ask what is the one table in [`access`]. Every buffer has its
+//! limit in [`limits`].
 
+pub mod access;
 mod decode;
 mod error;
+mod flight;
 mod http;
 pub mod limits;
 mod metrics;
+mod reload;
 mod settings;
 mod sink;
+mod tls;
 pub mod tokens;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use engine::service::QueryService;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -27,10 +35,18 @@ use tokio::{
 };
 
 pub use self::{
+    http::{RouteInfo, openapi, routes},
     settings::{Settings, Surroundings},
     sink::{Answer, Collector, EventSink},
+    tls::{TlsError, TlsFiles},
 };
-use crate::tokens::{TokenFileError, Tokens};
+use crate::{
+    access::Access,
+    flight::Flight,
+    http::accept::{self, Door, Wire},
+    tls::Tls,
+    tokens::TokenFileError,
+};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +57,15 @@ pub enum StartError {
          configure a token file"
     )]
     NotLoopback(SocketAddr),
+    /// Tokens and data would cross a network in the clear.
+    #[error(
+        "without TLS only loopback is listened on, not {0}: give a certificate (--tls-cert, \
+         --tls-key), or say --insecure if a proxy or the network itself protects the connection"
+    )]
+    NotEncrypted(SocketAddr),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The token file cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
@@ -57,7 +82,16 @@ pub enum StartError {
     Threads(io::Error),
 }
 
-/// The HTTP door.
+/// What stands behind the doors.
+#[derive(Clone)]
+pub struct Backends {
+    /// Where events go.
+    pub sink: Arc<dyn EventSink>,
+    /// Who answers questions.
+    pub queries: QueryService,
+}
+
+/// The doors.
 #[derive(Debug)]
 pub struct Server;
 
@@ -65,8 +99,9 @@ pub struct Server;
 #[derive(Debug)]
 pub struct RunningServer {
     addr: SocketAddr,
+    flight_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    accepting: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     network: Option<Runtime>,
     decoders: Option<Runtime>,
 }
@@ -77,54 +112,83 @@ impl Server {
     /// Not to be called on an async thread: it waits for the socket.
     ///
     /// # Errors
-    /// When the settings are unsafe, the token file is wrong, or the system gives no socket or
-    /// threads.
+    /// When the settings are unsafe, the token file or the certificate is wrong, or the system
+    /// gives no socket or threads.
     pub fn start(
         settings: Settings,
         surroundings: Surroundings,
-        sink: Arc<dyn EventSink>,
+        backends: Backends,
     ) -> Result<RunningServer, StartError> {
-        let tokens = settings
-            .token_file
-            .as_deref()
-            .map(Tokens::read)
-            .transpose()?;
-        if tokens.is_none() && !settings.listen.ip().to_canonical().is_loopback() {
-            return Err(StartError::NotLoopback(settings.listen));
+        let access = Access::open(
+            settings.token_file.as_deref(),
+            Arc::clone(&surroundings.now),
+        )?;
+        let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
+        for place in [Some(settings.listen), settings.flight]
+            .into_iter()
+            .flatten()
+        {
+            check_place(place, &settings, &access)?;
         }
         let network = runtime("net", settings.network_threads)?;
         let decoders = runtime("decode", settings.decode_threads)?;
-        let listen = settings.listen;
-        let (listener, addr) = network
-            .block_on(async {
-                let listener = TcpListener::bind(listen).await?;
-                let addr = listener.local_addr()?;
-                io::Result::Ok((listener, addr))
-            })
-            .map_err(|error| StartError::Listen {
-                addr: listen,
-                error,
-            })?;
+        let (listener, addr) = listen(&network, settings.listen)?;
+        let flight = settings.flight.map(|place| listen(&network, place));
+        let flight = flight.transpose()?;
+        let flight_addr = flight.as_ref().map(|(_, addr)| *addr);
         let (stop, stopping) = watch::channel(false);
-        let handle = decoders.handle().clone();
         let app = http::App::new(
             settings,
             surroundings,
-            sink,
-            tokens,
-            handle,
+            backends,
+            access,
+            decoders.handle().clone(),
             stopping.clone(),
         );
-        tracing::info!(%addr, "listening");
-        let accepting = network.spawn(http::run(app, listener, stopping));
+        let door = Door::new(http::router(&app), Wire::Http, tls.as_ref())?;
+        tracing::info!(%addr, tls = tls.is_some(), "listening");
+        let mut tasks = Vec::new();
+        if let Some((listener, addr)) = flight {
+            let flight = Flight::new(Arc::clone(&app));
+            let door = Door::new(flight::router(&flight), Wire::Grpc, tls.as_ref())?;
+            tracing::info!(%addr, tls = tls.is_some(), "listening for Flight SQL");
+            let (app, stopping) = (Arc::clone(&app), stopping.clone());
+            tasks.push(network.spawn(flight.sweep(stopping.clone())));
+            tasks.push(network.spawn(accept::run(app, door, listener, stopping)));
+        }
+        tasks.push(network.spawn(accept::run(app, door, listener, stopping)));
         Ok(RunningServer {
             addr,
+            flight_addr,
             stop,
-            accepting: Some(accepting),
+            tasks,
             network: Some(network),
             decoders: Some(decoders),
         })
     }
+}
+
+/// Refuses to listen where strangers could write and read, or read along.
+fn check_place(listen: SocketAddr, settings: &Settings, access: &Access) -> Result<(), StartError> {
+    if listen.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if !access.asks_for_tokens() {
+        return Err(StartError::NotLoopback(listen));
+    }
+    match settings.tls.is_some() || settings.insecure {
+        true => Ok(()),
+        false => Err(StartError::NotEncrypted(listen)),
+    }
+}
+
+fn listen(network: &Runtime, at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = network.block_on(async {
+        let listener = TcpListener::bind(at).await?;
+        let addr = listener.local_addr()?;
+        io::Result::Ok((listener, addr))
+    });
+    bound.map_err(|error| StartError::Listen { addr: at, error })
 }
 
 fn runtime(name: &str, threads: usize) -> Result<Runtime, StartError> {
@@ -142,16 +206,23 @@ impl RunningServer {
         self.addr
     }
 
+    /// Where Flight SQL is answered, if it is.
+    pub fn flight_addr(&self) -> Option<SocketAddr> {
+        self.flight_addr
+    }
+
     /// Takes no more connections and requests, lets those at work end within
     /// [`Settings::stop_timeout`], and returns. The pipeline is stopped after this, by its owner.
     ///
     /// Blocks; not to be called on an async thread.
     pub fn stop(mut self) {
         self.stop.send_replace(true);
-        if let (Some(network), Some(accepting)) = (&self.network, self.accepting.take())
-            && let Err(error) = network.block_on(accepting)
-        {
-            tracing::error!(%error, "the accept loop failed");
+        for task in std::mem::take(&mut self.tasks) {
+            if let Some(network) = &self.network
+                && let Err(error) = network.block_on(task)
+            {
+                tracing::error!(%error, "an accept loop failed");
+            }
         }
         let runtimes = [self.network.take(), self.decoders.take()];
         for runtime in runtimes.into_iter().flatten() {

@@ -98,3 +98,105 @@ pub const DISK_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
 /// Bytes of a token file.
 pub const TOKEN_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a token's name, and of the name of a source it is good for.
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;
+
+/// How often files that may change (tokens, certificate) are looked at, at most.
+pub const RELOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// Streams of one HTTP/2 connection.
+pub const STREAMS_MAX: u32 = 128;
+
+/// Streams of one HTTP/2 connection that its client may have reset before they are worked off.
+pub const STREAM_RESETS_MAX: usize = 20;
+
+/// How often a silent HTTP/2 connection is asked whether it is still there, and how long it may
+/// take to say so.
+pub const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// How long a client may read nothing of an answer.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of a body that holds a query.
+pub const QUERY_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the JSON that a query is answered with. CSV and Arrow are streamed and have no such
+/// limit.
+pub const JSON_ANSWER_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Bytes of a streamed answer that are sent at a time, about.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Chunks of a streamed answer that wait for their reader.
+pub const CHUNKS_WAITING: usize = 2;
+
+/// Time for the queries of those who may ask for KPIs only.
+pub const KPI_ONLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// KPIs of one request.
+pub const METRICS_MAX: usize = 20;
+
+/// Dimensions of one KPI request.
+pub const DIMENSIONS_MAX: usize = 4;
+
+/// Values in the filters of one KPI request.
+pub const FILTER_VALUES_MAX: usize = 200;
+
+/// Bytes of a Flight message that rows are cut to.
+pub const MESSAGE_BYTES_GOAL: usize = 2 * 1024 * 1024;
+
+/// Bytes that a Flight message has at most: what clients take if they are not told otherwise.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Messages of a result that wait for their reader.
+pub const MESSAGES_AHEAD: usize = 2;
+
+/// Bytes of a message that a Flight client puts.
+pub const PUT_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of any other message of a Flight client.
+pub const CALL_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a ticket can be read.
+pub const TICKET_LIFE: Duration = Duration::from_secs(5 * 60);
+
+/// Tickets of one session.
+pub const TICKETS_PER_SESSION_MAX: usize = 64;
+
+/// Tickets of all sessions.
+pub const TICKETS_MAX: usize = 1_000;
+
+/// How long a session, and a prepared statement in it, is kept without use.
+pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// Sessions of all callers.
+pub const SESSIONS_MAX: usize = 4_096;
+
+/// Sessions of one caller.
+pub const SESSIONS_PER_CALLER_MAX: usize = 512;
+
+/// Prepared statements of one session.
+pub const STATEMENTS_PER_SESSION_MAX: usize = 256;
+
+/// How often what is over is forgotten.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Rows of values that are bound at once: so often the statement runs.
+pub const PARAMETER_ROWS_MAX: usize = 1_000;
+
+/// Bytes of values that are bound at once.
+pub const PARAMETER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Streams of events that Flight takes at a time: each may hold a message of
+/// [`PUT_MESSAGE_BYTES_MAX`].
+pub const INGESTS_MAX: usize = 4;
+
+/// Rows of one batch of events.
+pub const INGEST_BATCH_ROWS_MAX: usize = 1_000_000;
+
+/// Rows of a batch that are stored at a time.
+pub const INGEST_DELIVERY_ROWS_MAX: usize = 10_000;
+
+/// Bytes of the same, as JSON.
+pub const INGEST_DELIVERY_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -14,26 +14,60 @@ use std::{
     time::Duration,
 };
 
+use engine::service::QueryStats;
 use ingest::live::LiveState;
 
-/// Upper bounds of the acknowledgement histogram, in microseconds.
-const ACK_BOUNDS_US: [u64; 14] = [
+/// Upper bounds of histograms of times, in microseconds.
+const BOUNDS_US: [u64; 16] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
 /// Counters of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
-    acks: [AtomicU64; ACK_BOUNDS_US.len() + 1],
-    acks_us: AtomicU64,
+    acks: Times,
+    /// By door and what became of them.
+    queries: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    query_times: Times,
     /// Requests without a valid token.
     pub auth_failures: Counter,
     /// Connections closed to make room for a newer one, or not taken at all.
     pub connections_refused: Counter,
     /// Connections that sent nothing, or too slowly.
     pub connections_expired: Counter,
+    /// Connections that did not speak TLS as they should.
+    pub tls_failures: Counter,
+}
+
+/// A histogram of times.
+#[derive(Debug, Default)]
+struct Times {
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Times {
+    fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_US.partition_point(|bound| *bound < micros);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn lines(&self, page: &mut Page, name: &str, help: &str) {
+        page.kind(name, "histogram", help);
+        let mut count = 0;
+        let bounds = BOUNDS_US.into_iter().map(Some).chain([None]);
+        for (bucket, bound) in self.buckets.iter().zip(bounds) {
+            count += bucket.load(Ordering::Relaxed);
+            page.bucket(name, bound, count);
+        }
+        let sum = self.sum_us.load(Ordering::Relaxed);
+        page.line(&format!("{name}_sum"), "", seconds(sum));
+        page.line(&format!("{name}_count"), "", count);
+    }
 }
 
 /// Something that is only counted up.
@@ -59,14 +93,24 @@ impl Metrics {
 
     /// Events were acknowledged so long after their request began.
     pub(crate) fn acknowledged(&self, after: Duration) {
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-        let bucket = ACK_BOUNDS_US.partition_point(|bound| *bound < micros);
-        self.acks[bucket].fetch_add(1, Ordering::Relaxed);
-        self.acks_us.fetch_add(micros, Ordering::Relaxed);
+        self.acks.add(after);
+    }
+
+    /// A query of a door (`http`, `flight`) has ended, as `ok` or with the word of its error.
+    pub(crate) fn query(&self, door: &'static str, word: &'static str, took: Duration) {
+        let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
+        *queries.entry((door, word)).or_default() += 1;
+        drop(queries);
+        self.query_times.add(took);
     }
 
     /// All of it as Prometheus text.
-    pub(crate) fn text(&self, state: &LiveState, connections: usize) -> String {
+    pub(crate) fn text(
+        &self,
+        state: &LiveState,
+        queries: &QueryStats,
+        connections: usize,
+    ) -> String {
         let mut page = Page::default();
         page.kind("build_info", "gauge", "the version that runs");
         page.line(
@@ -76,31 +120,62 @@ impl Metrics {
         );
         ingest_lines(&mut page, state);
         storage_lines(&mut page, state);
-        self.ack_lines(&mut page);
+        self.acks.lines(
+            &mut page,
+            "ingest_ack_seconds",
+            "from the head of a request to its acknowledgement",
+        );
+        self.query_lines(&mut page, queries);
         self.http_lines(&mut page, connections);
         process_lines(&mut page);
         page.0
     }
 
-    fn ack_lines(&self, page: &mut Page) {
-        let name = "ingest_ack_seconds";
-        page.kind(
-            name,
-            "histogram",
-            "from the head of a request to its acknowledgement",
-        );
-        let mut count = 0;
-        for (bucket, bound) in self
-            .acks
-            .iter()
-            .zip(ACK_BOUNDS_US.map(Some).iter().chain([&None]))
-        {
-            count += bucket.load(Ordering::Relaxed);
-            page.bucket(name, *bound, count);
+    fn query_lines(&self, page: &mut Page, stats: &QueryStats) {
+        let name = "queries_total";
+        page.kind(name, "counter", "queries by door and what became of them");
+        let queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((door, word), count) in queries.iter() {
+            let labels = format!("{{door=\"{door}\",code=\"{word}\"}}");
+            page.line(name, &labels, count);
         }
-        let sum = self.acks_us.load(Ordering::Relaxed);
-        page.line(&format!("{name}_sum"), "", seconds(sum));
-        page.line(&format!("{name}_count"), "", count);
+        drop(queries);
+        self.query_times.lines(
+            page,
+            "query_seconds",
+            "from the head of a request to the last row of its answer",
+        );
+        let gauges = [
+            ("queries_running", "queries at work", stats.running),
+            (
+                "queries_waiting",
+                "queries that wait for their turn",
+                stats.waiting,
+            ),
+            (
+                "query_zombies",
+                "queries that were told to end and still work",
+                stats.lingering,
+            ),
+            (
+                "query_memory_bytes",
+                "memory that queries have reserved",
+                stats.memory_bytes,
+            ),
+            (
+                "plan_stuck",
+                "planners past their deadline",
+                stats.stuck_planners,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            page.gauge(name, help, value as u64);
+        }
+        page.gauge(
+            "query_spilled_bytes",
+            "bytes that queries have spilled to disk",
+            stats.spilled_bytes,
+        );
     }
 
     fn http_lines(&self, page: &mut Page, connections: usize) {
@@ -136,6 +211,11 @@ impl Metrics {
                 "http_connections_expired_total",
                 "connections that were too slow or rested too long",
                 &self.connections_expired,
+            ),
+            (
+                "tls_failures_total",
+                "connections without a good TLS handshake",
+                &self.tls_failures,
             ),
         ];
         for (name, help, counter) in counters {
@@ -192,20 +272,21 @@ fn ingest_lines(page: &mut Page, state: &LiveState) {
 }
 
 fn storage_lines(page: &mut Page, state: &LiveState) {
-    page.kind(
+    page.times(
         "wal_fsync_seconds",
-        "histogram",
         "time of one sync of the log",
+        &state.sync_micros,
     );
-    let mut count = 0;
-    for (bound_us, so_far) in &state.sync_micros {
-        count = *so_far;
-        if *bound_us != u64::MAX {
-            page.bucket("wal_fsync_seconds", Some(*bound_us), count);
-        }
-    }
-    page.bucket("wal_fsync_seconds", None, count);
-    page.line("wal_fsync_seconds_count", "", count);
+    page.times(
+        "flush_seconds",
+        "time of bringing events from memory to data files",
+        &state.flush_micros,
+    );
+    page.times(
+        "compaction_seconds",
+        "time of putting small data files together",
+        &state.compaction_micros,
+    );
     page.gauge(
         "wal_writable",
         "1 if events can be made durable",
@@ -223,17 +304,53 @@ fn storage_lines(page: &mut Page, state: &LiveState) {
         "bytes not yet in data files",
         state.buffer_bytes,
     );
-    page.gauge("files", "data files", state.files);
-    page.gauge(
-        "quarantined_files",
-        "data files set aside as damaged",
-        state.quarantined_files,
-    );
+    file_lines(page, state);
     if let Some(free) = state.disk_free_bytes {
         page.gauge(
             "disk_free_bytes",
             "free space of the data folder's disk",
             free,
+        );
+    }
+}
+
+fn file_lines(page: &mut Page, state: &LiveState) {
+    let large = state
+        .files
+        .saturating_sub(state.files_hot + state.files_small);
+    let levels = [
+        ("hot", state.files_hot),
+        ("small", state.files_small),
+        ("large", large),
+    ];
+    page.kind(
+        "files",
+        "gauge",
+        "data files: of open entities, to be put together, full",
+    );
+    for (level, count) in levels {
+        page.line("files", &format!("{{level=\"{level}\"}}"), count);
+    }
+    page.gauge(
+        "quarantined_files",
+        "data files set aside as damaged",
+        state.quarantined_files,
+    );
+    page.kind(
+        "scrub_files_total",
+        "counter",
+        "data files whose checksum was compared in the background",
+    );
+    let results = [
+        ("whole", state.scrubbed_whole),
+        ("damaged", state.scrubbed_damaged),
+        ("unreadable", state.scrubbed_unreadable),
+    ];
+    for (result, count) in results {
+        page.line(
+            "scrub_files_total",
+            &format!("{{result=\"{result}\"}}"),
+            count,
         );
     }
 }
@@ -287,6 +404,17 @@ impl Page {
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.kind(name, "counter", help);
         self.line(name, "", value);
+    }
+
+    /// A histogram from upper bounds in microseconds and how many were at most that long.
+    fn times(&mut self, name: &str, help: &str, micros: &[(u64, u64)]) {
+        self.kind(name, "histogram", help);
+        for (bound, count) in micros.iter().filter(|(bound, _)| *bound != u64::MAX) {
+            self.bucket(name, Some(*bound), *count);
+        }
+        let count = micros.last().map_or(0, |(_, count)| *count);
+        self.bucket(name, None, count);
+        self.line(&format!("{name}_count"), "", count);
     }
 
     /// `None` is the last bucket, that has everything.

@@ -4,22 +4,32 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration
 
 use events::UtcMicros;
 
-use crate::limits;
+use crate::{limits, tls::TlsFiles};
 
 /// Plain settings; [`Settings::new`] has the defaults of [`limits`].
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where Flight SQL is answered; nowhere by default. Tokens, TLS and limits are the same.
+    pub flight: Option<SocketAddr>,
     /// The file of tokens ([`crate::tokens`]). Without one, only loopback is listened on and no
-    /// token is asked for.
+    /// token is asked for. A file that changes is read again.
     pub token_file: Option<PathBuf>,
+    /// Certificate and key. Without them connections are not encrypted, and only loopback is
+    /// listened on unless `insecure` says otherwise.
+    pub tls: Option<TlsFiles>,
+    /// Tokens and data may cross a network in the clear: something else protects them, such as a
+    /// proxy or the network of a container host.
+    pub insecure: bool,
     /// Time for a request's head.
     pub header_timeout: Duration,
     /// Time for a request's body.
     pub body_timeout: Duration,
     /// How long a connection may rest between requests.
     pub idle_timeout: Duration,
+    /// How long a client may read nothing of an answer.
+    pub write_stall_max: Duration,
     /// How long requests in flight may go on after a stop.
     pub stop_timeout: Duration,
     /// Age of an unanswered delivery from which on the server is not ready for ingest.
@@ -45,10 +55,14 @@ impl Settings {
     pub fn new(listen: SocketAddr) -> Self {
         Settings {
             listen,
+            flight: None,
             token_file: None,
+            tls: None,
+            insecure: false,
             header_timeout: limits::HEADER_TIMEOUT,
             body_timeout: limits::BODY_TIMEOUT,
             idle_timeout: limits::IDLE_TIMEOUT,
+            write_stall_max: limits::WRITE_STALL_MAX,
             stop_timeout: limits::STOP_TIMEOUT,
             commit_age_max: limits::COMMIT_AGE_MAX,
             connections_max: limits::CONNECTIONS_MAX,
@@ -61,13 +75,16 @@ impl Settings {
     }
 }
 
-/// What comes from outside of the process: the clock and a random number.
+/// What comes from outside of the process: the clock and random numbers.
 #[derive(Clone)]
 pub struct Surroundings {
     /// The time of day, for the expiry of tokens.
     pub now: Arc<dyn Fn() -> UtcMicros + Send + Sync>,
     /// Random for each start: request ids of two runs differ by it.
     pub run_id: u64,
+    /// Random for each start, and secret: ids of sessions and tickets, and seals on them, are made
+    /// of it.
+    pub seed: [u8; 32],
 }
 
 impl fmt::Debug for Surroundings {

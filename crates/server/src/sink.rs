@@ -3,7 +3,9 @@
 //! The real one is [`LiveIngest`]; tests put their own behind the same door, so that every answer
 //! of the server can be provoked.
 
-use events::Reject;
+use std::sync::Arc;
+
+use events::{Reject, Text};
 use ingest::live::{Delivery, LiveIngest, LiveState, OnError, Receipt, Refusal};
 
 /// Called once with what became of a delivery, from any thread.
@@ -11,8 +13,8 @@ pub type Answer = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
 
 /// Takes events and makes them durable.
 pub trait EventSink: Send + Sync + 'static {
-    /// Begins the events of one request.
-    fn collect(&self) -> Box<dyn Collector>;
+    /// Begins the events of one request. With `sources`, events of others are rejected.
+    fn collect(&self, sources: Option<Arc<[Text]>>) -> Box<dyn Collector>;
     /// A cheap look at the state of things.
     fn state(&self) -> LiveState;
 }
@@ -30,9 +32,9 @@ pub trait Collector: Send {
 }
 
 impl EventSink for LiveIngest {
-    fn collect(&self) -> Box<dyn Collector> {
+    fn collect(&self, sources: Option<Arc<[Text]>>) -> Box<dyn Collector> {
         Box::new(LiveCollector {
-            delivery: self.delivery(),
+            delivery: self.delivery().only_from(sources),
             live: self.clone(),
         })
     }

@@ -1,60 +1,39 @@
-//! Who may do what: tokens, and the file that lists them.
+//! Tokens, and the file that lists them.
 //!
 //! A token is any text with 256 random bits; the file holds only its SHA-256. One token a line,
-//! four words separated by spaces; `#` begins a comment:
+//! four words separated by spaces and what else there is to say; `#` begins a comment:
 //!
 //! ```text
-//! # name      scopes                expires                sha256 of the token, in hexadecimal
-//! pbx-berlin  ingest,ingest_arrow   2027-01-01T00:00:00Z   5e88...1542
-//! prometheus  metrics               never                  9f86...0a08
+//! # name      roles                 expires                sha256 of the token, in hexadecimal
+//! pbx-berlin  ingest,ingest_arrow   2027-01-01T00:00:00Z   5e88...1542 sources=berlin
+//! anna        analyst               never                  9f86...0a08 created=2026-03-02T08:00:00Z
 //! ```
 //!
-//! The name is for the operator; it appears in logs, never in metrics. A line that cannot be
-//! understood stops the start: a token that is silently left out would be a riddle later.
+//! The name is for the operator; it appears in logs and lists of queries, never in metrics. A line
+//! that cannot be understood stops the start: a token that is silently left out would be a riddle
+//! later.
 
-use std::{fs, io::Read, path::Path};
+mod edit;
+
+use std::{fs, io::Read, path::Path, sync::Arc};
 
 use constant_time_eq::constant_time_eq_32;
-use events::UtcMicros;
+use events::{Text, UtcMicros};
 use sha2::{Digest, Sha256};
 
-use crate::limits;
+use crate::{access::Role, limits};
 
-/// Something that a token can allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// `POST /api/v1/events` with JSON.
-    Ingest,
-    /// The same with an Arrow stream.
-    IngestArrow,
-    /// `GET /metrics`.
-    Metrics,
-}
+pub use edit::{NewToken, TokenInfo, create, list, revoke};
 
-impl Scope {
-    /// All scopes.
-    pub const ALL: [Scope; 3] = [Scope::Ingest, Scope::IngestArrow, Scope::Metrics];
-
-    /// As the file names it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scope::Ingest => "ingest",
-            Scope::IngestArrow => "ingest_arrow",
-            Scope::Metrics => "metrics",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Scope> {
-        Scope::ALL.into_iter().find(|scope| scope.as_str() == text)
-    }
-}
-
-/// Why a token file was not taken.
+/// Why a token file was not taken or not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It cannot be read.
     #[error("the token file cannot be read: {0}")]
-    Read(#[from] std::io::Error),
+    Read(#[source] std::io::Error),
+    /// It cannot be written.
+    #[error("the token file cannot be written: {0}")]
+    Write(#[source] std::io::Error),
     /// A line is wrong.
     #[error("line {line} of the token file: {reason}")]
     Line {
@@ -64,55 +43,53 @@ pub enum TokenFileError {
         reason: String,
     },
     /// It lists no token.
-    #[error("the token file lists no token: add a line `name scopes expires sha256`")]
+    #[error("the token file lists no token: make one with `callgauge token create`")]
     Empty,
+    /// A token cannot be made like this.
+    #[error("{0}")]
+    New(String),
+    /// There is no token of that name.
+    #[error("there is no token '{0}': see `callgauge token list`")]
+    Unknown(String),
 }
 
-/// Why a request was not allowed.
+/// Why a token is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     Unknown,
     Expired,
-    /// The token is good for other things.
-    Scope(Scope),
 }
 
 /// The tokens of one file.
 #[derive(Debug)]
 pub(crate) struct Tokens(Vec<Token>);
 
+/// One line of the file.
 #[derive(Debug)]
-struct Token {
-    name: String,
-    scopes: Vec<Scope>,
+pub(crate) struct Token {
+    pub name: String,
+    pub roles: Vec<Role>,
+    /// The sources whose events it may send; all when absent.
+    pub sources: Option<Arc<[Text]>>,
     expires: Option<UtcMicros>,
+    created: Option<UtcMicros>,
     hash: [u8; 32],
 }
 
-/// Place of a token in its file.
+/// Tells tokens apart, also when the file was read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TokenId(usize);
+pub(crate) struct TokenId([u8; 32]);
 
 impl Tokens {
     /// Reads a token file.
     pub(crate) fn read(path: &Path) -> Result<Self, TokenFileError> {
-        let mut text = String::new();
-        let file = fs::File::open(path)?;
-        file.take(limits::TOKEN_FILE_BYTES_MAX)
-            .read_to_string(&mut text)?;
-        if text.len() as u64 == limits::TOKEN_FILE_BYTES_MAX {
-            return Err(std::io::Error::other("it is larger than a token file can be").into());
-        }
-        Tokens::parse(&text)
+        Tokens::parse(&text_of(path).map_err(TokenFileError::Read)?)
     }
 
     fn parse(text: &str) -> Result<Self, TokenFileError> {
         let mut tokens: Vec<Token> = Vec::new();
         for (index, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
+            let Some(line) = content(line) else { continue };
             let wrong = |reason: String| TokenFileError::Line {
                 line: index + 1,
                 reason,
@@ -126,56 +103,68 @@ impl Tokens {
             }
             tokens.push(token);
         }
-        match tokens.is_empty() {
-            true => Err(TokenFileError::Empty),
-            false => Ok(Tokens(tokens)),
-        }
+        Ok(Tokens(tokens))
+    }
+
+    /// Is there none?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Finds the token that was presented. Every stored hash is compared in full, so that the time
     /// it takes tells nothing.
-    pub(crate) fn check(
-        &self,
-        presented: &str,
-        scope: Scope,
-        now: UtcMicros,
-    ) -> Result<TokenId, Denied> {
-        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+    pub(crate) fn check(&self, presented: &str, now: UtcMicros) -> Result<&Token, Denied> {
+        let hash = hash_of(presented);
         let mut found = None;
-        for (index, token) in self.0.iter().enumerate() {
+        for token in &self.0 {
             if constant_time_eq_32(&token.hash, &hash) {
-                found = Some((index, token));
+                found = Some(token);
             }
         }
         match found {
             None => Err(Denied::Unknown),
-            Some((_, token)) if token.expires.is_some_and(|end| now >= end) => Err(Denied::Expired),
-            Some((_, token)) if !token.scopes.contains(&scope) => Err(Denied::Scope(scope)),
-            Some((index, _)) => Ok(TokenId(index)),
+            Some(token) if token.expires.is_some_and(|end| now >= end) => Err(Denied::Expired),
+            Some(token) => Ok(token),
         }
     }
+}
 
-    /// The name in the file.
-    pub(crate) fn name(&self, id: TokenId) -> &str {
-        &self.0[id.0].name
+fn hash_of(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Where a comment begins; a line without anything else is none.
+fn content(line: &str) -> Option<&str> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    Some(line).filter(|line| !line.is_empty())
+}
+
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    file.take(limits::TOKEN_FILE_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    match text.len() as u64 == limits::TOKEN_FILE_BYTES_MAX {
+        true => Err(std::io::Error::other(
+            "it is larger than a token file can be",
+        )),
+        false => Ok(text),
     }
 }
 
 impl Token {
+    pub(crate) fn id(&self) -> TokenId {
+        TokenId(self.hash)
+    }
+
     fn parse(line: &str) -> Result<Token, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [name, scopes, expires, hash] = words[..] else {
+        let [name, roles, expires, hash, ref more @ ..] = words[..] else {
             return Err(format!(
-                "has {} words, not the four `name scopes expires sha256`",
+                "has {} words, not the four `name roles expires sha256`",
                 words.len()
             ));
         };
-        let scopes = scopes.split(',').map(|scope| {
-            Scope::parse(scope).ok_or_else(|| {
-                let all = Scope::ALL.map(Scope::as_str).join(", ");
-                format!("'{scope}' is not a scope: {all}")
-            })
-        });
         let expires = match expires {
             "never" => None,
             time => Some(UtcMicros::parse_rfc3339(time).ok_or_else(|| {
@@ -183,15 +172,44 @@ impl Token {
             })?),
         };
         let hash = parse_hash(hash).ok_or("the SHA-256 must be 64 hexadecimal digits")?;
-        if hash == <[u8; 32]>::from(Sha256::digest(b"")) {
+        if hash == hash_of("") {
             return Err("the SHA-256 is that of an empty token".to_owned());
         }
-        Ok(Token {
+        let mut token = Token {
             name: name.to_owned(),
-            scopes: scopes.collect::<Result<_, _>>()?,
+            roles: roles
+                .split(',')
+                .map(Role::parse)
+                .collect::<Result<_, _>>()?,
+            sources: None,
             expires,
+            created: None,
             hash,
-        })
+        };
+        for word in more {
+            token.set(word)?;
+        }
+        Ok(token)
+    }
+
+    /// Takes `created=` or `sources=`.
+    fn set(&mut self, word: &str) -> Result<(), String> {
+        match word.split_once('=') {
+            Some(("created", time)) => {
+                let time = UtcMicros::parse_rfc3339(time);
+                self.created = Some(time.ok_or("`created=` needs a time as 2026-01-01T00:00:00Z")?);
+            }
+            Some(("sources", names)) if names.split(',').all(|name| !name.is_empty()) => {
+                self.sources = Some(names.split(',').map(Text::from).collect());
+            }
+            _ => {
+                return Err(format!(
+                    "'{word}' is not known: after the four words there may be `created=TIME` \
+                     and `sources=NAME,NAME`"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

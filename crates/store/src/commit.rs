@@ -453,7 +453,10 @@ pub(crate) fn write_log(
 }
 
 /// The checkpoint has the columns of the log, so that it needs no format of its own.
-fn write_checkpoint(events: &[&Event], writer: &FileWriter<'_>) -> Result<Arc<DataFile>> {
+pub(crate) fn write_checkpoint(
+    events: &[&Event],
+    writer: &FileWriter<'_>,
+) -> Result<Arc<DataFile>> {
     let rows = events.iter().map(|event| LogRow {
         event,
         entity: "",

@@ -2,10 +2,15 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use arrow::array::RecordBatch;
+use arrow::{
+    array::{BooleanArray, RecordBatch},
+    compute::filter_record_batch,
+};
+use events::UtcMicros;
 
 use crate::{
     DataFile, Error, Result, Version,
+    columns::{text, time},
     commit::{FileWriter, Outcome, merged},
     files::Files,
     index::read_links,
@@ -13,7 +18,7 @@ use crate::{
     parquet_file::{ROW_GROUP_ROWS, decode, encode},
     replace::{assert_unique, read_file, spec_of},
     sort::{KeyReader, key_columns},
-    tables::{LOG, known},
+    tables::{LOG, QUARANTINE, known},
     version::TableData,
 };
 
@@ -23,14 +28,21 @@ const SMALL_ROWS: u64 = ROW_GROUP_ROWS as u64;
 const ROWS_MAX: u64 = 4 * ROW_GROUP_ROWS as u64;
 const BYTES_MAX: u64 = 32 << 20;
 
-/// Runs of small files that are neighbours in time, by table.
-pub(crate) fn plan(version: &Version, least: usize) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
-    let runs = version.tables().flat_map(runs);
+/// Runs of small files that are neighbours in time, by table, of those that are `usable`.
+pub(crate) fn plan(
+    version: &Version,
+    least: usize,
+    usable: impl Fn(&DataFile) -> bool,
+) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
+    let runs = version.tables().flat_map(|table| runs(table, &usable));
     runs.filter(|(_, run)| run.len() >= least.max(2)).collect()
 }
 
-fn runs(table: &TableData) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
-    let small = table.files.iter().filter(|f| !f.hot && f.rows < SMALL_ROWS);
+fn runs(
+    table: &TableData,
+    usable: impl Fn(&DataFile) -> bool,
+) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
+    let small = table.files.iter().filter(|f| f.is_small() && usable(f));
     let mut small: Vec<Arc<DataFile>> = small.cloned().collect();
     small.sort_by_key(|f| f.time_min);
     let mut runs: Vec<(Arc<str>, Vec<Arc<DataFile>>)> = Vec::new();
@@ -49,9 +61,17 @@ fn runs(table: &TableData) -> Vec<(Arc<str>, Vec<Arc<DataFile>>)> {
     runs
 }
 
+impl DataFile {
+    /// Is it one of those that are put together?
+    pub fn is_small(&self) -> bool {
+        !self.hot && self.rows < SMALL_ROWS
+    }
+}
+
 /// Several files as one.
 pub(crate) struct Merged {
-    file: Arc<DataFile>,
+    /// `None` if no rows are left.
+    file: Option<Arc<DataFile>>,
     /// Of the log: what is known of it.
     blocks: Option<LogBlocks>,
 }
@@ -69,21 +89,50 @@ pub(crate) fn run(table: &str, inputs: &[Arc<DataFile>], out: &FileWriter<'_>) -
             let (batch, blocks) = merge_log(&batches, &links.iter().collect::<Vec<_>>())?;
             let bytes = Some(blocks.links.to_bytes());
             let file = out.write(table, &encode(spec, &batch)?, false, bytes)?;
-            let blocks = Some(blocks);
+            let (file, blocks) = (Some(file), Some(blocks));
             Merged { file, blocks }
         }
         _ => {
             let batch = merged(spec, &batches)?;
             assert_unique(spec, &batch)?;
-            let file = out.write(table, &encode(spec, &batch)?, false, None)?;
+            let file = Some(out.write(table, &encode(spec, &batch)?, false, None)?);
             Merged { file, blocks: None }
         }
     };
-    if merged.file.rows != rows {
-        let what = format!("{} rows of {rows} are left after merging", merged.file.rows);
+    let left = merged.file.as_ref().map_or(0, |file| file.rows);
+    if left != rows {
+        let what = format!("{left} rows of {rows} are left after merging");
         return Err(Error::inconsistent(table, what));
     }
     Ok(merged)
+}
+
+/// Writes the lines of a file of rejected ones again that were received at `before` or later, or
+/// have the reason `kept`; with the number of the others. `None` if there are no others.
+pub(crate) fn without_rejected(
+    file: &DataFile,
+    before: UtcMicros,
+    kept: &str,
+    out: &FileWriter<'_>,
+) -> Result<Option<(Merged, u64)>> {
+    let spec = known(QUARANTINE);
+    let batch = read_file(spec, out.files, file)?;
+    let (reason, received) = (
+        text(QUARANTINE, &batch, "reason")?,
+        time(QUARANTINE, &batch, "received_at")?,
+    );
+    let stays = |row| received.value(row) >= before.0 || reason.value(row) == kept;
+    let mask = BooleanArray::from_iter((0..batch.num_rows()).map(|row| Some(stays(row))));
+    let gone = (batch.num_rows() - mask.true_count()) as u64;
+    if gone == 0 {
+        return Ok(None);
+    }
+    let rest = filter_record_batch(&batch, &mask).map_err(|e| Error::encoding(QUARANTINE, e))?;
+    let file = match rest.num_rows() {
+        0 => None,
+        _ => Some(out.write(QUARANTINE, &encode(spec, &rest)?, false, None)?),
+    };
+    Ok(Some((Merged { file, blocks: None }, gone)))
 }
 
 /// The version with a new file in the place of its inputs; `None` if one of them is gone.
@@ -101,8 +150,8 @@ pub(crate) fn replaced(
     if before - data.files.len() != inputs.len() {
         return None;
     }
-    data.files.push(Arc::clone(&merged.file));
-    let log_files = merged.blocks.map(|blocks| (merged.file, blocks));
+    data.files.extend(merged.file.clone());
+    let log_files = merged.file.zip(merged.blocks);
     Some(Outcome {
         version,
         log_files: log_files.into_iter().collect(),

@@ -2,6 +2,11 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use crate::files::PARQUET;
+
+/// Between the name of a damaged file and the place in it.
+pub(crate) const DAMAGED_AT: &str = " is damaged at ";
+
 /// What went wrong, and what can be done about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,7 +37,7 @@ pub enum Error {
         known: u64,
     },
     /// Stop; look at the place, restore or repair.
-    #[error("{} is damaged at {place}: {detail}", path.display())]
+    #[error("{}{DAMAGED_AT}{place}: {detail}", path.display())]
     Damaged {
         /// The damaged file.
         path: PathBuf,
@@ -138,6 +143,17 @@ impl std::fmt::Display for LostRows {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// The damaged file, relative to the data folder, if it is one of the data files.
+    pub fn damaged_file(&self) -> Option<String> {
+        let Error::Damaged { path, .. } = self else {
+            return None;
+        };
+        // Where the data folder lies is not for everybody.
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        let at = parts.iter().rposition(|part| part == PARQUET)?;
+        Some(parts[at..].join("/"))
+    }
+
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -22,6 +22,21 @@ pub(crate) const WAL: &str = "wal";
 /// Folder of the fold's checkpoints.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
+/// Folder of what need not outlive a process.
+pub(crate) const TMP: &str = "tmp";
+/// Space that is given up when the disk is full.
+pub(crate) const BALLAST: &str = "ballast";
+/// Ending of a damaged file that a repair has set apart.
+pub(crate) const DAMAGED: &str = ".damaged";
+/// What can be done about a damaged data file.
+pub(crate) const ADVICE: &str = "restore it from a copy, or run callgauge repair";
+
+/// The error for a file that the manifest names and that is not there.
+pub(crate) fn not_there(path: PathBuf) -> Error {
+    let what = format!("the manifest names it and it is not there; {ADVICE}");
+    Error::damaged(path, "the whole file", what)
+}
+
 /// A data folder with the files that may be read from it.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -35,8 +50,27 @@ pub(crate) struct Files {
 struct Known {
     bytes: u64,
     blake3: String,
-    /// The outcome of comparing them, once that was done.
-    checked: OnceLock<Result<()>>,
+    /// The outcome of the last comparison; `None` before the first. A file with an error is
+    /// quarantined: nobody gets its bytes until a comparison goes well again.
+    checked: Mutex<Option<Result<()>>>,
+}
+
+impl Known {
+    fn checked(&self) -> MutexGuard<'_, Option<Result<()>>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, path: &str, outcome: Result<()>) -> Result<()> {
+        let before = self.checked().replace(outcome.clone());
+        match (before, &outcome) {
+            (None | Some(Ok(())), Err(error)) => {
+                tracing::error!(%error, "a data file is quarantined");
+            }
+            (Some(Err(_)), Ok(())) => tracing::info!(path, "a quarantined file is whole again"),
+            _ => {}
+        }
+        outcome
+    }
 }
 
 impl Files {
@@ -66,7 +100,7 @@ impl Files {
             .fold(self.root.clone(), |full, part| full.join(part))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Known>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<Known>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +113,7 @@ impl Files {
                 Arc::new(Known {
                     bytes,
                     blake3,
-                    checked: OnceLock::new(),
+                    checked: Mutex::default(),
                 })
             });
         }
@@ -93,6 +127,21 @@ impl Files {
         }
     }
 
+    /// Sets a damaged file apart under a name that nobody reads; says whether it was there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be renamed.
+    pub fn set_apart(&self, path: &str) -> Result<bool> {
+        let full = self.full(path);
+        let mut apart = full.clone().into_os_string();
+        apart.push(DAMAGED);
+        match self.io.rename(&full, Path::new(&apart)) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io("rename", full, e)),
+        }
+    }
+
     /// Removes a file; what cannot be removed is left for the next open.
     pub fn remove_path(&self, path: &Path) {
         if let Err(error) = self.io.remove(path)
@@ -102,11 +151,26 @@ impl Files {
         }
     }
 
-    /// Number of files that were found damaged.
+    /// Why a file is quarantined, if it is.
+    pub fn damage(&self, path: &str) -> Option<Error> {
+        let known = self.known().get(path).cloned()?;
+        let checked = known.checked();
+        checked.as_ref().and_then(|outcome| outcome.clone().err())
+    }
+
+    /// Number of quarantined files.
     pub fn damaged(&self) -> usize {
         let known = self.known();
-        let outcomes = known.values().filter_map(|known| known.checked.get());
-        outcomes.filter(|outcome| outcome.is_err()).count()
+        let bad = |known: &&Arc<Known>| matches!(*known.checked(), Some(Err(_)));
+        known.values().filter(bad).count()
+    }
+
+    /// Quarantines a file.
+    pub fn set_damaged(&self, path: &str, error: Error) {
+        if let Some(known) = self.known().get(path) {
+            // The error is what the caller has found.
+            let _ = known.note(path, Err(error));
+        }
     }
 
     /// Paths that may be read.
@@ -127,27 +191,38 @@ impl Files {
     /// Reads a file; the first time in this process its hash is compared.
     pub fn read(&self, path: &str) -> Result<Bytes> {
         let known = self.lookup(path)?;
+        if let Some(Err(error)) = &*known.checked() {
+            return Err(error.clone());
+        }
         let bytes = self.read_unchecked(path)?;
-        known
-            .checked
-            .get_or_init(|| self.compare(path, &known, &bytes))
-            .clone()?;
+        let is_new = known.checked().is_none();
+        if is_new {
+            known.note(path, self.compare(path, &known, &bytes))?;
+        }
         Ok(bytes)
     }
 
     /// Compares the file's hash unless that was done before in this process.
     pub fn check(&self, path: &str) -> Result<()> {
         let known = self.lookup(path)?;
-        if let Some(outcome) = known.checked.get() {
+        if let Some(outcome) = &*known.checked() {
             return outcome.clone();
         }
         self.read(path).map(|_| ())
     }
 
-    /// Compares the file's hash, whatever is known of it.
+    /// Compares the file's hash, whatever is known of it: quarantines it, or lets it out.
     pub fn check_again(&self, path: &str) -> Result<()> {
         let known = self.lookup(path)?;
-        self.compare(path, &known, &self.read_unchecked(path)?)
+        let outcome = match self.read_unchecked(path) {
+            Ok(bytes) => self.compare(path, &known, &bytes),
+            // A file that is needed no more is forgotten before it is removed.
+            Err(Error::Gone { .. }) if self.known().contains_key(path) => {
+                Err(not_there(self.full(path)))
+            }
+            Err(error) => return Err(error),
+        };
+        known.note(path, outcome)
     }
 
     fn read_unchecked(&self, path: &str) -> Result<Bytes> {
@@ -170,11 +245,11 @@ impl Files {
         } else {
             return Ok(());
         };
-        let advice = "restore it from a copy, or import the events again into a new folder";
+        let place = "the whole file";
         Err(Error::damaged(
             self.full(path),
-            "the whole file",
-            format!("{detail}; {advice}"),
+            place,
+            format!("{detail}; {ADVICE}"),
         ))
     }
 

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     DataFile, Error, Result,
-    files::{CHECKPOINT, Files, MANIFEST, PARQUET, WAL},
+    files::{ADVICE, BALLAST, CHECKPOINT, DAMAGED, Files, MANIFEST, PARQUET, TMP, WAL, not_there},
     io::IoFile,
     manifest::{Edit, FileList, Tail},
     tables,
 };
 
 /// Names at the top of the folder that mean something.
-const TOP: [&str; 8] = [
-    "LOCK", "READERS", MANIFEST, PARQUET, CHECKPOINT, WAL, "tmp", "spill",
+const TOP: [&str; 9] = [
+    "LOCK", "READERS", MANIFEST, PARQUET, CHECKPOINT, WAL, TMP, "spill", BALLAST,
 ];
 
 /// First number of files that are written beside the commits.
@@ -27,9 +27,14 @@ enum OurName {
     Data { edit: u64, number: u32 },
     /// A manifest of that number.
     Manifest(u64),
+    /// Set apart by a repair.
+    Damaged,
 }
 
 fn our_name(name: &str) -> Option<OurName> {
+    if let Some(stem) = name.strip_suffix(DAMAGED) {
+        return our_name(stem).map(|_| OurName::Damaged);
+    }
     if let Some(stem) = name.strip_suffix(".tmp") {
         return our_name(stem).map(|_| OurName::Temporary);
     }
@@ -85,27 +90,26 @@ pub(crate) struct Leftovers {
     pub next_number: u32,
     /// The same for a file that is written beside the commits.
     pub next_side: u32,
+    /// Files that the manifest names and that are not there, or have another size.
+    pub damaged: Vec<(String, Error)>,
 }
 
-/// Looks through the folder. Missing or resized files of `list` are damage.
+/// Looks through the folder.
 pub(crate) fn scan(files: &Files, list: &FileList) -> Result<Leftovers> {
+    let mut found = Leftovers::default();
     for (path, bytes, _) in list.all_files().flat_map(|f| f.parts()) {
         let full = files.full(path);
-        let advice = "restore it from a copy, or import the events again into a new folder";
-        match files.io().size(&full) {
-            Ok(size) if size == bytes => {}
+        let error = match files.io().size(&full) {
+            Ok(size) if size == bytes => continue,
             Ok(size) => {
-                let what = format!("it has {size} bytes, the manifest says {bytes}; {advice}");
-                return Err(Error::damaged(full, "its end", what));
+                let what = format!("it has {size} bytes, the manifest says {bytes}; {ADVICE}");
+                Error::damaged(full, "its end", what)
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let what = format!("the manifest names it and it is not there; {advice}");
-                return Err(Error::damaged(full, "the whole file", what));
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => not_there(full),
             Err(e) => return Err(Error::io("look at", full, e)),
-        }
+        };
+        found.damaged.push((path.to_owned(), error));
     }
-    let mut found = Leftovers::default();
     let root = entries(files, files.root())?;
     let strange = root
         .iter()
@@ -203,7 +207,8 @@ fn scan_data(files: &Files, list: &FileList, folder: &Path, found: &mut Leftover
                 found.ours.push(path);
             }
             Some(OurName::Temporary) => found.temporary.push(path),
-            _ => found.unknown.push(path),
+            Some(OurName::Damaged) => {}
+            Some(OurName::Manifest(_)) | None => found.unknown.push(path),
         }
     }
     Ok(())
@@ -351,6 +356,10 @@ mod tests {
         assert_eq!(
             our_name("manifest-0000000003.jsonl"),
             Some(OurName::Manifest(3))
+        );
+        assert_eq!(
+            our_name("0000000017-2.parquet.damaged"),
+            Some(OurName::Damaged)
         );
         for name in [
             "17-2.parquet",

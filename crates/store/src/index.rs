@@ -71,18 +71,20 @@ impl IdCache {
 }
 
 impl Links {
-    fn add(&mut self, path: &str, block: Arc<LinkBlock>) {
+    /// `memory`: what else the filter has to know when it becomes wider.
+    fn add(&mut self, path: &str, block: Arc<LinkBlock>, memory: &[LogBlocks]) {
         if !self.blocks.contains_key(path) {
-            self.add_to_filter(&block);
+            self.add_to_filter(&block, memory);
             self.blocks.insert(path.to_owned(), block);
         }
     }
 
-    fn add_to_filter(&mut self, block: &LinkBlock) {
+    fn add_to_filter(&mut self, block: &LinkBlock, memory: &[LogBlocks]) {
         if !self.filter.has_room(block.len()) {
-            let links: usize = self.blocks.values().map(|b| b.len()).sum();
+            let all = self.blocks.values().chain(memory.iter().map(|b| &b.links));
+            let links: usize = all.clone().map(|b| b.len()).sum();
             let mut wider = LinkFilter::with_room((links + block.len()) * 2);
-            self.blocks.values().for_each(|b| wider.add(b));
+            all.for_each(|b| wider.add(b));
             self.filter = wider;
         }
         self.filter.add(block);
@@ -101,19 +103,31 @@ pub(crate) fn read_links(files: &Files, file: &DataFile) -> Result<LinkBlock> {
 }
 
 impl LogIndex {
-    /// Takes up what a commit added. Call it after the version is the current one.
-    pub fn committed(&self, files: &[(Arc<DataFile>, LogBlocks)], memory: &[LogBlocks]) {
+    /// Takes up what a commit added. Call it after `version`, which it made, is the current one.
+    pub fn committed(
+        &self,
+        version: &Version,
+        files: &[(Arc<DataFile>, LogBlocks)],
+        memory: &[LogBlocks],
+    ) {
         for (file, blocks) in files {
             self.ids().put(&file.path, Arc::clone(&blocks.ids));
         }
         let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
         if links.loaded {
             for (file, blocks) in files {
-                links.add(&file.path, Arc::clone(&blocks.links));
+                links.add(&file.path, Arc::clone(&blocks.links), &version.log_memory);
+            }
+            // The filter keeps the links of files that went: the files that they were put into
+            // have the same ones.
+            let there = &version.log().files;
+            if links.blocks.len() > there.len() {
+                let paths: HashSet<&str> = there.iter().map(|f| f.path.as_str()).collect();
+                links.blocks.retain(|path, _| paths.contains(path.as_str()));
             }
             memory
                 .iter()
-                .for_each(|blocks| links.add_to_filter(&blocks.links));
+                .for_each(|blocks| links.add_to_filter(&blocks.links, &version.log_memory));
         }
     }
 
@@ -140,13 +154,13 @@ impl LogIndex {
         let version = version();
         if let Some(files) = files {
             for file in &version.log().files {
-                links.add(&file.path, Arc::new(read_links(files, file)?));
+                links.add(&file.path, Arc::new(read_links(files, file)?), &[]);
             }
         }
         version
             .log_memory
             .iter()
-            .for_each(|blocks| links.add_to_filter(&blocks.links));
+            .for_each(|blocks| links.add_to_filter(&blocks.links, &version.log_memory));
         links.loaded = true;
         Ok(())
     }
@@ -247,7 +261,7 @@ impl LogIndex {
     }
 }
 
-fn read_ids(files: &Files, file: &DataFile) -> Result<IdBlock> {
+pub(crate) fn read_ids(files: &Files, file: &DataFile) -> Result<IdBlock> {
     let columns = ["tenant_id", "source", "event_id", CONTENT_HASH];
     let batch = decode(known(LOG), files.read(&file.path)?, Some(&columns), None)?;
     let mut pairs = Vec::with_capacity(batch.num_rows());

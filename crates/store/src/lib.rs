@@ -11,7 +11,8 @@
 //!   every commit that was acknowledged.
 //! - No stored row is superseded: files that hold a row which is replaced are written anew without
 //!   it, so any Parquet reader that reads the files of the manifest sees what we see.
-//! - A damaged file is an error with its name, never another number.
+//! - A damaged file is an error with its name, never another number. It is quarantined: other files
+//!   go on, and [`Store::mend`] puts something in its place.
 //!
 //! What it is not: it folds nothing, computes nothing and knows no SQL. For live events a
 //! write-ahead log ([`wal`]) stands in front: what is durable there is committed in
@@ -31,6 +32,7 @@ mod ids;
 mod index;
 mod io;
 mod links;
+mod listeners;
 mod log;
 mod manifest;
 mod objects;
@@ -49,10 +51,12 @@ pub use commit::{Commit, Committed, Mode, PreparedLog};
 pub use error::{Error, LostRows, Result};
 pub use ids::{EventIds, content_hash, event_id_hash};
 pub use io::{DirEntry, Io, IoFile, RealIo, Space};
+pub use listeners::Listener;
 pub use manifest::{DataFile, Sidecar};
+pub use objects::damaged_file_in;
 pub use parquet_file::ROW_GROUP_ROWS;
 pub use quarantine::QuarantineRow;
 pub use rows::batch;
-pub use store::{Settings, Store};
+pub use store::{DamagedFile, Mend, Scratch, Scrub, Scrubbed, Settings, Store};
 pub use tables::{CONTENT_HASH, LOG, QUARANTINE, SEQ, arrow_schema, table_schema};
 pub use version::{TableData, Version};

@@ -128,6 +128,24 @@ fn link_index(rows: &[LogRow<'_>]) -> Result<LinkBlock> {
     }
 }
 
+/// What is known about the events of a part of the log, worked out from its columns.
+pub(crate) fn log_index(batch: &RecordBatch) -> Result<LogBlocks> {
+    let events = events_of(batch)?;
+    let entity = text(LOG, batch, "entity")?;
+    let row = |(row, event)| LogRow {
+        event,
+        entity: entity.value(row),
+        seq: 0,
+    };
+    let rows: Vec<LogRow<'_>> = events.iter().enumerate().map(row).collect();
+    let mut pairs = Vec::with_capacity(rows.len());
+    id_pairs(batch, &mut pairs)?;
+    Ok(LogBlocks {
+        ids: Arc::new(IdBlock::new(&pairs)),
+        links: Arc::new(link_index(&rows)?),
+    })
+}
+
 /// Several sorted parts of the log as one. The parts' indexes say where each entity's rows are, so
 /// that only the rows of entities that stand in more than one part are compared.
 pub(crate) fn merge_log(

@@ -13,9 +13,24 @@ use object_store::{
     Result as ObjectResult, local::LocalFileSystem, path::Path,
 };
 
-use crate::{Error, files::Files};
+use crate::{Error, error::DAMAGED_AT, files::Files};
 
 const NAME: &str = "callgauge data";
+
+/// The damaged file, relative to the data folder, that an error of [`crate::Store::object_store`]
+/// named before somebody made a text of it.
+pub fn damaged_file_in(text: &str) -> Option<String> {
+    let (_, error) = text.split_once(&format!("Generic {NAME} error: "))?;
+    let (path, _) = error.split_once(DAMAGED_AT)?;
+    let (place, detail) = (String::new(), String::new());
+    let path = path.into();
+    let error = Error::Damaged {
+        path,
+        place,
+        detail,
+    };
+    error.damaged_file()
+}
 
 /// See the module. A store in memory has none of the two and so no file.
 #[derive(Debug)]

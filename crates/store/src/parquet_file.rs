@@ -1,9 +1,12 @@
 //! Record batches to Parquet bytes and back. Layout: `docs/format/parquet.md`.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{AsArray, RecordBatch},
+    array::{AsArray, RecordBatch, new_null_array},
     compute::concat_batches,
-    datatypes::{DataType, Int64Type, TimestampMicrosecondType},
+    datatypes::{DataType, FieldRef, Int64Type, TimestampMicrosecondType},
+    error::ArrowError,
 };
 use bytes::Bytes;
 use parquet::{
@@ -155,12 +158,57 @@ pub(crate) fn decode(
         .with_batch_size(ROW_GROUP_ROWS)
         .build()
         .map_err(|e| fail(&e))?;
-    let schema = match columns {
-        None => std::sync::Arc::clone(&spec.schema),
-        Some(_) => arrow::array::RecordBatchReader::schema(&reader),
-    };
+    let found = arrow::array::RecordBatchReader::schema(&reader);
     let batches = reader
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| fail(&e))?;
-    concat_batches(&schema, &batches).map_err(|e| fail(&e))
+    let batch = concat_batches(&found, &batches).map_err(|e| fail(&e))?;
+    match columns {
+        None => with_columns(spec, &batch).map_err(|e| fail(&e)),
+        Some(_) => Ok(batch),
+    }
+}
+
+/// The batch with the columns of its table, in their order. A column that came to the table after
+/// the file was written is NULL.
+fn with_columns(spec: &TableSpec, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let columns = spec.schema.fields().iter().map(column).collect();
+    RecordBatch::try_new(Arc::clone(&spec.schema), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file of a table from before its last nullable column.
+    #[test]
+    fn a_file_from_before_a_column_came_has_null_there() {
+        let spec = crate::tables::known("costs");
+        let cost = facts::Cost {
+            cost_id: "k1".into(),
+            day: "2026-01-05".into(),
+            day_ends_at: Some(events::UtcMicros(1)),
+            ..facts::Cost::default()
+        };
+        let batch = crate::batch(&[cost], 7).expect("a row");
+        let without: Vec<usize> = (0..batch.num_columns())
+            .filter(|&i| batch.schema().field(i).name() != "day_ends_at")
+            .collect();
+        let older = batch.project(&without).expect("columns");
+        let mut writer = ArrowWriter::try_new(Vec::new(), older.schema(), None).expect("a writer");
+        writer.write(&older).expect("written");
+        let file = Bytes::from(writer.into_inner().expect("closed"));
+        let read = decode(spec, file, None, None).expect("an older file is read");
+        assert_eq!(read.schema(), spec.schema);
+        let column = read.column_by_name("day_ends_at").expect("the new column");
+        assert_eq!((read.num_rows(), column.null_count()), (1, 1));
+        assert_eq!(
+            read.column_by_name("cost_id"),
+            batch.column_by_name("cost_id")
+        );
+    }
 }

@@ -358,6 +358,8 @@ fn entity_column(table: &str) -> Option<(LinkKind, &'static str)> {
         "queue_visits" | "legs" | "interactions" => Some((LinkKind::Interaction, "interaction_id")),
         "agent_states" => Some((LinkKind::Agent, "agent_id")),
         "surveys" => Some((LinkKind::Survey, "survey_id")),
+        "evaluations" => Some((LinkKind::Evaluation, "evaluation_id")),
+        "cases" => Some((LinkKind::Case, "case_id")),
         "orders" => Some((LinkKind::Order, "order_id")),
         "callbacks" => Some((LinkKind::Callback, "callback_id")),
         "costs" => Some((LinkKind::Cost, "cost_id")),

@@ -1,8 +1,16 @@
 //! The store itself: opening, committing, flushing, reading.
 
 mod arrivals;
+mod ballast;
+mod mend;
+mod scrub;
+mod upkeep;
+
+pub use mend::{DamagedFile, Mend, Scratch};
+pub use scrub::{Scrub, Scrubbed};
 
 use std::{
+    collections::HashSet,
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
@@ -16,11 +24,12 @@ use crate::{
     Commit, Committed, DataFile, Error, EventIds, Mode, PreparedLog, QuarantineRow, Result,
     Version,
     commit::{FileWriter, Outcome, Preparation, prepare, write_log},
-    compact::{self, Merged},
+    compact,
     files::Files,
     folder::{self, Leftovers, ManifestRead, ManifestWriter, SIDE_FILES},
     index::LogIndex,
     io::{Io, RealIo},
+    listeners::{Listener, Listeners},
     log::{RECEIVED_COLUMNS, each_received, events_of},
     manifest::{Edit, FileList, Tail},
     objects::DataObjects,
@@ -36,6 +45,8 @@ pub struct Settings {
     pub threads: usize,
     /// Edits in a manifest file before a new one is begun, at least.
     pub manifest_edits: usize,
+    /// Size of a segment of the write-ahead log in bytes, at most 1 GiB.
+    pub segment_bytes: u64,
 }
 
 impl Default for Settings {
@@ -43,6 +54,7 @@ impl Default for Settings {
         Settings {
             threads: 2,
             manifest_edits: 100,
+            segment_bytes: 64 << 20,
         }
     }
 }
@@ -55,6 +67,7 @@ pub struct Store {
     current: RwLock<Arc<Version>>,
     state: Mutex<State>,
     index: LogIndex,
+    listeners: Listeners,
     unknown: Vec<PathBuf>,
 }
 
@@ -70,6 +83,20 @@ struct State {
     /// Files that no version from that edit on needs.
     obsolete: Vec<(u64, Arc<DataFile>)>,
     checkpoint: Open,
+}
+
+impl State {
+    /// Name of a file that is written while commits go on: number of the edit to come, and one in
+    /// it that no commit uses.
+    fn side_name(&mut self) -> (u64, u32) {
+        let edit = match &self.backend {
+            Backend::Writer(writer) => writer.list.edit + 1,
+            _ => 0,
+        };
+        let number = self.next_side;
+        self.next_side += 1;
+        (edit, number)
+    }
 }
 
 /// Where the events of open entities are.
@@ -105,15 +132,34 @@ struct Writer {
     manifest: ManifestWriter,
     /// Number of the first file in the next edit.
     next_file: u32,
-    /// Why nothing more is written.
-    stopped: Option<String>,
+    stopped: Option<Stop>,
     readers: File,
     /// Held as long as the store is open.
     _lock: File,
 }
 
+/// Why nothing more is written: nobody knows what the manifest ends with.
+#[derive(Debug)]
+struct Stop {
+    reason: String,
+    /// Files of the edit that may count or not, if the disk was full: with room again a new
+    /// manifest file, which does not have the edit, ends the doubt.
+    full: Option<Vec<Arc<DataFile>>>,
+}
+
+impl Stop {
+    fn of(error: &Error, doubtful: Vec<Arc<DataFile>>) -> Self {
+        Stop {
+            reason: error.to_string(),
+            full: matches!(error, Error::DiskFull { .. }).then_some(doubtful),
+        }
+    }
+}
+
 impl Store {
     /// Opens the data folder for writing, made anew if it is not there.
+    ///
+    /// A data file that is missing or has another size is quarantined: what needs it fails.
     ///
     /// # Errors
     /// [`Error::Locked`] if another process writes; [`Error::Damaged`] or [`Error::NewerFormat`]
@@ -146,9 +192,17 @@ impl Store {
         report_unknown(&left.unknown);
         remove_leftovers(&files, &readers, &left);
         list.epoch += 1;
-        let manifest = ManifestWriter::begin(&files, number, &mut list)?;
+        let manifest = match ManifestWriter::begin(&files, number, &mut list) {
+            Err(Error::DiskFull { .. }) if ballast::free(&files) => {
+                ManifestWriter::begin(&files, number, &mut list)?
+            }
+            begun => begun?,
+        };
         let version = Version::of_files(&list);
         list.all_files().for_each(|file| files.admit(file));
+        for (path, error) in left.damaged {
+            files.set_damaged(&path, error);
+        }
         let writer = Writer {
             list,
             manifest,
@@ -227,6 +281,7 @@ impl Store {
             current: RwLock::new(version),
             state: Mutex::new(state),
             index: LogIndex::default(),
+            listeners: Listeners::default(),
             unknown,
         }
     }
@@ -246,6 +301,11 @@ impl Store {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Tells `listener` of every newer version, for as long as somebody else holds it.
+    pub fn on_version(&self, listener: &Arc<Listener>) {
+        self.listeners.add(listener);
+    }
+
     /// Reads the files of all versions, by [`DataFile::path`]. The hash of each is compared before
     /// its first byte is given out; a wrong one is a `Generic` error with an [`Error`] inside.
     pub fn object_store(&self) -> Result<Arc<dyn ObjectStore>> {
@@ -254,6 +314,15 @@ impl Store {
 
     fn files(&self) -> Option<&Files> {
         self.files.as_deref()
+    }
+
+    /// The fold's checkpoint in the manifest.
+    fn checkpoint_file(state: &State) -> Option<Arc<DataFile>> {
+        match &state.backend {
+            Backend::Memory => None,
+            Backend::Reader(reader) => reader.list.checkpoint.clone(),
+            Backend::Writer(writer) => writer.list.checkpoint.clone(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -347,10 +416,13 @@ impl Store {
         };
         let prepared = write.log.as_ref().map(|log| Arc::clone(&log.file));
         let written = self.write(&mut state, &version, write);
-        // Once the manifest's end is unknown, the file may count.
-        let is_known = matches!(&state.backend, Backend::Writer(w) if w.stopped.is_none());
-        if let (Err(_), true, Some(file), Some(files)) =
-            (&written, is_known, prepared, self.files())
+        // Where the manifest's end is unknown, the file may count.
+        let may_count = |file: &DataFile| match &state.backend {
+            Backend::Writer(writer) => writer.may_count(file),
+            _ => false,
+        };
+        if let (Err(_), Some(file), Some(files)) = (&written, prepared, self.files())
+            && !may_count(&file)
         {
             files.remove(&file);
         }
@@ -373,7 +445,7 @@ impl Store {
             if version.log_memory.is_empty() || !matches!(state.backend, Backend::Writer(_)) {
                 return Ok(None);
             }
-            let (edit, number) = side_name(&mut state);
+            let (edit, number) = state.side_name();
             (version, edit, number)
         };
         let Some(files) = self.files() else {
@@ -420,78 +492,22 @@ impl Store {
         Ok(())
     }
 
-    /// Puts small files together where there are at least `least` of them, so that queries open
-    /// fewer. Returns the number of files that it replaced. Commits go on beside it; where one has
-    /// touched an input meanwhile, that run of files is left for the next time.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub fn compact(&self, least: usize) -> Result<usize> {
-        let Some(files) = self.files() else {
-            return Ok(0);
-        };
-        let mut count = 0;
-        for (table, inputs) in compact::plan(&self.version(), least) {
-            let (edit, number) = {
-                let mut state = self.state();
-                if !matches!(state.backend, Backend::Writer(_)) {
-                    return Ok(count);
-                }
-                side_name(&mut state)
-            };
-            let out = FileWriter::new(files, edit, number);
-            let merged = compact::run(&table, &inputs, &out);
-            count += self.install_merged(&table, &inputs, merged, &out)?;
-        }
-        Ok(count)
-    }
-
-    fn install_merged(
-        &self,
-        table: &str,
-        inputs: &[Arc<DataFile>],
-        merged: Result<Merged>,
-        out: &FileWriter<'_>,
-    ) -> Result<usize> {
-        let mut state = self.state();
-        let version = self.version();
-        let replaced = merged.map(|merged| compact::replaced(&version, table, inputs, merged));
-        let outcome = match replaced {
-            Ok(Some(outcome)) => Ok(outcome),
-            other => {
-                let paths = out.written();
-                paths.iter().for_each(|path| out.files.remove_path(path));
-                return other.map(|_| 0);
-            }
-        };
-        self.next_names(&mut state, out.files)?;
-        self.finish(&mut state, out, outcome, Checkpoint::Keep)?;
-        drop(version);
-        self.remove_obsolete(&mut state);
-        Ok(inputs.len())
-    }
-
     /// Number of the edit that comes and of the first file in it. Begins a new manifest file first
     /// if the old one has grown long.
     fn next_names(&self, state: &mut State, files: &Files) -> Result<(u64, u32)> {
         let Backend::Writer(writer) = &mut state.backend else {
             return Err(Error::ReadOnly);
         };
-        if let Some(reason) = &writer.stopped {
-            return Err(Error::Stopped {
-                reason: reason.clone(),
-            });
-        }
-        if writer.manifest.is_long(self.settings.manifest_edits) {
-            let mut list = writer.list.clone();
-            match ManifestWriter::begin(files, writer.manifest.number(), &mut list) {
-                Ok(manifest) => (writer.manifest, writer.list) = (manifest, list),
-                // The new file may be in place or not: no edit may go to either.
-                Err(error) => {
-                    writer.stopped = Some(error.to_string());
-                    return Err(error);
-                }
+        match &writer.stopped {
+            Some(Stop { reason, full: None }) => {
+                let reason = reason.clone();
+                return Err(Error::Stopped { reason });
             }
+            Some(Stop { full: Some(_), .. }) => writer.begin_manifest(files)?,
+            None if writer.manifest.is_long(self.settings.manifest_edits) => {
+                writer.begin_manifest(files)?;
+            }
+            None => {}
         }
         Ok((writer.list.edit + 1, writer.next_file))
     }
@@ -551,8 +567,9 @@ impl Store {
             }
         };
         let edit = writer.edit(&mut outcome, checkpoint);
-        unconfirmed.extend(edit.0.add.iter().chain(&edit.0.checkpoint).cloned());
+        let added = writer.new_files(&edit.0);
         let gone = writer.append(&mut outcome, edit)?;
+        unconfirmed.extend(added);
         obsolete.extend(gone.into_iter().map(|file| (writer.list.edit, file)));
         writer.list.all_files().for_each(|file| files.admit(file));
         if matches!(checkpoint, Checkpoint::Replace) {
@@ -565,9 +582,10 @@ impl Store {
     fn install(&self, state: &mut State, outcome: Outcome) {
         let version = Arc::new(outcome.version);
         state.versions.push(Arc::downgrade(&version));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&version);
         self.index
-            .committed(&outcome.log_files, &outcome.log_memory);
+            .committed(&version, &outcome.log_files, &outcome.log_memory);
+        self.listeners.tell(&version);
     }
 
     /// Removes files that neither a version in use nor another process needs.
@@ -627,11 +645,7 @@ impl Store {
                 Open::Withheld => return Err(withheld()),
                 Open::Stored => {}
             }
-            match &state.backend {
-                Backend::Memory => None,
-                Backend::Reader(reader) => reader.list.checkpoint.clone(),
-                Backend::Writer(writer) => writer.list.checkpoint.clone(),
-            }
+            Store::checkpoint_file(&state)
         };
         let (Some(file), Some(files)) = (file, self.files()) else {
             return Ok(Vec::new());
@@ -654,13 +668,14 @@ impl Store {
     }
 
     /// Calls `take` with time of receipt, [`crate::event_id_hash`] and [`crate::content_hash`] of each
-    /// stored event that was received at `since` or later.
+    /// stored event that was received at `since` or later, and stored by a commit behind `after`.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn received_ids(
         &self,
         since: UtcMicros,
+        after: u64,
         mut take: impl FnMut(UtcMicros, u64, u64),
     ) -> Result<()> {
         let version = self.version();
@@ -673,7 +688,8 @@ impl Store {
         };
         for file in &log.files {
             // A file without that bound is of an older program.
-            if file.received_max.is_some_and(|max| max < since.0) {
+            let is_old = file.received_max.is_some_and(|max| max < since.0);
+            if is_old || file.seq_max <= after {
                 continue;
             }
             let bytes = files.read(&file.path)?;
@@ -727,11 +743,7 @@ impl Store {
         let Some(files) = self.files() else {
             return Ok(Vec::new());
         };
-        let checkpoint = match &self.state().backend {
-            Backend::Memory => None,
-            Backend::Reader(reader) => reader.list.checkpoint.clone(),
-            Backend::Writer(writer) => writer.list.checkpoint.clone(),
-        };
+        let checkpoint = Store::checkpoint_file(&self.state());
         Ok(compact::verify(&version, checkpoint.as_deref(), files))
     }
 }
@@ -759,18 +771,6 @@ struct Write<'a> {
     log: Option<PreparedLog>,
 }
 
-/// Name of a file that is written while commits go on: number of the edit to come, and one in it
-/// that no commit uses.
-fn side_name(state: &mut State) -> (u64, u32) {
-    let edit = match &state.backend {
-        Backend::Writer(writer) => writer.list.edit + 1,
-        _ => 0,
-    };
-    let number = state.next_side;
-    state.next_side += 1;
-    (edit, number)
-}
-
 /// What an edit does to the fold's checkpoint.
 #[derive(Clone, Copy)]
 enum Checkpoint {
@@ -779,6 +779,46 @@ enum Checkpoint {
 }
 
 impl Writer {
+    /// Begins a new manifest file with the list as it is known to be.
+    fn begin_manifest(&mut self, files: &Files) -> Result<()> {
+        let mut list = self.list.clone();
+        let begun = ManifestWriter::begin(files, self.manifest.number(), &mut list);
+        let doubtful = self.stopped.take().and_then(|stop| stop.full);
+        let doubtful = doubtful.unwrap_or_default();
+        match begun {
+            Ok(manifest) => {
+                (self.manifest, self.list) = (manifest, list);
+                doubtful.iter().for_each(|file| files.remove(file));
+                Ok(())
+            }
+            // The new file may be in place or not: no edit may go to either.
+            Err(error) => {
+                self.stopped = Some(Stop::of(&error, doubtful));
+                Err(error)
+            }
+        }
+    }
+
+    /// May the manifest name the file although the list does not?
+    fn may_count(&self, file: &DataFile) -> bool {
+        match &self.stopped {
+            None => false,
+            Some(Stop { full: None, .. }) => true,
+            Some(Stop {
+                full: Some(doubtful),
+                ..
+            }) => doubtful.iter().any(|f| f.path == file.path),
+        }
+    }
+
+    /// Files of an edit that are not in the list yet.
+    fn new_files(&self, edit: &Edit) -> Vec<Arc<DataFile>> {
+        let known: HashSet<&str> = self.list.all_files().map(|f| f.path.as_str()).collect();
+        let added = edit.add.iter().chain(&edit.checkpoint);
+        let new = added.filter(|f| !known.contains(f.path.as_str()));
+        new.cloned().collect()
+    }
+
     /// What the outcome changes in the list of files, and the files that are no longer needed.
     fn edit(&self, out: &mut Outcome, checkpoint: Checkpoint) -> (Edit, Vec<Arc<DataFile>>) {
         let new: Vec<Arc<DataFile>> = out
@@ -786,7 +826,7 @@ impl Writer {
             .tables()
             .flat_map(|t| t.files.iter().chain(&t.dropped).cloned())
             .collect();
-        let kept: std::collections::HashSet<&str> = new.iter().map(|f| f.path.as_str()).collect();
+        let kept: HashSet<&str> = new.iter().map(|f| f.path.as_str()).collect();
         let mut gone: Vec<Arc<DataFile>> = self
             .list
             .files
@@ -839,11 +879,15 @@ impl Writer {
         (edit, gone): (Edit, Vec<Arc<DataFile>>),
     ) -> Result<Vec<Arc<DataFile>>> {
         // Also a panic in between leaves it unknown what the manifest ends with.
-        self.stopped = Some("a commit did not come to its end".to_owned());
+        self.stopped = Some(Stop {
+            reason: "a commit did not come to its end".to_owned(),
+            full: None,
+        });
+        let doubtful = self.new_files(&edit);
         match self.manifest.append(&self.list, edit) {
             Ok(list) => self.list = list,
             Err(error) => {
-                self.stopped = Some(error.to_string());
+                self.stopped = Some(Stop::of(&error, doubtful));
                 return Err(error);
             }
         }
@@ -904,6 +948,16 @@ fn remove_leftovers(files: &Files, readers: &File, left: &Leftovers) {
     left.temporary
         .iter()
         .for_each(|path| files.remove_path(path));
+    // If the manifest has lost its last line, what it named is not there any more, and what came in
+    // its place does not seem to count.
+    if !left.damaged.is_empty() && !left.ours.is_empty() {
+        let files = left.ours.len();
+        tracing::warn!(
+            files,
+            "files that do not count stay, because others are damaged"
+        );
+        return;
+    }
     if left.ours.is_empty() || readers.try_lock().is_err() {
         return;
     }

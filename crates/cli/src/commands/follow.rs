@@ -1,6 +1,6 @@
 //! `callgauge import --follow`: a log that grows, read as it grows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use events::{DEFAULT_TENANT, Intake, Text};
@@ -8,6 +8,7 @@ use ingest::{
     asterisk::{QueueLog, QueueLogSettings},
     live::{Follow, FollowError, Grammar, LiveIngest, LiveSettings, Polled, Refusal},
 };
+use store::Store;
 
 use super::serve::{Signals, live_settings, start};
 use crate::{
@@ -43,7 +44,8 @@ pub fn run(args: &Import, queue_log: QueueLogSettings) -> Result<Outcome> {
         ..live_settings(key)?
     };
     let mut signals = Signals::listen()?;
-    let live = start(&args.data.dir, live)?;
+    let store = Arc::new(Store::create_or_open(&args.data.dir)?);
+    let live = start(&store, &args.data.dir, live)?;
     eprintln!("following {}. Ctrl-C ends.", file.display());
     let mut follow = Follow::new(file, grammar);
     let mut rejected = 0;

@@ -57,10 +57,13 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
                 queue_log(args, now, clock),
             );
             let report = drive(&mut importer, &mut lines, &bar)?;
-            for (row, count) in lines.unmapped() {
+            for (kind, count, first) in lines.unmapped() {
                 println!(
-                    "{row}: {} row(s) that mean nothing here, counted only",
-                    grouped(*count)
+                    "{kind}: {} row(s) that mean nothing here, counted only; the first is {}:{}: {}",
+                    grouped(count),
+                    first.place.file.as_deref().unwrap_or("input"),
+                    first.place.line,
+                    first.text
                 );
             }
             report

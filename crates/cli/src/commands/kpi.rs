@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chrono::{NaiveDate, TimeZone};
 use comfy_table::{Table, presets};
-use engine::{Engine, Grain, KpiRequest, parse_grain};
+use engine::{Engine, Grain, KpiRequest, parse_grain, parse_zone};
 use events::UtcMicros;
 use kpi::Catalogue;
 
@@ -78,6 +78,13 @@ fn check(dirs: &[std::path::PathBuf]) -> Result<Outcome> {
     for problem in &report.problems {
         writeln!(out, "{problem}")?;
     }
+    for kpi in catalogue.iter() {
+        let place = &kpi.place;
+        for remark in kpi.remarks() {
+            let at = format!("{}:{}:{}", place.file, place.line, place.column);
+            writeln!(out, "note: {at}: {}: {remark}", kpi.id)?;
+        }
+    }
     writeln!(
         out,
         "{} KPIs, {} examples with {} numbers, {} problem(s)",
@@ -96,7 +103,7 @@ fn check(dirs: &[std::path::PathBuf]) -> Result<Outcome> {
 
 fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
     let definitions = definitions(&args.dirs)?;
-    let zone = parse_zone(&args.zone)?;
+    let zone = parse_zone(&args.zone).with_context(|| format!("--zone {}", args.zone))?;
     let mut settings = engine_settings(&args.zone, &args.params, &definitions.0)?;
     settings.as_of = parse_time(args.as_of.as_deref(), zone, "--as-of")?;
     let request = KpiRequest {
@@ -110,8 +117,15 @@ fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
         ..KpiRequest::default()
     };
     let engine = open_engine(open_to_read(&args.data.dir)?, definitions, settings)?;
-    print(&engine, &request, args, face)?;
-    Ok(Outcome::Clean)
+    let failures = print(&engine, &request, args, face)?;
+    for why in &failures {
+        eprintln!("note: {why}");
+    }
+    Ok(if failures.is_empty() {
+        Outcome::Clean
+    } else {
+        Outcome::Findings
+    })
 }
 
 /// The ids as asked for, by name or alias; without any, the core ones that can be split that way.
@@ -138,29 +152,33 @@ fn ids(args: &KpiShow, catalogue: &Arc<Catalogue>) -> Result<Vec<String>> {
         .collect()
 }
 
-fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> Result<()> {
+/// Prints the answer; gives back what kept KPIs from being computed.
+fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> Result<Vec<String>> {
     let mut out = BufWriter::new(stdout().lock());
-    match args.format {
+    let failures = match args.format {
         Format::Table => {
             let board = kpi_table::Board::ask(engine, request)?;
             writeln!(out, "{}", board.render(face))?;
+            board.failures()
         }
-        Format::Json => kpi_table::json(&mut out, &ask(engine, request)?)?,
-        Format::Csv => kpi_table::csv(&mut out, &ask(engine, request)?)?,
-    }
+        Format::Json => {
+            let answer = ask(engine, request)?;
+            kpi_table::json(&mut out, &answer)?;
+            kpi_table::failures([&answer].into_iter())
+        }
+        Format::Csv => {
+            let answer = ask(engine, request)?;
+            kpi_table::csv(&mut out, &answer)?;
+            kpi_table::failures([&answer].into_iter())
+        }
+    };
     out.flush()?;
-    Ok(())
+    Ok(failures)
 }
 
 fn grain(text: Option<&str>) -> Result<Option<Grain>> {
     let parse = |t: &str| parse_grain(t).with_context(|| format!("--grain {t}"));
     text.map(parse).transpose()
-}
-
-fn parse_zone(name: &str) -> Result<chrono_tz::Tz> {
-    name.parse().map_err(|_| {
-        anyhow::anyhow!("unknown zone '{name}': use an IANA name such as Asia/Shanghai or UTC")
-    })
 }
 
 /// An instant as RFC 3339, or the start of a day in the zone.

@@ -1,52 +1,90 @@
-//! `callgauge serve`: events over HTTP, until told to stop.
+//! `callgauge serve`: events in and questions answered, over HTTP and Flight SQL, until told to
+//! stop.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use engine::service::{QueryLimits, QueryService};
 use events::Text;
 use ingest::{
     IdentityKey,
     live::{LiveIngest, LiveSettings},
 };
-use server::{RunningServer, Server, Surroundings};
+use server::{Backends, RunningServer, Server, Surroundings, TlsFiles};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{Outcome, args::Serve, output::grouped, settings};
 
-/// Opens the folder, takes events until SIGTERM or Ctrl-C, and leaves everything in Parquet.
+/// Opens the folder, takes events and answers questions until SIGTERM or Ctrl-C, and leaves
+/// everything in Parquet.
 ///
 /// # Errors
-/// The folder or its log cannot be read, the address cannot be listened on, or the end was not
-/// clean.
+/// The folder or its log cannot be read, a definition or token is wrong, the address cannot be
+/// listened on, or the end was not clean.
 pub fn run(args: &Serve) -> Result<Outcome> {
     let mut signals = Signals::listen()?;
-    let live = open(args)?;
-    let started = listen(args, &live);
-    let server = match started {
-        Ok(server) => server,
+    let definitions = super::definitions(&args.dirs)?;
+    let engine = super::engine_settings(&args.zone, &args.params, &definitions.0)?;
+    let store = Arc::new(Store::create_or_open(&args.data.dir)?);
+    let live = open(args, &store)?;
+    let opened = super::open_engine(store, definitions, engine)
+        .and_then(|engine| {
+            // Compiles the definitions: what is wrong with them is known now, and the first
+            // question does not wait for it.
+            super::bounds(&engine)?;
+            Ok(QueryService::start(Arc::new(engine), query_limits())?)
+        })
+        .and_then(|queries| Ok((listen(args, &live, &queries)?, queries)));
+    let (server, queries) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
             live.shut_down()?;
             return Err(error);
         }
     };
-    eprintln!("listening on http://{}", server.addr());
-    eprintln!("an answer means: on the disk (durability synced). Ctrl-C ends.");
+    announce(args, &server);
     let name = signals.wait();
     eprintln!("{name}: finishing");
     server.stop();
+    queries.stop();
     live.shut_down().context("the end was not clean")?;
     Ok(Outcome::Clean)
 }
 
-fn open(args: &Serve) -> Result<LiveIngest> {
+fn announce(args: &Serve, server: &RunningServer) {
+    let (scheme, grpc) = match args.tls_cert {
+        Some(_) => ("https", "grpc+tls"),
+        None => ("http", "grpc"),
+    };
+    let url = format!("{scheme}://{}", server.addr());
+    eprintln!("listening on {url}");
+    eprintln!("events: POST {url}/api/v1/events; questions: {url}/api lists the routes");
+    if let Some(addr) = server.flight_addr() {
+        eprintln!("Arrow Flight SQL: {grpc}://{addr}");
+    }
+    if args.insecure {
+        eprintln!("warning: without TLS, tokens and data are sent as they are");
+    }
+    eprintln!("an answer to events means: on the disk (durability synced). Ctrl-C ends.");
+}
+
+fn query_limits() -> QueryLimits {
+    QueryLimits {
+        memory_bytes: settings::query_memory_bytes(),
+        ..QueryLimits::default()
+    }
+}
+
+fn open(args: &Serve, store: &Arc<Store>) -> Result<LiveIngest> {
     let key = settings::identity_key(args.identity_key.as_deref())?;
     let live = LiveSettings {
         default_source: args.source.as_deref().map(Text::from),
         budget_bytes: args.buffer_mib << 20,
+        keep_rejected_days: (args.keep_rejected > 0).then_some(args.keep_rejected),
         ..live_settings(key)?
     };
-    start(&args.data.dir, live)
+    start(store, &args.data.dir, live)
 }
 
 /// The usual settings of live ingest.
@@ -62,13 +100,12 @@ pub fn live_settings(key: [u8; 32]) -> Result<LiveSettings> {
     ))
 }
 
-/// Opens a folder for live ingest and says what its log had.
+/// Begins live ingest into a store and says what its log had.
 ///
 /// # Errors
-/// The folder or its log cannot be read.
-pub fn start(dir: &Path, live: LiveSettings) -> Result<LiveIngest> {
-    let store = Arc::new(Store::create_or_open(dir)?);
-    let (live, recovered) = LiveIngest::start(store, live)
+/// The log cannot be read.
+pub fn start(store: &Arc<Store>, dir: &Path, live: LiveSettings) -> Result<LiveIngest> {
+    let (live, recovered) = LiveIngest::start(Arc::clone(store), live)
         .with_context(|| format!("cannot go on with the log of {}", dir.display()))?;
     if recovered.events > 0 || recovered.cut_bytes > 0 {
         eprintln!(
@@ -81,14 +118,28 @@ pub fn start(dir: &Path, live: LiveSettings) -> Result<LiveIngest> {
     Ok(live)
 }
 
-fn listen(args: &Serve, live: &LiveIngest) -> Result<RunningServer> {
+fn listen(args: &Serve, live: &LiveIngest, queries: &QueryService) -> Result<RunningServer> {
     let mut http = server::Settings::new(args.http);
     http.token_file = args.token_file.clone();
+    http.insecure = args.insecure;
+    http.flight = args.flight;
+    http.tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+        }),
+        _ => None,
+    };
     let surroundings = Surroundings {
         now: Arc::new(settings::now),
         run_id: u64::from_le_bytes(settings::random()?),
+        seed: settings::random()?,
     };
-    Ok(Server::start(http, surroundings, Arc::new(live.clone()))?)
+    let backends = Backends {
+        sink: Arc::new(live.clone()),
+        queries: queries.clone(),
+    };
+    Ok(Server::start(http, surroundings, backends)?)
 }
 
 /// The signals that end a program that runs on.

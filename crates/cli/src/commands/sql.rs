@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, IsTerminal, Read, stdin, stdout};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use engine::{Engine, SessionSettings};
 
 use super::{block_on, definitions, engine_settings, open_engine, open_to_read};
@@ -12,6 +12,7 @@ use crate::{
     output::batches,
     prompt::{Entry, Terminal, entry},
     settings,
+    statements::split,
 };
 
 const HELP: &str = "\
@@ -33,7 +34,8 @@ pub fn run(args: &Sql) -> Result<Outcome> {
     let engine = open_engine(open_to_read(&args.data.dir)?, definitions, chosen)?;
     match &args.query {
         Some(query) if query == "-" => all_of(&engine, &read_all()?, args.format),
-        Some(query) => one(&engine, &mut SessionSettings::default(), query, args.format),
+        Some(query) if split(query).0.is_empty() => bail!("there is no statement in '{query}'"),
+        Some(query) => all_of(&engine, query, args.format),
         None if !stdin().is_terminal() => all_of(&engine, &read_all()?, args.format),
         None => prompt(&engine, args.format),
     }
@@ -45,12 +47,20 @@ fn read_all() -> Result<String> {
     Ok(text)
 }
 
-/// Runs the statements of a text that came by pipe, as one session.
-fn all_of(engine: &Engine, text: &str, format: Format) -> Result<Outcome> {
+/// Runs the statements of a text as one session; the last one needs no semicolon.
+fn all_of(engine: &Engine, text: &str, mut format: Format) -> Result<Outcome> {
+    let (statements, _) = split(text);
     let mut session = SessionSettings::default();
-    for statement in text.split_inclusive(";\n") {
-        if let Entry::Statement(query) = entry(statement) {
-            one(engine, &mut session, &query, format)?;
+    for statement in &statements {
+        let done = match entry(statement.text) {
+            Entry::Quit => break,
+            Entry::Statement(query) => one(engine, &mut session, &query, format),
+            Entry::Command(name, argument) => command(engine, &name, &argument, &mut format),
+        };
+        if statements.len() > 1 {
+            done.with_context(|| format!("the statement on line {}", statement.line))?;
+        } else {
+            done?;
         }
     }
     Ok(Outcome::Clean)
@@ -85,14 +95,15 @@ fn prompt(engine: &Engine, format: Format) -> Result<Outcome> {
     }
     let mut terminal = Terminal::new(words(engine)?, history)?;
     loop {
-        let result = match terminal.read()? {
-            Entry::Quit => return Ok(Outcome::Clean),
-            Entry::Empty => continue,
-            Entry::Statement(query) => one(engine, &mut session, &query, format),
-            Entry::Command(name, argument) => command(engine, &name, &argument, &mut format),
-        };
-        if let Err(error) = result {
-            eprintln!("error: {error:#}");
+        for entry in terminal.read()? {
+            let result = match entry {
+                Entry::Quit => return Ok(Outcome::Clean),
+                Entry::Statement(query) => one(engine, &mut session, &query, format),
+                Entry::Command(name, argument) => command(engine, &name, &argument, &mut format),
+            };
+            if let Err(error) = result {
+                eprintln!("error: {error:#}");
+            }
         }
     }
 }

@@ -5,9 +5,9 @@ use std::io::Write;
 use anyhow::Result;
 use arrow::{
     array::RecordBatch,
-    csv::WriterBuilder,
+    csv,
     datatypes::{DataType, Schema},
-    json::ArrayWriter,
+    json::{WriterBuilder, writer::JsonArray},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -88,7 +88,8 @@ fn formatters<'a>(
 
 fn json(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     let mut text = Vec::new();
-    let mut writer = ArrayWriter::new(&mut text);
+    let with_nulls = WriterBuilder::new().with_explicit_nulls(true);
+    let mut writer = with_nulls.build::<_, JsonArray>(&mut text);
     writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
     writer.finish()?;
     if text.is_empty() {
@@ -105,7 +106,7 @@ fn csv(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Result
         return csv_as_text(out, schema, batches);
     }
     let mut text = Vec::new();
-    let mut writer = WriterBuilder::new()
+    let mut writer = csv::WriterBuilder::new()
         .with_header(true)
         .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned())
         .build(&mut text);

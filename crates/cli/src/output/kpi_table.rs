@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use anyhow::{Context, Result};
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use engine::{Engine, Grain, KpiAnswer, KpiRequest, KpiRow, parse_grain};
+use engine::{AnsweredKpi, Compare, Engine, Grain, KpiAnswer, KpiRequest, KpiRow, parse_grain};
 use events::UtcMicros;
 use kpi::{Catalogue, Kpi, Status};
 use serde_json::{Map, Value, json};
@@ -52,14 +52,14 @@ impl Board {
         let plain = KpiRequest {
             grain: None,
             by: Vec::new(),
-            compare: compared,
+            compare: compared.then_some(Compare::Previous),
             ..request.clone()
         };
         let split = !request.by.is_empty() || request.grain.is_some();
         let trend = match trend_grain(engine, request)? {
             Some(grain) => {
                 let plain = KpiRequest {
-                    compare: false,
+                    compare: None,
                     ..plain.clone()
                 };
                 Some(ask(engine, &with_grain(engine, &plain, grain))?)
@@ -87,7 +87,25 @@ impl Board {
             "as of {} · commit {}",
             self.total.as_of, self.total.revision
         );
-        format!("{table}\n{}", face.style.paint(Tone::Faint, &as_of))
+        let below = self.notes().into_iter().chain([as_of]);
+        below.fold(table.to_string(), |text, line| {
+            format!("{text}\n{}", face.style.paint(Tone::Faint, &line))
+        })
+    }
+
+    /// What kept KPIs from being computed, in the order of the table.
+    pub fn failures(&self) -> Vec<String> {
+        failures(self.answers())
+    }
+
+    fn answers(&self) -> impl Iterator<Item = &KpiAnswer> {
+        [&self.total].into_iter().chain(&self.groups)
+    }
+
+    /// Why values are missing although there are data.
+    fn notes(&self) -> Vec<String> {
+        let kpis = self.answers().flat_map(|answer| &answer.kpis);
+        once(kpis.filter_map(|kpi| kpi.note.clone()))
     }
 
     fn fits(&self, groups: &KpiAnswer) -> bool {
@@ -128,7 +146,10 @@ impl Board {
                 number(kpi, row, face.style)
             }));
             cells.push(number(kpi, total, Style::plain()));
-            cells.extend(judged(kpi, total, face));
+            cells.extend(match &answered.failed {
+                Some(why) => failed(why, face),
+                None => judged(kpi, total, face),
+            });
             if self.compared {
                 let previous = total.and_then(|row| row.previous);
                 cells.push(right(
@@ -186,8 +207,37 @@ impl Board {
             cells.extend(judged(kpi, Some(row), face));
             table.add_row(cells);
         }
+        let keys = usize::from(groups.grain.is_some()) + names.len();
+        for (id, why) in groups
+            .kpis
+            .iter()
+            .filter_map(|k| Some((&k.id, k.failed.as_ref()?)))
+        {
+            let kpi = self.catalogue.get(id);
+            let mut cells = vec![Cell::new(kpi.map_or(id.as_str(), |k| title(k, face.lang)))];
+            cells.extend((0..keys).map(|_| Cell::new("")));
+            cells.extend([right("—".to_owned()), Cell::new("")]);
+            cells.extend(failed(why, face));
+            table.add_row(cells);
+        }
         table
     }
+}
+
+/// What kept the KPIs of some answers from being computed, each reason once.
+pub fn failures<'a>(answers: impl Iterator<Item = &'a KpiAnswer>) -> Vec<String> {
+    let kpis = answers.flat_map(|answer| &answer.kpis);
+    once(kpis.filter_map(|kpi| kpi.failed.clone()))
+}
+
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for text in texts {
+        if !seen.contains(&text) {
+            seen.push(text);
+        }
+    }
+    seen
 }
 
 fn new_table(head: Vec<String>) -> Table {
@@ -241,6 +291,13 @@ fn judged(kpi: &Kpi, row: Option<&KpiRow>, face: Face) -> [Cell; 2] {
         right(target),
         Cell::new(face.style.paint(tone(status), &text)),
     ]
+}
+
+/// No target, and in place of the status why there is no number, in one line.
+fn failed(why: &str, face: Face) -> [Cell; 2] {
+    let reason = why.lines().next().unwrap_or_default();
+    let text = face.style.paint(Tone::Bad, &format!("✖ {reason}"));
+    [Cell::new(""), Cell::new(text)]
 }
 
 fn find<'a>(answer: &'a KpiAnswer, kpi: &str, dims: &Dims) -> Option<&'a KpiRow> {
@@ -364,93 +421,115 @@ fn splittable(engine: &Engine, request: &KpiRequest) -> KpiRequest {
     }
 }
 
-/// The answer as a list of objects.
+/// The answer as a list of objects; a KPI that could not be computed is one with `error`.
 ///
 /// # Errors
 /// Writing fails.
 pub fn json(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
-    let rows: Vec<Value> = answer.rows.iter().map(|row| object(answer, row)).collect();
-    serde_json::to_writer_pretty(&mut *out, &rows)?;
+    serde_json::to_writer_pretty(&mut *out, &objects(answer))?;
     writeln!(out)?;
     Ok(())
 }
 
-fn object(answer: &KpiAnswer, row: &KpiRow) -> Value {
+/// One object a row, by KPI.
+fn objects(answer: &KpiAnswer) -> Vec<Value> {
+    let of_kpi = |kpi: &AnsweredKpi| -> Vec<Value> {
+        let failed = kpi.failed.iter().map(|_| object(answer, kpi, None));
+        let own = answer.rows.iter().filter(|row| row.kpi == kpi.id);
+        let own = own.map(|row| object(answer, kpi, Some(row)));
+        failed.chain(own).collect()
+    };
+    answer.kpis.iter().flat_map(of_kpi).collect()
+}
+
+fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value {
     let dims: Map<String, Value> = row
-        .dims
+        .map_or(&[][..], |r| &r.dims)
         .iter()
         .map(|(name, value)| (name.clone(), json!(value)))
         .collect();
-    let parts: BTreeMap<&String, Option<f64>> = row.parts.iter().map(|(n, v)| (n, *v)).collect();
+    let parts = row.map_or(&[][..], |r| &r.parts).iter();
+    let parts: BTreeMap<&String, Option<f64>> = parts.map(|(n, v)| (n, *v)).collect();
     json!({
-        "kpi": row.kpi,
-        "period_start": row.period_start.map(|t| t.to_string()),
+        "kpi": kpi.id,
+        "period_start": row.and_then(|r| r.period_start).map(|t| t.to_string()),
         "dims": dims,
-        "value": row.value,
-        "numerator": row.numerator,
-        "denominator": row.denominator,
-        "n": row.n,
+        "value": row.and_then(|r| r.value),
+        "numerator": row.and_then(|r| r.numerator),
+        "denominator": row.and_then(|r| r.denominator),
+        "n": row.and_then(|r| r.n),
         "parts": parts,
-        "unit": row.unit.kind.word(),
-        "currency": row.currency,
-        "target": row.target,
-        "status": row.status.word(),
-        "version": row.version,
-        "definition_hash": row.hash,
+        "unit": kpi.unit.kind.word(),
+        "currency": row.and_then(|r| r.currency.clone()),
+        "target": row.and_then(|r| r.target),
+        "status": row.map_or(Status::None, |r| r.status).word(),
+        "version": kpi.version,
+        "definition_hash": kpi.hash,
         "as_of": answer.as_of.to_string(),
+        "horizon": answer.horizon.to_string(),
+        "matured_to": kpi.matured_to.map(|t| t.to_string()),
+        "revision": answer.revision,
+        "approx": answer.approx,
+        "clock": kpi.clock(),
+        "params": kpi.params_json(),
+        "zone": answer.zone,
+        "note": kpi.note,
+        "error": kpi.failed,
     })
 }
 
-/// The answer as CSV with one header line.
+/// The columns of the CSV before and behind the dimensions.
+const CSV_BEFORE: [&str; 2] = ["kpi", "period_start"];
+const CSV_BEHIND: [&str; 20] = [
+    "value",
+    "numerator",
+    "denominator",
+    "n",
+    "unit",
+    "currency",
+    "target",
+    "status",
+    "version",
+    "definition_hash",
+    "as_of",
+    "horizon",
+    "matured_to",
+    "revision",
+    "approx",
+    "clock",
+    "params",
+    "zone",
+    "note",
+    "error",
+];
+
+/// The answer as CSV with one header line: the fields of the JSON but `parts`, a column for each
+/// dimension.
 ///
 /// # Errors
 /// Writing fails.
 pub fn csv(out: &mut impl Write, answer: &KpiAnswer) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    let names: Vec<&str> = answer
-        .rows
-        .first()
+    let first = answer.rows.first();
+    let dims: Vec<&str> = first
         .map(|row| row.dims.iter().map(|(name, _)| name.as_str()).collect())
         .unwrap_or_default();
-    let mut head = vec!["kpi", "period_start"];
-    head.extend(&names);
-    head.extend([
-        "value",
-        "numerator",
-        "denominator",
-        "n",
-        "unit",
-        "currency",
-        "target",
-        "status",
-    ]);
-    head.extend(["version", "definition_hash", "as_of"]);
-    writer.write_record(&head)?;
-    let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
-    for row in &answer.rows {
-        let mut cells = vec![row.kpi.clone()];
-        cells.push(row.period_start.map_or(String::new(), |t| t.to_string()));
-        cells.extend(
-            row.dims
-                .iter()
-                .map(|(_, value)| value.clone().unwrap_or_default()),
-        );
-        cells.extend([
-            text(row.value),
-            text(row.numerator),
-            text(row.denominator),
-            text(row.n),
-        ]);
-        cells.push(row.unit.kind.word().to_owned());
-        cells.push(row.currency.clone().unwrap_or_default());
-        cells.extend([text(row.target), row.status.word().to_owned()]);
-        cells.extend([
-            row.version.to_string(),
-            row.hash.clone(),
-            answer.as_of.to_string(),
-        ]);
-        writer.write_record(&cells)?;
+    writer.write_record(CSV_BEFORE.iter().chain(&dims).chain(&CSV_BEHIND))?;
+    for row in objects(answer) {
+        let behind = CSV_BEHIND.iter().map(|name| cell(&row[*name]));
+        let of_dims = dims.iter().map(|name| cell(&row["dims"][*name]));
+        let before = CSV_BEFORE.iter().map(|name| cell(&row[*name]));
+        writer.write_record(before.chain(of_dims).chain(behind))?;
     }
     writer.flush().context("cannot write")?;
     Ok(())
+}
+
+/// A JSON value in a cell: texts without quotes, null as nothing, objects as JSON.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

@@ -7,12 +7,13 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
 use kpi::Agg;
 
 use super::{Compiler, MONEY_SUM, PartPlan};
-use crate::error::refuse;
+use crate::error::EngineError;
+use crate::functions::literal_text;
 
 /// The column of a model that says what its money is counted in.
 const CURRENCY: &str = "currency";
@@ -59,13 +60,22 @@ impl Compiler<'_> {
     }
 }
 
-/// `amount`, or an error when its rows were of more than one currency.
-pub(super) fn one_currency(amount: Expr, low: Expr, high: Expr) -> Expr {
+/// What is said about a sum of money of two currencies.
+pub(crate) fn two_currencies(kpi: &str, one: &str, other: &str) -> EngineError {
+    EngineError::refused(
+        format!("{kpi} would add {one} and {other}: money of two currencies is not added"),
+        "filter by one currency (currency = '...'), or group so that each group has one",
+    )
+}
+
+/// `amount`, or an error when its rows were of more than one currency, `low` and `high`; it names
+/// the KPI.
+pub(super) fn one_currency(kpi: &str, amount: Expr, low: Expr, high: Expr) -> Expr {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-        let signature = Signature::any(3, Volatility::Immutable);
+        let signature = Signature::any(4, Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(OneCurrency { signature }))
     });
-    FUNCTION.call(vec![amount, low, high])
+    FUNCTION.call(vec![amount, low, high, lit(kpi)])
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -98,11 +108,8 @@ impl ScalarUDFImpl for OneCurrency {
         match two {
             None => Ok(call.args[0].clone()),
             Some(row) => {
-                let (a, b) = (low.value(row), high.value(row));
-                Err(refuse(
-                    format!("money of two currencies is not added: {a} and {b}"),
-                    "filter by one currency: WHERE currency = '...'",
-                ))
+                let kpi = literal_text(&call.args[3], "one_currency", "KPI")?;
+                Err(two_currencies(kpi, low.value(row), high.value(row)).into())
             }
         }
     }

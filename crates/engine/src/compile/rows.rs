@@ -18,13 +18,17 @@ use kpi::{Kpi, ParamValue};
 
 use super::{Compiler, about};
 use crate::error::EngineError;
-use crate::provider::utc;
+use crate::functions::{Bound, bound};
 
-/// Columns that stand for the bounds of the data until they become literals.
-const BOUNDS: [(&str, &str); 3] = [
-    ("horizon", "__bound_horizon"),
-    ("history_start", "__bound_history_start"),
-    ("as_of", "__bound_as_of"),
+/// Columns that stand for the bounds of the data while an expression is parsed.
+const BOUNDS: [(&str, Bound, &str); 3] = [
+    ("horizon", Bound::Horizon, "__bound_horizon"),
+    (
+        "history_start",
+        Bound::HistoryStart,
+        "__bound_history_start",
+    ),
+    ("as_of", Bound::AsOf, "__bound_as_of"),
 ];
 
 impl Compiler<'_> {
@@ -47,7 +51,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// One row expression, typed, with parameters and bounds as literals.
+    /// One row expression, typed, with parameters as literals and bounds as calls.
     pub(super) fn row_expr(
         &self,
         kpi: &Kpi,
@@ -55,9 +59,9 @@ impl Compiler<'_> {
         params: &BTreeMap<String, ParamValue>,
     ) -> Result<Expr, EngineError> {
         let sql = kpi::rowsql::substitute(text, &mut |name| {
-            let bound = BOUNDS.iter().find(|(bound, _)| *bound == name);
+            let bound = BOUNDS.iter().find(|(bound, ..)| *bound == name);
             bound
-                .map(|(_, column)| (*column).to_owned())
+                .map(|(.., column)| (*column).to_owned())
                 .or_else(|| params.get(name).map(literal))
         })
         .map_err(|e| about(kpi, text, e))?;
@@ -69,17 +73,14 @@ impl Compiler<'_> {
         let schema = with_bounds(self.schema)?;
         let parsed = self.state.create_logical_expr(sql, &schema)?;
         check_row_expr(&parsed)?;
-        let bounds = self.bounds;
         let expr = parsed.transform_up(|expr| {
             Ok(match &expr {
-                Expr::Column(c) => match c.name.as_str() {
-                    "__bound_horizon" => Transformed::yes(at(bounds.horizon.0)),
-                    "__bound_history_start" => Transformed::yes(at(bounds.history_start.0)),
-                    "__bound_as_of" => Transformed::yes(at(bounds.as_of.0)),
-                    _ => Transformed::no(expr),
+                Expr::Column(c) => match BOUNDS.iter().find(|(.., column)| *column == c.name) {
+                    Some((_, which, _)) => Transformed::yes(bound(*which, 0)),
+                    None => Transformed::no(expr),
                 },
                 Expr::ScalarFunction(f) if f.func.name() == MATURED => {
-                    Transformed::yes(matured(f, bounds.horizon.0)?)
+                    Transformed::yes(matured(f)?)
                 }
                 _ => Transformed::no(expr),
             })
@@ -117,10 +118,6 @@ fn is_null(expr: &Expr) -> bool {
     }
 }
 
-fn at(micros: i64) -> Expr {
-    Expr::Literal(utc(micros), None)
-}
-
 /// A parameter as SQL text. Durations are whole milliseconds.
 fn literal(value: &ParamValue) -> String {
     match value {
@@ -146,7 +143,7 @@ fn with_bounds(schema: &DFSchema) -> Result<DFSchema> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let fields = BOUNDS
         .iter()
-        .map(|(_, name)| Field::new(*name, time.clone(), false));
+        .map(|(.., name)| Field::new(*name, time.clone(), false));
     let bounds = DFSchema::from_unqualified_fields(fields.collect(), Default::default())?;
     schema.join(&bounds)
 }
@@ -184,15 +181,14 @@ fn check_row_expr(expr: &Expr) -> Result<()> {
 const MATURED: &str = "matured";
 
 /// `matured(t, w)` is `t + w <= :horizon`, as a comparison with one instant so that it prunes.
-fn matured(call: &ScalarFunction, horizon_micros: i64) -> Result<Expr> {
+fn matured(call: &ScalarFunction) -> Result<Expr> {
     let [time, window] = call.args.as_slice() else {
         return plan_err!("matured(time, window) takes two arguments");
     };
     let Expr::Literal(ScalarValue::Int64(Some(window_ms)), _) = window else {
         return plan_err!("the window of matured() is a parameter or a number of milliseconds");
     };
-    let newest = horizon_micros.saturating_sub(window_ms.saturating_mul(1_000));
-    Ok(time.clone().lt_eq(at(newest)))
+    Ok(time.clone().lt_eq(bound(Bound::Horizon, *window_ms)))
 }
 
 /// `matured` as the planner knows it; it never runs.

@@ -3,6 +3,8 @@
 //! Every leaf is made Float64 first, then the operations follow in the written order; NULL in
 //! gives NULL out and `x / 0` is NULL. A value that is one part keeps the part's exact type.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions::core::expr_fn::{coalesce, nullif};
@@ -18,8 +20,8 @@ use crate::functions;
 pub(crate) enum ValueNode {
     Number(f64),
     Part(usize),
-    /// A sum of money: the part, and those with its first and last currency.
-    Money(usize, usize, usize),
+    /// A sum of money that a KPI adds up: the part, and those with its first and last currency.
+    Money(Arc<str>, [usize; 3]),
     Percentile(usize, f64),
     ShareWithin(usize, f64),
     Negative(Box<ValueNode>),
@@ -29,10 +31,10 @@ pub(crate) enum ValueNode {
 }
 
 impl ValueNode {
-    /// A part, guarded against two currencies if it is money.
-    pub(super) fn part(part: usize, guard: Option<Guard>) -> ValueNode {
+    /// A part of a KPI, guarded against two currencies if it is money.
+    pub(super) fn part(kpi: &str, part: usize, guard: Option<Guard>) -> ValueNode {
         match guard {
-            Some(Guard { low, high }) => ValueNode::Money(part, low, high),
+            Some(Guard { low, high }) => ValueNode::Money(kpi.into(), [part, low, high]),
             None => ValueNode::Part(part),
         }
     }
@@ -81,8 +83,8 @@ impl ValueNode {
         match self {
             ValueNode::Number(x) => ValueNode::Number(x),
             ValueNode::Part(i) => ValueNode::Part(i + offset),
-            ValueNode::Money(i, low, high) => {
-                ValueNode::Money(i + offset, low + offset, high + offset)
+            ValueNode::Money(kpi, places) => {
+                ValueNode::Money(kpi, places.map(|place| place + offset))
             }
             ValueNode::Percentile(i, q) => ValueNode::Percentile(i + offset, q),
             ValueNode::ShareWithin(i, limit) => ValueNode::ShareWithin(i + offset, limit),
@@ -95,7 +97,7 @@ impl ValueNode {
     /// Type of the value.
     pub(super) fn data_type(&self, parts: &[PartPlan]) -> DataType {
         match self {
-            ValueNode::Part(i) | ValueNode::Money(i, ..) => parts[*i].data_type.clone(),
+            ValueNode::Part(i) | ValueNode::Money(_, [i, ..]) => parts[*i].data_type.clone(),
             ValueNode::OrZero(a) => a.data_type(parts),
             _ => DataType::Float64,
         }
@@ -105,7 +107,9 @@ impl ValueNode {
     pub(crate) fn expr(&self, parts: &[PartPlan], part: &dyn Fn(usize) -> Expr) -> Expr {
         match self {
             ValueNode::Part(i) => part(*i),
-            ValueNode::Money(i, low, high) => one_currency(part(*i), part(*low), part(*high)),
+            ValueNode::Money(kpi, [i, low, high]) => {
+                one_currency(kpi, part(*i), part(*low), part(*high))
+            }
             ValueNode::OrZero(a) => match zero(&a.data_type(parts)) {
                 Some(zero) => coalesce(vec![a.expr(parts, part), zero]),
                 None => a.expr(parts, part),

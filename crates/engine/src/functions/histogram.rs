@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array};
 use arrow::buffer::BooleanBuffer;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -20,6 +21,7 @@ use datafusion::logical_expr::{
 
 use self::counts::{BadHistogram, Counts, Reader};
 use super::selection::{for_each_row, selected};
+use crate::error::refuse;
 
 /// `histogram(x)`: counts of the whole numbers of `x`.
 pub(super) static HISTOGRAM: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| udaf(false));
@@ -29,11 +31,8 @@ pub(super) static MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| udaf(tru
 /// `percentile(h, q)`, `share_within(h, limit)`, `histogram_count(h)`, in this order.
 pub(super) static READERS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
     [Read::Percentile, Read::ShareWithin, Read::Count].map(|read| {
-        let mut types = vec![DataType::Binary];
-        if read != Read::Count {
-            types.push(DataType::Float64);
-        }
-        let signature = Signature::exact(types, Volatility::Immutable);
+        let arguments = if read == Read::Count { 1 } else { 2 };
+        let signature = Signature::any(arguments, Volatility::Immutable);
         Arc::new(ScalarUDF::from(ReadHistogram { read, signature }))
     })
 });
@@ -324,7 +323,32 @@ impl ScalarUDFImpl for ReadHistogram {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        use DataType as D;
+        match given.first() {
+            Some(D::Binary | D::LargeBinary | D::BinaryView | D::Null) | None => {}
+            Some(other) => {
+                let name = self.name();
+                return Err(refuse(
+                    format!("{name}() reads a histogram, not {other}"),
+                    format!(
+                        "write {name}(histogram(x){}) over a column x of whole numbers; \
+                         of a KPI, MEASURE(wait_p90)",
+                        if self.read == Read::Count {
+                            ""
+                        } else {
+                            ", 0.9"
+                        }
+                    ),
+                ));
+            }
+        }
+        match given.get(1) {
+            Some(number) if !(number.is_numeric() || number.is_null()) => {
+                return plan_err!("{}: expected a number, not {number}", self.name());
+            }
+            _ => {}
+        }
         Ok(if self.read == Read::Count {
             DataType::Int64
         } else {
@@ -333,10 +357,12 @@ impl ScalarUDFImpl for ReadHistogram {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let types = [DataType::Binary, DataType::Float64];
         let columns: Vec<ArrayRef> = args
             .args
             .iter()
-            .map(|a| a.to_array(args.number_rows))
+            .zip(&types)
+            .map(|(a, to)| Ok(cast(&a.to_array(args.number_rows)?, to)?))
             .collect::<Result<_>>()?;
         let histograms = columns[0].as_binary::<i32>();
         if self.read == Read::Count {

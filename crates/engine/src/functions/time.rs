@@ -83,7 +83,7 @@ impl ScalarUDFImpl for ToTimestamp {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match given {
-            [text, pattern] if text.is_string() && pattern.is_string() => {
+            [text, pattern] if (text.is_string() || text.is_null()) && pattern.is_string() => {
                 Ok(vec![DataType::Utf8, DataType::Utf8])
             }
             [text] if text.is_string() => Ok(vec![DataType::Utf8]),
@@ -100,16 +100,20 @@ impl ScalarUDFImpl for ToTimestamp {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let pattern = match args.args.get(1) {
-            Some(pattern) => Some(strftime(literal_text(pattern, "to_timestamp", "pattern")?)),
+            Some(pattern) => Some(Pattern::of(literal_text(
+                pattern,
+                "to_timestamp",
+                "pattern",
+            )?)),
             None => None,
         };
         let values = args.args[0].to_array(args.number_rows)?;
-        let times = instants(&values, pattern.as_deref())?.with_timezone("UTC");
+        let times = instants(&values, pattern.as_ref())?.with_timezone("UTC");
         Ok(ColumnarValue::Array(Arc::new(times)))
     }
 }
 
-fn instants(values: &ArrayRef, pattern: Option<&str>) -> Result<TimestampMicrosecondArray> {
+fn instants(values: &ArrayRef, pattern: Option<&Pattern>) -> Result<TimestampMicrosecondArray> {
     match values.data_type() {
         DataType::Utf8 => {
             let read = |text: &str| match pattern {
@@ -164,10 +168,30 @@ fn read_text(text: &str) -> Result<i64> {
     Ok(time.timestamp_micros())
 }
 
-fn read_pattern(text: &str, pattern: &str) -> Result<i64> {
+/// A pattern as it was written and as chrono reads it.
+struct Pattern {
+    written: String,
+    items: String,
+}
+
+impl Pattern {
+    fn of(written: &str) -> Pattern {
+        Pattern {
+            written: written.to_owned(),
+            items: strftime(written),
+        }
+    }
+}
+
+fn read_pattern(text: &str, pattern: &Pattern) -> Result<i64> {
     let mut parsed = Parsed::new();
-    let misfit = |_| unreadable(text, &format!("does not fit the pattern {pattern}"));
-    parse(&mut parsed, text.trim(), StrftimeItems::new(pattern)).map_err(misfit)?;
+    let misfit = |_| {
+        unreadable(
+            text,
+            &format!("does not fit the pattern {}", pattern.written),
+        )
+    };
+    parse(&mut parsed, text.trim(), StrftimeItems::new(&pattern.items)).map_err(misfit)?;
     if parsed.hour_div_12().is_none() && parsed.hour_mod_12().is_none() {
         // A pattern of a date alone: its midnight.
         parsed
@@ -285,7 +309,7 @@ mod tests {
             ),
             ("20260105", "%Y%m%d", "2026-01-05T00:00:00Z"),
         ] {
-            let got = read_pattern(text, &strftime(pattern));
+            let got = read_pattern(text, &Pattern::of(pattern));
             assert_eq!(got.ok(), Some(micros(wanted)), "{text} as {pattern}");
         }
     }
@@ -313,7 +337,7 @@ mod tests {
             ("x", "%Q"),
             ("", ""),
         ] {
-            let error = read_pattern(text, &strftime(pattern))
+            let error = read_pattern(text, &Pattern::of(pattern))
                 .expect_err(text)
                 .to_string();
             assert!(error.contains(text), "{error}");

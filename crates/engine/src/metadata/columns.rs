@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
+    StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::TableProvider;
@@ -34,6 +34,11 @@ impl Columns {
     /// Adds a column of numbers.
     pub fn number(&mut self, name: &str, values: Vec<Option<f64>>) {
         self.add(name, Arc::new(Float64Array::from(values)));
+    }
+
+    /// Adds a column of flags.
+    pub fn bool(&mut self, name: &str, values: Vec<Option<bool>>) {
+        self.add(name, Arc::new(BooleanArray::from(values)));
     }
 
     /// Adds a column of instants.

@@ -1,20 +1,26 @@
 //! From the results of a request's queries to its answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use chrono_tz::Tz;
 use events::UtcMicros;
 use kpi::{Empty, Goal, Kpi, Targets, Value};
 
+use super::posted::{Posted, Stretch, is_posted};
 use super::prepare::{Asker, Columns, Query};
 use super::{AnsweredKpi, KpiAnswer, KpiRequest, KpiRow};
-use crate::EngineError;
-use crate::functions::calendar::{Calendar, Grain, parse_zone};
+use crate::compile::two_currencies;
+use crate::functions::calendar::Calendar;
+use crate::{EngineError, UsedKpi};
 
+/// Values of the dimensions of one group.
+pub(super) type Dims = Vec<Option<String>>;
 /// One group: values of the dimensions, start of the bucket.
-type Key = (Vec<Option<String>>, Option<i64>);
+type Key = (Dims, Option<i64>);
 /// A measured KPI over rows up to an end.
 type Source = (String, Option<i64>);
 
@@ -26,18 +32,42 @@ struct Numbers {
     currency: Option<String>,
 }
 
+/// A KPI that was asked for.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub kpi: Kpi,
+    pub about: AnsweredKpi,
+    /// Where the rows of the KPI and its inputs end.
+    pub to: Option<i64>,
+}
+
+/// Where a number is made: the group, the end of its rows, and the inputs that have no value
+/// there because not all of their days are posted.
+struct Spot<'a> {
+    key: &'a Key,
+    end: Option<i64>,
+    withheld: Vec<&'a str>,
+}
+
+/// Most rows of an answer that has every bucket.
+const FILLED_ROWS_MAX: usize = 200_000;
+
 /// Collects results and makes the answer.
 #[derive(Clone)]
 pub(crate) struct Answering {
     /// Those asked for, in their order.
-    kpis: Vec<Kpi>,
+    asked: Vec<Asked>,
     /// Those asked for and all their inputs, by id.
     known: BTreeMap<String, Kpi>,
-    /// Where the rows of a KPI and its inputs end, by the id asked for.
-    ends: BTreeMap<String, Option<i64>>,
     targets: Targets,
     dims: Vec<String>,
+    posted: Posted,
+    buckets: Option<Calendar>,
+    /// Starts of the buckets that get a row whatever there is in them.
+    every: Vec<i64>,
     numbers: BTreeMap<Source, BTreeMap<Key, Numbers>>,
+    /// Measured KPIs that could not be computed, and why.
+    failed: BTreeMap<String, Arc<EngineError>>,
     answer: KpiAnswer,
 }
 
@@ -45,40 +75,53 @@ impl Answering {
     pub(super) fn new(
         asker: &Asker<'_>,
         request: &KpiRequest,
-        zone: &str,
-        kpis: Vec<Kpi>,
-        answered: Vec<AnsweredKpi>,
-        ends: BTreeMap<String, Option<i64>>,
+        zone: Tz,
+        asked: Vec<Asked>,
+        posted: Posted,
+        every: Vec<i64>,
     ) -> Self {
         let mut known = BTreeMap::new();
-        let mut open: Vec<&Kpi> = kpis.iter().collect();
+        let mut open: Vec<&Kpi> = asked.iter().map(|a| &a.kpi).collect();
         while let Some(kpi) = open.pop() {
             open.extend(kpi.inputs().iter().filter_map(|id| asker.catalogue.get(id)));
             known.insert(kpi.id.clone(), kpi.clone());
         }
         let answer = KpiAnswer {
             rows: Vec::new(),
-            kpis: answered,
+            kpis: Vec::new(),
             from: request.from,
             to: request.to,
+            compared: None,
             grain: request.grain,
-            zone: zone.to_owned(),
+            zone: zone.name().to_owned(),
             as_of: asker.bounds.as_of,
             horizon: asker.bounds.horizon,
             revision: asker.revision,
             approx: false,
         };
-        let targets = asker.targets.clone();
-        let dims = request.by.clone();
         Answering {
-            kpis,
+            asked,
             known,
-            ends,
-            targets,
-            dims,
+            targets: asker.targets.clone(),
+            dims: request.by.clone(),
+            posted,
+            buckets: request.grain.map(|grain| Calendar::new(grain, zone)),
+            every,
             numbers: BTreeMap::new(),
+            failed: BTreeMap::new(),
             answer,
         }
+    }
+
+    /// The KPIs asked for.
+    pub(super) fn used(&self) -> Vec<UsedKpi> {
+        let used = |asked: &Asked| UsedKpi {
+            id: asked.about.id.clone(),
+            version: asked.about.version,
+            hash: asked.about.hash.clone(),
+            params: asked.about.params.clone(),
+        };
+        self.asked.iter().map(used).collect()
     }
 
     /// Takes one batch of a query's result.
@@ -87,75 +130,166 @@ impl Answering {
         let mut at = self.dims.len() + usize::from(self.answer.grain.is_some());
         for columns in &query.kpis {
             let group = Group::read(columns, batch, &mut at)?;
-            let source = (columns.kpi.clone(), query.to);
+            let source = (columns.kpi.clone(), query.to());
             let numbers = self.numbers.entry(source).or_default();
             for (row, key) in keys.iter().enumerate() {
-                numbers.insert(key.clone(), group.numbers(columns, row)?);
+                match group.numbers(columns, row) {
+                    Ok(of_group) => numbers.insert(key.clone(), of_group),
+                    Err(error) => {
+                        self.failed.insert(columns.kpi.clone(), Arc::new(error));
+                        break;
+                    }
+                };
             }
         }
         Ok(())
     }
 
+    /// The KPIs of a query have no number because of `error`.
+    pub(super) fn fail(&mut self, query: &Query, error: EngineError) {
+        let error = Arc::new(error);
+        for columns in &query.kpis {
+            let why = match &*error {
+                EngineError::Overflow(text) => {
+                    Arc::new(EngineError::Overflow(format!("{}: {text}", columns.kpi)))
+                }
+                _ => Arc::clone(&error),
+            };
+            self.failed.insert(columns.kpi.clone(), why);
+        }
+    }
+
     fn keys(&self, batch: &RecordBatch) -> Result<Vec<Key>, EngineError> {
-        let dims: Vec<StringArray> = (0..self.dims.len())
-            .map(|i| {
-                Ok(as_type(batch.column(i), &DataType::Utf8)?
-                    .as_string::<i32>()
-                    .clone())
-            })
-            .collect::<Result<_, EngineError>>()?;
+        let dims = dims_of(batch, self.dims.len())?;
         let periods = match self.answer.grain {
             Some(_) => batch
-                .column(dims.len())
+                .column(self.dims.len())
                 .as_primitive_opt::<TimestampMicrosecondType>(),
             None => None,
         };
-        let text = |column: &StringArray, row: usize| {
-            column.is_valid(row).then(|| column.value(row).to_owned())
-        };
-        let key = |row: usize| {
-            let period = periods.filter(|p| p.is_valid(row)).map(|p| p.value(row));
-            (
-                dims.iter().map(|column| text(column, row)).collect(),
-                period,
-            )
-        };
-        Ok((0..batch.num_rows()).map(key).collect())
+        let period = |row: usize| periods.filter(|p| p.is_valid(row)).map(|p| p.value(row));
+        let keys = dims.into_iter().enumerate();
+        Ok(keys.map(|(row, dims)| (dims, period(row))).collect())
     }
 
     /// The answer, once every result was taken.
     pub(super) fn finish(mut self) -> Result<KpiAnswer, EngineError> {
-        let mut rows = Vec::new();
-        for kpi in &self.kpis {
-            let end = self.ends.get(&kpi.id).copied().flatten();
-            for key in self.keys_of(kpi, end) {
-                rows.push(self.row(kpi, end, &key)?);
+        let mut failures = Vec::new();
+        for asked in std::mem::take(&mut self.asked) {
+            let mut about = asked.about.clone();
+            match self.rows_of(&asked, &mut about) {
+                Ok(rows) => self.answer.rows.extend(rows),
+                Err(error) => {
+                    about.failed = Some(error.to_string());
+                    failures.push(error);
+                }
+            }
+            self.answer.kpis.push(about);
+            if self.answer.rows.len() > FILLED_ROWS_MAX && !self.every.is_empty() {
+                return Err(EngineError::refused(
+                    format!(
+                        "every bucket of every group would be more than {FILLED_ROWS_MAX} rows"
+                    ),
+                    "ask for a shorter range, larger buckets or fewer dimensions",
+                ));
             }
         }
-        self.answer.rows = rows;
+        if failures.len() == self.answer.kpis.len()
+            && let Some(first) = failures.into_iter().next()
+        {
+            return Err(first);
+        }
         Ok(self.answer)
+    }
+
+    fn rows_of(&self, asked: &Asked, about: &mut AnsweredKpi) -> Result<Vec<KpiRow>, EngineError> {
+        let (kpi, end) = (&asked.kpi, asked.to);
+        let inputs = self.measured_below(kpi);
+        if let Some(error) = inputs.iter().find_map(|input| self.failed.get(&input.id)) {
+            return Err(error.again());
+        }
+        let mut keys = self.keys_of(kpi, end);
+        self.fill(&mut keys);
+        let mut rows = Vec::new();
+        for key in keys {
+            let mut spot = Spot {
+                key: &key,
+                end,
+                withheld: Vec::new(),
+            };
+            let withheld = self.withheld(asked, &inputs, &key);
+            if let Some(input) = withheld.first()
+                && self.value(kpi, &spot).is_some()
+            {
+                about.note = Some(not_all_posted(&kpi.id, input));
+            }
+            spot.withheld = withheld;
+            rows.push(self.row(kpi, &spot)?);
+        }
+        Ok(rows)
+    }
+
+    /// The KPIs over rows that a KPI is made of; itself, if it is one.
+    fn measured_below<'a>(&'a self, kpi: &'a Kpi) -> Vec<&'a Kpi> {
+        if kpi.measured().is_some() {
+            return vec![kpi];
+        }
+        let inputs = kpi.inputs().iter().filter_map(|id| self.known.get(id));
+        inputs
+            .flat_map(|input| self.measured_below(input))
+            .collect()
+    }
+
+    /// The inputs without a value in a group, because their days are not all posted.
+    fn withheld<'a>(&self, asked: &Asked, inputs: &[&'a Kpi], key: &Key) -> Vec<&'a str> {
+        let bucket = self.buckets.as_ref().zip(key.1);
+        let bucket = bucket.map(|(calendar, at)| calendar.bucket(at));
+        let from = self.answer.from.map(|t| t.0);
+        let ends = [asked.to, asked.about.matured_to.map(|t| t.0)];
+        let to = ends.into_iter().flatten().chain(bucket.map(|b| b.end));
+        let rows = Stretch {
+            from: from.max(bucket.map(|b| b.start)),
+            to: to.min().unwrap_or(i64::MIN),
+        };
+        let uncovered = |input: &&&Kpi| {
+            let beside = inputs.iter().copied().filter(|kpi| !is_posted(kpi));
+            is_posted(input)
+                && match asked.kpi.measured() {
+                    Some(_) => !self.posted.covers_sum(input, rows),
+                    None => !self.posted.covers_quotient(input, beside, &key.0, rows),
+                }
+        };
+        let withheld = inputs.iter().filter(uncovered);
+        withheld.map(|input| input.id.as_str()).collect()
+    }
+
+    /// Adds the buckets without rows to each set of dimension values; without dimensions there is
+    /// one set, also if there is no row at all.
+    fn fill(&self, keys: &mut BTreeSet<Key>) {
+        let mut groups: BTreeSet<Dims> = keys.iter().map(|(dims, _)| dims.clone()).collect();
+        if self.dims.is_empty() {
+            groups.insert(Vec::new());
+        }
+        for start in &self.every {
+            keys.extend(groups.iter().map(|dims| (dims.clone(), Some(*start))));
+        }
     }
 
     /// Every group in which the KPI or one of its inputs has a row.
     fn keys_of(&self, kpi: &Kpi, end: Option<i64>) -> BTreeSet<Key> {
-        if kpi.measured().is_some() {
-            let numbers = self.numbers.get(&(kpi.id.clone(), end));
-            return numbers
-                .into_iter()
-                .flat_map(|n| n.keys().cloned())
-                .collect();
-        }
-        let inputs = kpi.inputs().iter().filter_map(|id| self.known.get(id));
-        inputs.flat_map(|input| self.keys_of(input, end)).collect()
+        let of_input = |input: &Kpi| self.numbers.get(&(input.id.clone(), end));
+        let inputs = self.measured_below(kpi).into_iter().filter_map(of_input);
+        inputs.flat_map(|n| n.keys().cloned()).collect()
     }
 
-    fn row(&self, kpi: &Kpi, end: Option<i64>, key: &Key) -> Result<KpiRow, EngineError> {
-        let value = self.value(kpi, end, key);
+    fn row(&self, kpi: &Kpi, spot: &Spot<'_>) -> Result<KpiRow, EngineError> {
+        let key = spot.key;
+        let value = self.value(kpi, spot).filter(|_| spot.withheld.is_empty());
         let operands = operands(&kpi.value);
-        let numerator = operands.and_then(|(a, _)| self.eval(kpi, a, end, key));
-        let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, end, key));
+        let numerator = operands.and_then(|(a, _)| self.eval(kpi, a, spot));
+        let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, spot));
         let parts = self
-            .numbers_of(kpi, end, key)
+            .numbers_of(kpi, spot)
             .map_or(Vec::new(), |n| n.parts.clone());
         let n = denominator.or_else(|| histogram_size(kpi, &parts));
         let dims: Vec<_> = self
@@ -172,7 +306,7 @@ impl Answering {
             numerator,
             denominator,
             n,
-            currency: self.currency(kpi, end, key)?,
+            currency: self.currency(kpi, spot)?,
             target: goal.target,
             status: kpi::status(value, n, &goal, kpi.direction),
             previous: None,
@@ -184,27 +318,30 @@ impl Answering {
         })
     }
 
-    fn numbers_of(&self, kpi: &Kpi, end: Option<i64>, key: &Key) -> Option<&Numbers> {
-        self.numbers.get(&(kpi.id.clone(), end))?.get(key)
+    fn numbers_of(&self, kpi: &Kpi, spot: &Spot<'_>) -> Option<&Numbers> {
+        self.numbers.get(&(kpi.id.clone(), spot.end))?.get(spot.key)
     }
 
     /// The value of a KPI in a group; where it has no row, what nothing means for it.
-    fn value(&self, kpi: &Kpi, end: Option<i64>, key: &Key) -> Option<f64> {
+    fn value(&self, kpi: &Kpi, spot: &Spot<'_>) -> Option<f64> {
+        if spot.withheld.contains(&kpi.id.as_str()) {
+            return None;
+        }
         let value = if kpi.measured().is_some() {
-            self.numbers_of(kpi, end, key).and_then(|n| n.value)
+            self.numbers_of(kpi, spot).and_then(|n| n.value)
         } else {
-            self.eval(kpi, &kpi.value, end, key)
+            self.eval(kpi, &kpi.value, spot)
         };
         value.or((kpi.empty == Empty::Zero).then_some(0.0))
     }
 
-    fn eval(&self, kpi: &Kpi, value: &Value, end: Option<i64>, key: &Key) -> Option<f64> {
+    fn eval(&self, kpi: &Kpi, value: &Value, spot: &Spot<'_>) -> Option<f64> {
         value.eval(&mut |leaf| match leaf {
             Value::Part(name) => {
-                let parts = &self.numbers_of(kpi, end, key)?.parts;
+                let parts = &self.numbers_of(kpi, spot)?.parts;
                 parts.iter().find(|(part, _)| part == name)?.1
             }
-            Value::Kpi(id) => self.value(self.known.get(id)?, end, key),
+            Value::Kpi(id) => self.value(self.known.get(id)?, spot),
             _ => None,
         })
     }
@@ -222,20 +359,13 @@ impl Answering {
     }
 
     /// The one currency behind a KPI of money.
-    fn currency(
-        &self,
-        kpi: &Kpi,
-        end: Option<i64>,
-        key: &Key,
-    ) -> Result<Option<String>, EngineError> {
-        if kpi.measured().is_some() {
-            return Ok(self
-                .numbers_of(kpi, end, key)
-                .and_then(|n| n.currency.clone()));
-        }
+    fn currency(&self, kpi: &Kpi, spot: &Spot<'_>) -> Result<Option<String>, EngineError> {
         let mut found: Option<String> = None;
-        for input in kpi.inputs().iter().filter_map(|id| self.known.get(id)) {
-            match (self.currency(input, end, key)?, &found) {
+        for input in self.measured_below(kpi) {
+            let currency = self
+                .numbers_of(input, spot)
+                .and_then(|n| n.currency.clone());
+            match (currency, &found) {
                 (Some(new), Some(old)) if new != *old => {
                     return Err(two_currencies(&kpi.id, old, &new));
                 }
@@ -245,6 +375,35 @@ impl Answering {
         }
         Ok(found)
     }
+}
+
+/// Values of the first `count` columns, row by row.
+pub(super) fn dims_of(batch: &RecordBatch, count: usize) -> Result<Vec<Dims>, EngineError> {
+    let columns: Vec<StringArray> = (0..count)
+        .map(|i| {
+            Ok(as_type(batch.column(i), &DataType::Utf8)?
+                .as_string::<i32>()
+                .clone())
+        })
+        .collect::<Result<_, EngineError>>()?;
+    let text = |column: &StringArray, row: usize| {
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    };
+    let row = |row: usize| columns.iter().map(|column| text(column, row)).collect();
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+/// Why a KPI has no value although there are rows.
+fn not_all_posted(kpi: &str, input: &str) -> String {
+    let of = if kpi == input {
+        String::new()
+    } else {
+        format!(" of {input}")
+    };
+    format!(
+        "{kpi} has no value where not every day{of} is posted; days are those of the zone in \
+         which the lines were posted"
+    )
 }
 
 /// The operands of a value's division, a constant factor left aside.
@@ -262,13 +421,6 @@ fn operands(value: &Value) -> Option<(&Value, &Value)> {
 fn histogram_size(kpi: &Kpi, parts: &[(String, Option<f64>)]) -> Option<f64> {
     let histogram = kpi.parts().iter().find(|p| p.agg == kpi::Agg::Histogram)?;
     parts.iter().find(|(name, _)| *name == histogram.name)?.1
-}
-
-fn two_currencies(kpi: &str, one: &str, other: &str) -> EngineError {
-    EngineError::refused(
-        format!("{kpi} would add {one} and {other}: money of two currencies is not added"),
-        "filter by currency, or group so that each group has one",
-    )
 }
 
 /// The columns of one KPI in one batch.
@@ -339,39 +491,4 @@ impl Group {
 
 fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, EngineError> {
     cast(column, to).map_err(|e| EngineError::Internal(e.to_string()))
-}
-
-impl KpiAnswer {
-    /// Puts the values of the period before, asked from `before` on, beside those of this one:
-    /// first bucket beside first bucket.
-    pub(super) fn compare(
-        &mut self,
-        previous: &KpiAnswer,
-        before: Option<UtcMicros>,
-        grain: Option<Grain>,
-    ) -> Result<(), EngineError> {
-        let zone = parse_zone(&self.zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
-        let calendar = grain.map(|grain| Calendar::new(grain, zone));
-        let (to, from) = (self.to, self.from);
-        let positions = |from: Option<UtcMicros>, to: Option<UtcMicros>| -> BTreeMap<i64, usize> {
-            match (&calendar, from, to) {
-                (Some(c), Some(from), Some(to)) => c.starts(from.0, to.0).zip(0..).collect(),
-                _ => BTreeMap::new(),
-            }
-        };
-        let (now, then) = (positions(from, to), positions(before, from));
-        let position = |of: &BTreeMap<i64, usize>, row: &KpiRow| {
-            row.period_start.map(|at| of.get(&at.0).copied())
-        };
-        let old: BTreeMap<_, _> = previous
-            .rows
-            .iter()
-            .map(|row| ((&row.kpi, &row.dims, position(&then, row)), row.value))
-            .collect();
-        for row in &mut self.rows {
-            let same = (&row.kpi, &row.dims, position(&now, row));
-            row.previous = old.get(&same).copied().flatten();
-        }
-        Ok(())
-    }
 }

@@ -4,9 +4,8 @@ use chrono::{LocalResult, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use events::UtcMicros;
 
-use super::KpiRequest;
 use crate::EngineError;
-use crate::functions::calendar::{Calendar, Grain, parse_zone};
+use crate::functions::calendar::{Calendar, Grain};
 
 /// Longest period that is counted back in days or months; a longer one by its plain length.
 const STEPS_MAX: usize = 5_000;
@@ -45,7 +44,7 @@ pub fn parse_instant(text: &str, zone: Tz) -> Result<UtcMicros, EngineError> {
     }
 }
 
-fn first_shown(local: NaiveDateTime, zone: Tz) -> UtcMicros {
+pub(super) fn first_shown(local: NaiveDateTime, zone: Tz) -> UtcMicros {
     let local = local.and_utc().timestamp_micros();
     UtcMicros(Calendar::new(Grain::D1, zone).when_local(local))
 }
@@ -73,27 +72,10 @@ pub fn previous_period(from: UtcMicros, to: UtcMicros, zone: Tz) -> (UtcMicros, 
     (UtcMicros(from.0.saturating_sub(length)), from)
 }
 
-/// The same question about the period before.
-pub(super) fn before(request: &KpiRequest, zone: &str) -> Result<KpiRequest, EngineError> {
-    let (Some(from), Some(to)) = (request.from, request.to) else {
-        return Err(EngineError::Invalid(
-            "a comparison with the period before needs a start and an end".to_owned(),
-        ));
-    };
-    let zone = parse_zone(zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
-    let (from, to) = previous_period(from, to, zone);
-    let (from, to) = (Some(from), Some(to));
-    Ok(KpiRequest {
-        from,
-        to,
-        compare: false,
-        ..request.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::calendar::parse_zone;
 
     fn at(text: &str) -> UtcMicros {
         UtcMicros::parse_rfc3339(text).expect("a time")

@@ -1,26 +1,33 @@
 //! From a request to the queries that answer it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use chrono_tz::Tz;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit, when,
 };
-use kpi::{Agg, Catalogue, Kpi, Maturity, ParamValue, Targets, UnitKind, Window};
+use events::UtcMicros;
+use kpi::{Agg, Catalogue, Clock, Kpi, Maturity, ParamValue, Targets, UnitKind, Window};
 
-use super::{AnsweredKpi, Answering, KpiRequest};
+use super::answer::Asked;
+use super::posted::{Posted, is_posted};
+use super::{AnsweredKpi, Answering, KpiRequest, Only, SERIES_BUCKETS_MAX};
+use crate::error::missing_column;
 use crate::functions::calendar::{Calendar, Grain, parse_zone};
 use crate::functions::{instant, kpi_bucket};
+use crate::guard::{self, GuardLimits};
 use crate::measure::{measure, measure_part};
+use crate::service::QueryError;
 use crate::session::Bounds;
-use crate::views::{ModelView, Views, plain};
-use crate::{EngineError, KpiPlan};
+use crate::views::{KPI_KEY, ModelView, Views, plain};
+use crate::{EngineError, KpiPlan, UsedKpi};
 
 /// Most dimensions of one request.
 const DIMENSIONS_MAX: usize = 8;
@@ -46,32 +53,53 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// One plan a query, still with `MEASURE` in it.
-    pub(crate) fn plans(&self) -> impl Iterator<Item = &LogicalPlan> {
-        self.queries.iter().map(|q| &q.plan)
+    /// The KPIs asked for.
+    pub(crate) fn used(&self) -> Vec<UsedKpi> {
+        self.answering.used()
     }
 
-    /// The answer from the results, one list of batches a plan.
-    pub(crate) fn answer(
-        self,
-        results: &[Vec<RecordBatch>],
-    ) -> Result<super::KpiAnswer, EngineError> {
-        let mut answering = self.answering;
-        for (query, batches) in self.queries.iter().zip(results) {
-            for batch in batches {
-                answering.take(query, batch)?;
-            }
-        }
-        answering.finish()
+    /// The queries, their plans still with `MEASURE` in them.
+    pub(crate) fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// Takes a query's result.
+    pub(crate) fn take(
+        &mut self,
+        query: &Query,
+        batches: &[RecordBatch],
+    ) -> Result<(), EngineError> {
+        let mut batches = batches.iter();
+        batches.try_for_each(|batch| self.answering.take(query, batch))
+    }
+
+    /// A query could not be answered because of what the data are: its KPIs have no value.
+    pub(crate) fn fail(&mut self, query: &Query, error: EngineError) {
+        self.answering.fail(query, error);
+    }
+
+    /// The answer, once every result was taken.
+    ///
+    /// # Errors
+    /// When no KPI of the request could be answered.
+    pub(crate) fn answer(self) -> Result<super::KpiAnswer, EngineError> {
+        self.answering.finish()
     }
 }
 
 /// One query: KPIs of one model, time column and end.
 #[derive(Clone)]
 pub(crate) struct Query {
-    pub to: Option<i64>,
+    rows: Rows,
     pub kpis: Vec<Columns>,
-    plan: LogicalPlan,
+    pub plan: LogicalPlan,
+}
+
+impl Query {
+    /// Where its rows end.
+    pub fn to(&self) -> Option<i64> {
+        self.rows.to
+    }
 }
 
 /// The columns of one KPI in a query's result, in this order.
@@ -93,46 +121,21 @@ struct Rows {
 }
 
 impl<'a> Asker<'a> {
-    /// Plans that give, in one row, the latest time of each model whose rows are posted late;
-    /// only those that a KPI of several models needs. Filters of the request hold here too.
-    pub(crate) fn posted_plans(
-        &self,
-        request: &KpiRequest,
-        session: Option<&SessionState>,
-    ) -> Result<Vec<(String, LogicalPlan)>, EngineError> {
-        let mut wanted = BTreeSet::new();
-        for kpi in self
-            .kpis(request)?
-            .iter()
-            .filter(|k| k.measured().is_none())
-        {
-            for input in self.catalogue.inputs_of(kpi) {
-                if let (Maturity::Posted, Some(m)) = (&input.maturity, input.measured()) {
-                    wanted.insert((m.model.clone(), m.time.clone()));
-                }
-            }
-        }
-        let mut plans = Vec::new();
-        for (model, time) in wanted {
-            let plan = self.view(&model)?.plan();
-            let conditions = read_filters(request, &plan, &model, session)?;
-            let latest = vec![max(plain(&time))];
-            let plan = filtered(plan, conditions)?.aggregate(Vec::<Expr>::new(), latest)?;
-            plans.push((model, plan.build()?));
-        }
-        Ok(plans)
+    /// The zone of a request's buckets.
+    pub(crate) fn zone(&self, request: &KpiRequest) -> Result<Tz, EngineError> {
+        let zone = request.zone.as_deref().unwrap_or(self.default_zone);
+        parse_zone(zone).map_err(|e| EngineError::Invalid(e.to_string()))
     }
 
-    /// Checks a request and plans its queries. `posted` holds the results of `posted_plans`;
+    /// Checks a request and plans its queries. `posted` holds the answers to its `questions`;
     /// without a session a request may have no filters.
     pub(crate) fn prepare(
         &self,
         request: &KpiRequest,
-        posted: &BTreeMap<String, Option<i64>>,
+        posted: Posted,
         session: Option<&SessionState>,
     ) -> Result<Prepared, EngineError> {
-        let zone = request.zone.as_deref().unwrap_or(self.default_zone);
-        let tz = parse_zone(zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
+        let tz = self.zone(request)?;
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from >= to
         {
@@ -140,17 +143,14 @@ impl<'a> Asker<'a> {
                 "the range from {from} to {to} is empty"
             )));
         }
-        let kpis = self.kpis(request)?;
         let mut rows: BTreeMap<Rows, Vec<&Kpi>> = BTreeMap::new();
-        let mut ends = BTreeMap::new();
-        let mut answered = Vec::new();
-        for kpi in &kpis {
+        let mut asked = Vec::new();
+        for kpi in self.kpis(request)? {
             check_cut(kpi, request)?;
-            let matured_to = self.matured_to(kpi, posted, tz)?;
+            let matured_to = self.matured_to(kpi, &posted, tz)?;
             let derived = kpi.measured().is_none();
             let cut = matured_to.filter(|_| derived).into_iter();
             let to = cut.chain(request.to.map(|t| t.0)).min();
-            ends.insert(kpi.id.clone(), to);
             for input in self.catalogue.inputs_of(kpi) {
                 let Some(m) = input.measured() else { continue };
                 let key = Rows {
@@ -158,24 +158,38 @@ impl<'a> Asker<'a> {
                     time: m.time.clone(),
                     to,
                 };
-                let asked = rows.entry(key).or_default();
-                if !asked.iter().any(|k| k.id == input.id) {
-                    asked.push(input);
+                let together = rows.entry(key).or_default();
+                if !together.iter().any(|k| k.id == input.id) {
+                    together.push(input);
                 }
             }
-            answered.push(self.about(kpi, matured_to)?);
+            let about = self.about(kpi, matured_to)?;
+            let kpi = kpi.clone();
+            asked.push(Asked { kpi, about, to });
         }
         let queries = rows
             .iter()
-            .map(|(rows, kpis)| self.query(request, zone, rows, kpis, session))
+            .map(|(rows, kpis)| self.query(request, rows, kpis, session))
             .collect::<Result<_, _>>()?;
-        let kpis = kpis.into_iter().cloned().collect();
-        let answering = Answering::new(self, request, zone, kpis, answered, ends);
+        let every = every_bucket(request, tz)?;
+        let answering = Answering::new(self, request, tz, asked, posted, every);
         Ok(Prepared { queries, answering })
     }
 
+    /// The query taken apart: one a KPI.
+    pub(crate) fn one_by_one(
+        &self,
+        request: &KpiRequest,
+        query: &Query,
+        session: Option<&SessionState>,
+    ) -> Result<Vec<Query>, EngineError> {
+        let kpis = query.kpis.iter().filter_map(|c| self.catalogue.get(&c.kpi));
+        kpis.map(|kpi| self.query(request, &query.rows, &[kpi], session))
+            .collect()
+    }
+
     /// The KPIs asked for, each once.
-    fn kpis(&self, request: &KpiRequest) -> Result<Vec<&'a Kpi>, EngineError> {
+    pub(super) fn kpis(&self, request: &KpiRequest) -> Result<Vec<&'a Kpi>, EngineError> {
         if request.ids.is_empty() || request.ids.len() > KPIS_MAX {
             return Err(EngineError::Invalid(format!(
                 "ask for 1 to {KPIS_MAX} KPIs"
@@ -194,12 +208,12 @@ impl<'a> Asker<'a> {
         Ok(kpis)
     }
 
-    fn view(&self, model: &str) -> Result<&'a ModelView, EngineError> {
+    pub(super) fn view(&self, model: &str) -> Result<&'a ModelView, EngineError> {
         let missing = || EngineError::Internal(format!("there is no view of model {model}"));
         self.views.model(model).ok_or_else(missing)
     }
 
-    fn plan_of(&self, kpi: &Kpi) -> Result<&'a KpiPlan, EngineError> {
+    pub(super) fn plan_of(&self, kpi: &Kpi) -> Result<&'a KpiPlan, EngineError> {
         let missing = || EngineError::Internal(format!("{} is not compiled", kpi.id));
         self.views
             .plan_of(&kpi.id)
@@ -209,7 +223,10 @@ impl<'a> Asker<'a> {
 
     fn about(&self, kpi: &Kpi, matured_to: Option<i64>) -> Result<AnsweredKpi, EngineError> {
         let mut params: BTreeMap<String, ParamValue> = BTreeMap::new();
+        let mut clocks: Vec<Clock> = Vec::new();
         for input in self.catalogue.inputs_of(kpi) {
+            let clock = input.measured().map(|m| m.clock);
+            clocks.extend(clock.filter(|clock| !clocks.contains(clock)));
             let prefix = if input.id == kpi.id {
                 String::new()
             } else {
@@ -226,21 +243,20 @@ impl<'a> Asker<'a> {
             version: kpi.version,
             hash: kpi.hash.clone(),
             params,
+            clocks,
             unit: kpi.unit.clone(),
             direction: kpi.direction,
             empty_is_zero: kpi.empty == kpi::Empty::Zero,
-            matured_to: matured_to.map(events::UtcMicros),
+            matured_to: matured_to.filter(|to| *to > i64::MIN).map(UtcMicros),
+            note: None,
+            failed: None,
         })
     }
 
-    /// Up to where rows count: of a KPI over several models whole days on which every input is
-    /// mature and posted.
-    fn matured_to(
-        &self,
-        kpi: &Kpi,
-        posted: &BTreeMap<String, Option<i64>>,
-        zone: Tz,
-    ) -> Result<Option<i64>, EngineError> {
+    /// Up to where rows count. Lines that are posted late: to the end of the newest day. A KPI
+    /// over several models: whole days on which every input is mature and posted; days of the
+    /// lines if it has some, else of the request's zone. `i64::MIN`: nothing is posted at all.
+    fn matured_to(&self, kpi: &Kpi, posted: &Posted, zone: Tz) -> Result<Option<i64>, EngineError> {
         let window_end = |kpi: &Kpi| -> Result<Option<i64>, EngineError> {
             let Maturity::Window { window, .. } = &kpi.maturity else {
                 return Ok(None);
@@ -259,30 +275,39 @@ impl<'a> Asker<'a> {
                     .saturating_sub(ms.saturating_mul(1_000)),
             ))
         };
+        let last_end = |kpi: &Kpi, until: i64| {
+            let model = kpi.model().unwrap_or_default();
+            posted.last_end(model, until).unwrap_or(i64::MIN)
+        };
         if kpi.measured().is_some() {
-            return window_end(kpi);
+            return match is_posted(kpi) {
+                true => Ok(Some(last_end(kpi, i64::MAX))),
+                false => window_end(kpi),
+            };
         }
-        let day = Calendar::new(Grain::D1, zone);
+        let inputs = self.catalogue.inputs_of(kpi);
         let mut ends = Vec::new();
-        for input in self.catalogue.inputs_of(kpi) {
-            ends.extend(window_end(input)?.map(|end| day.bucket(end).start));
-            if let (Maturity::Posted, Some(model)) = (&input.maturity, input.model()) {
-                let latest = posted.get(model).copied().flatten();
-                // Nothing posted: nothing is complete.
-                ends.push(latest.map_or(i64::MIN, |latest| day.bucket(latest).end));
-            }
+        for input in &inputs {
+            ends.extend(window_end(input)?);
         }
-        Ok(ends.into_iter().min())
+        let mature = ends.into_iter().min();
+        let late: Vec<&Kpi> = inputs.into_iter().filter(|i| is_posted(i)).collect();
+        if late.is_empty() {
+            let day = Calendar::new(Grain::D1, zone);
+            return Ok(mature.map(|end| day.bucket(end).start));
+        }
+        let until = |end: i64| late.iter().map(|kpi| last_end(kpi, end)).min();
+        Ok(until(mature.unwrap_or(i64::MAX)))
     }
 
     fn query(
         &self,
         request: &KpiRequest,
-        zone: &str,
         rows: &Rows,
         kpis: &[&Kpi],
         session: Option<&SessionState>,
     ) -> Result<Query, EngineError> {
+        let zone = request.zone.as_deref().unwrap_or(self.default_zone);
         let view = self.view(&rows.model)?;
         let time = plain(&rows.time);
         let bound = |micros: i64| Expr::Literal(instant(micros), None);
@@ -311,7 +336,7 @@ impl<'a> Asker<'a> {
             .aggregate(groups, aggregates)?
             .build()?;
         Ok(Query {
-            to: rows.to,
+            rows: rows.clone(),
             kpis: columns,
             plan,
         })
@@ -359,32 +384,25 @@ fn currency_aggregates(
     else {
         return Ok(None);
     };
-    let counted = plan
-        .parts
-        .iter()
-        .filter(|p| p.agg == Agg::Sum)
-        .map(|p| &p.filter)
-        .next();
-    let counted = match counted.cloned().flatten() {
-        Some(filter) => Some(unqualified(filter)?),
-        None => None,
-    };
-    let shown = |column: &Column| view.columns().contains(&column.name);
-    if !shown(&Column::new_unqualified(currency))
-        || counted
-            .as_ref()
-            .is_some_and(|f| !f.column_refs().into_iter().all(shown))
-    {
+    let shown = view.columns().contains(currency);
+    let Some(counted) = counted_rows(plan, view)?.filter(|_| shown) else {
         return Ok(None);
-    }
-    let over = |aggregate: Expr| match &counted {
-        Some(filter) => aggregate.filter(filter.clone()).build(),
-        None => Ok(aggregate),
     };
-    Ok(Some([
-        over(min(plain(currency)))?,
-        over(max(plain(currency)))?,
-    ]))
+    let of = when(counted, plain(currency)).end()?;
+    Ok(Some([min(of.clone()), max(of)]))
+}
+
+/// The condition under which a KPI's sum counts a row, over the columns of its model's view.
+/// `None`: it reads something that the view does not show.
+pub(super) fn counted_rows(plan: &KpiPlan, view: &ModelView) -> Result<Option<Expr>, EngineError> {
+    let sum = plan.parts.iter().find(|p| p.agg == Agg::Sum);
+    let Some(filter) = sum.and_then(|p| p.filter.clone()) else {
+        return Ok(Some(lit(true)));
+    };
+    let filter = unqualified(filter)?;
+    let shown = |column: &Column| view.columns().contains(&column.name);
+    let all_shown = filter.column_refs().into_iter().all(shown);
+    Ok(all_shown.then_some(filter))
 }
 
 fn unqualified(expr: Expr) -> Result<Expr, EngineError> {
@@ -398,13 +416,15 @@ fn unqualified(expr: Expr) -> Result<Expr, EngineError> {
 }
 
 /// Refuses dimensions and buckets that the KPI does not have.
-fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
+pub(super) fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
     if request.by.len() > DIMENSIONS_MAX {
         return Err(EngineError::Invalid(format!(
             "ask for at most {DIMENSIONS_MAX} dimensions"
         )));
     }
-    if let Some(unknown) = request.by.iter().find(|d| !kpi.dimensions.contains(d)) {
+    let only = request.only.iter().map(|only| &only.dimension);
+    let asked = request.by.iter().chain(only);
+    if let Some(unknown) = asked.into_iter().find(|d| !kpi.dimensions.contains(d)) {
         let hint = match kpi.dimensions.as_slice() {
             [] => format!("{} has no dimensions; ask for it without", kpi.id),
             some => format!("dimensions of {}: {}", kpi.id, some.join(", ")),
@@ -414,7 +434,11 @@ fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
         } else {
             "not all of its inputs have that dimension"
         };
-        let reason = format!("{} cannot be grouped by {unknown}: {why}", kpi.id);
+        let verb = match request.by.contains(unknown) {
+            true => "grouped",
+            false => "filtered",
+        };
+        let reason = format!("{} cannot be {verb} by {unknown}: {why}", kpi.id);
         return Err(EngineError::refused(reason, hint));
     }
     if let Some(twice) = (1..request.by.len()).find(|&i| request.by[..i].contains(&request.by[i])) {
@@ -435,7 +459,10 @@ fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineError> {
     }
 }
 
-fn filtered(plan: LogicalPlan, by: Vec<Expr>) -> Result<LogicalPlanBuilder, EngineError> {
+pub(super) fn filtered(
+    plan: LogicalPlan,
+    by: Vec<Expr>,
+) -> Result<LogicalPlanBuilder, EngineError> {
     let builder = LogicalPlanBuilder::from(plan);
     Ok(match by.into_iter().reduce(Expr::and) {
         Some(condition) => builder.filter(condition)?,
@@ -444,7 +471,7 @@ fn filtered(plan: LogicalPlan, by: Vec<Expr>) -> Result<LogicalPlanBuilder, Engi
 }
 
 /// The request's filters as conditions over the plan of a model's view.
-fn read_filters(
+pub(super) fn read_filters(
     request: &KpiRequest,
     plan: &LogicalPlan,
     model: &str,
@@ -456,23 +483,68 @@ fn read_filters(
                 "filters are not possible here".to_owned(),
             ));
         };
+        let large = guard::check(&format!("SELECT {text}"), &GuardLimits::default());
+        large.map_err(|error| QueryError {
+            position: None,
+            ..error
+        })?;
         session
             .create_logical_expr(text, plan.schema())
-            .map_err(|e| {
-                EngineError::Invalid(format!("the filter `{text}` does not fit {model}: {e}"))
-            })
+            .map_err(|e| unreadable(text, plan, model, e))
     };
-    request.filters.iter().map(read).collect()
+    let only = request.only.iter().map(|only| only_condition(only, plan));
+    request.filters.iter().map(read).chain(only).collect()
 }
 
-/// The one time in the result of a plan of `posted_plans`.
-pub(crate) fn latest_time(batches: &[RecordBatch]) -> Result<Option<i64>, EngineError> {
-    let no_time = || EngineError::Internal("the latest time is no time".to_owned());
-    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else {
-        return Ok(None);
+/// A dimension that has one of some values. Values are compared as texts, as answers show them.
+fn only_condition(only: &Only, plan: &LogicalPlan) -> Result<Expr, EngineError> {
+    if only.values.is_empty() {
+        return Err(EngineError::Invalid(format!(
+            "the filter on {} has no value",
+            only.dimension
+        )));
+    }
+    let column = plain(&only.dimension);
+    let text = match column.get_type(plan.schema())? {
+        DataType::Utf8 => column,
+        _ => cast(column, DataType::Utf8),
     };
-    let column = batch
-        .column(0)
-        .as_primitive_opt::<TimestampMicrosecondType>();
-    Ok(column.ok_or_else(no_time)?.iter().next().flatten())
+    let values = only.values.iter().map(|value| lit(value.as_str()));
+    Ok(text.in_list(values.collect(), false))
+}
+
+/// Starts of all buckets of a request that wants every one.
+fn every_bucket(request: &KpiRequest, zone: Tz) -> Result<Vec<i64>, EngineError> {
+    if !request.fill {
+        return Ok(Vec::new());
+    }
+    let (Some(grain), Some(from), Some(to)) = (request.grain, request.from, request.to) else {
+        return Err(EngineError::Invalid(
+            "every bucket can be shown only with a bucket size, a start and an end".to_owned(),
+        ));
+    };
+    let calendar = Calendar::new(grain, zone);
+    let starts = calendar.starts(from.0, to.0);
+    let every: Vec<i64> = starts.take(SERIES_BUCKETS_MAX + 1).collect();
+    if every.len() > SERIES_BUCKETS_MAX {
+        return Err(EngineError::refused(
+            format!("the range has more than {SERIES_BUCKETS_MAX} buckets of {grain}"),
+            "ask for a shorter range or larger buckets",
+        ));
+    }
+    Ok(every)
+}
+
+fn unreadable(text: &str, plan: &LogicalPlan, model: &str, error: DataFusionError) -> EngineError {
+    let Some(column) = missing_column(&error) else {
+        let why = EngineError::from(error);
+        return EngineError::Invalid(format!("the filter `{text}` does not fit {model}: {why}"));
+    };
+    let fields = plan.schema().fields().iter();
+    let columns = fields.filter(|f| !f.metadata().contains_key(KPI_KEY));
+    let known = kpi::suggest(column, columns.map(|f| f.name().as_str()), "its columns");
+    EngineError::refused(
+        format!("the filter `{text}`: {model} has no column {column}"),
+        format!("{known}; a filter is for KPIs of one table: name them before it"),
+    )
 }

@@ -1,7 +1,9 @@
 //! Requests over a few hand-written facts and the built-in catalogue.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use events::Decimal;
 use facts::{Cost, Interaction, Leg, Order, QueueVisit};
 use kpi::Catalogue;
@@ -56,6 +58,7 @@ fn cost(id: &str, day: &str, amount: i128, currency: &str) -> Cost {
         cost_id: id.into(),
         day: day.into(),
         day_at: at(&format!("{day}T00:00:00Z")),
+        day_ends_at: Some(at(&format!("{day}T00:00:00Z")).plus_ms(86_400_000)),
         pool: "labour".into(),
         purpose: "sales".into(),
         amount: Decimal(amount * 10_000),
@@ -264,6 +267,17 @@ async fn filters_are_conditions_on_columns() {
     assert_eq!(answer(&filtered).await.rows[0].value, Some(3.0));
     filtered.filters = vec!["queue = 'sales'".to_owned()];
     assert!(refusal(&filtered).await.contains("queue = 'sales'"));
+    assert!(
+        refusal(&filtered)
+            .await
+            .contains("did you mean `queue_id`?")
+    );
+    filtered.filters = vec!["nope = 1".to_owned()];
+    let text = refusal(&filtered).await;
+    assert!(
+        text.contains("queue_visits has no column nope") && text.contains("its columns"),
+        "{text}"
+    );
     filtered.filters = vec!["service_level > 0.5".to_owned()];
     assert!(refusal(&filtered).await.contains("service_level"));
 }
@@ -271,7 +285,7 @@ async fn filters_are_conditions_on_columns() {
 #[tokio::test]
 async fn the_period_before_stands_beside_each_value() {
     let mut compared = request(&["offered", "service_level"]);
-    compared.compare = true;
+    compared.compare = Some(Compare::Previous);
     compared.by = vec!["queue_id".to_owned()];
     let now = answer(&compared).await;
     let sales = find(&now, "offered", Some("sales"));
@@ -290,6 +304,88 @@ async fn the_period_before_stands_beside_each_value() {
             .await
             .contains("needs a start and an end")
     );
+}
+
+#[tokio::test]
+async fn a_day_stands_beside_the_day_before_hour_by_hour() {
+    let mut compared = request(&["offered"]);
+    compared.compare = Some(Compare::Days(1));
+    compared.grain = Some(Grain::H1);
+    compared.fill = true;
+    let answer = answer(&compared).await;
+    assert_eq!(answer.rows.len(), 24);
+    let both: Vec<_> = [8, 9, 11]
+        .map(|hour| (answer.rows[hour].value, answer.rows[hour].previous))
+        .into();
+    assert_eq!(
+        both,
+        [
+            (Some(0.0), Some(0.0)),
+            (Some(5.0), Some(1.0)),
+            (Some(1.0), Some(0.0))
+        ]
+    );
+    let yesterday = (at("2026-01-04T00:00:00Z"), at("2026-01-05T00:00:00Z"));
+    assert_eq!(answer.compared, Some(yesterday));
+}
+
+#[tokio::test]
+async fn a_dimension_may_be_held_to_values_that_are_no_sql() {
+    let mut held = request(&["offered", "service_level"]);
+    let only = |values: &[&str]| {
+        vec![Only {
+            dimension: "queue_id".to_owned(),
+            values: values.iter().map(|v| (*v).to_owned()).collect(),
+        }]
+    };
+    held.only = only(&["support", "'; DROP TABLE x; --"]);
+    assert_eq!(answer(&held).await.rows[0].value, Some(2.0));
+    held.only = only(&["support", "sales"]);
+    assert_eq!(answer(&held).await.rows[0].value, Some(6.0));
+    held.only = only(&["nobody"]);
+    assert_eq!(answer(&held).await.rows[0].value, Some(0.0));
+    held.only = only(&[]);
+    assert!(refusal(&held).await.contains("has no value"));
+    held.only[0].dimension = "agent_id".to_owned();
+    let text = refusal(&held).await;
+    assert!(text.contains("filtered by agent_id"), "{text}");
+}
+
+#[tokio::test]
+async fn totals_come_from_the_parts_and_not_from_the_groups() {
+    let mut split = request(&["service_level", "offered"]);
+    split.by = vec!["queue_id".to_owned()];
+    split.totals = true;
+    let split = answer(&split).await;
+    let whole = answer(&request(&["service_level", "offered"])).await;
+    let totals: Vec<_> = split.rows.iter().filter(|r| r.dims.is_empty()).collect();
+    assert_eq!(totals, whole.rows.iter().collect::<Vec<_>>());
+    assert_eq!(split.rows.len(), 4 + 2);
+    assert!(split.rows[4..].iter().all(|row| row.dims.is_empty()));
+}
+
+#[tokio::test]
+async fn every_bucket_of_every_group_has_a_row_when_asked_for() {
+    let mut filled = request(&["offered", "service_level"]);
+    filled.grain = Some(Grain::H1);
+    filled.by = vec!["queue_id".to_owned()];
+    filled.fill = true;
+    let full = answer(&filled).await;
+    assert_eq!(full.rows.len(), 2 * 2 * 24);
+    let nothing = find(&full, "service_level", Some("support"));
+    assert_eq!((nothing.value, nothing.n), (None, None));
+    filled.only = vec![Only {
+        dimension: "queue_id".to_owned(),
+        values: vec!["nobody".to_owned()],
+    }];
+    assert_eq!(answer(&filled).await.rows.len(), 0);
+    filled.by.clear();
+    assert_eq!(answer(&filled).await.rows.len(), 2 * 24);
+    filled.grain = None;
+    assert!(refusal(&filled).await.contains("bucket size"));
+    filled.grain = Some(Grain::M15);
+    filled.from = Some(at("2020-01-01T00:00:00Z"));
+    assert!(refusal(&filled).await.contains("more than 10000 buckets"));
 }
 
 #[tokio::test]
@@ -404,6 +500,176 @@ async fn money_of_two_currencies_is_not_added() {
     whole.filters = vec!["currency = 'EUR'".to_owned()];
     let answer = world.engine().kpi(&whole).await.expect("answered");
     assert_eq!(answer.rows[0].value, Some(300.0));
+}
+
+/// The values, numerators and whether there is a note.
+fn told(answer: &KpiAnswer) -> Vec<(Option<f64>, Option<f64>, bool)> {
+    let noted = |kpi: &str| answer.kpis.iter().any(|k| k.id == kpi && k.note.is_some());
+    let rows = answer.rows.iter();
+    rows.map(|r| (r.value, r.numerator, noted(&r.kpi)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_day_without_posted_costs_leaves_its_range_without_a_value() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    world.costs.remove(1);
+    let engine = world.engine();
+    let mut asked = request(&["cost_per_valid_order", "sales_cost"]);
+    (asked.from, asked.to) = (None, None);
+    let whole = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(told(&whole), [(None, None, true), (None, None, true)]);
+    assert_eq!(
+        whole.kpis[0].matured_to,
+        Some(at("2026-01-04T00:00:00Z")),
+        "the newest day is posted"
+    );
+    asked.grain = Some(Grain::D1);
+    let days = engine.kpi(&asked).await.expect("answered");
+    let of = |kpi: &str| -> Vec<Option<f64>> {
+        let rows = days.rows.iter().filter(|r| r.kpi == kpi);
+        rows.map(|r| r.value).collect()
+    };
+    assert_eq!(of("cost_per_valid_order"), [Some(50.0), None, Some(50.0)]);
+    assert_eq!(of("sales_cost"), [Some(100.0), Some(100.0)]);
+    asked.grain = Some(Grain::Mo1);
+    let month = engine.kpi(&asked).await.expect("answered");
+    assert!(month.rows.iter().all(|r| r.value.is_none()), "{month:?}");
+    (asked.grain, asked.from) = (None, Some(at("2026-01-03T00:00:00Z")));
+    let last = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(
+        last.rows[0].value,
+        Some(50.0),
+        "the hole is before the range"
+    );
+    asked.from = Some(at("2025-12-01T00:00:00Z"));
+    asked.to = Some(at("2026-01-02T00:00:00Z"));
+    let first = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(first.rows[0].value, Some(50.0), "there was nothing before");
+    // The same through SQL.
+    let sql = "SELECT value, matured_to FROM kpi('cost_per_valid_order')";
+    let result = engine.sql(sql).await.expect("answered");
+    let text = arrow::util::pretty::pretty_format_batches(&result.batches).expect("printable");
+    assert!(
+        text.to_string()
+            .contains("|       | 2026-01-04T00:00:00Z |"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn orders_before_the_first_posted_day_leave_a_range_without_a_value() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    world.costs.remove(0);
+    let mut asked = request(&["cost_per_valid_order", "sales_cost"]);
+    (asked.from, asked.to) = (None, None);
+    let answer = world.engine().kpi(&asked).await.expect("answered");
+    assert_eq!(
+        told(&answer),
+        [(None, None, true), (Some(200.0), None, false)]
+    );
+}
+
+#[tokio::test]
+async fn a_group_needs_costs_of_its_own_on_every_day() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    for (i, cost) in world.costs.iter_mut().enumerate() {
+        cost.channel = Some(if i == 1 { "chat" } else { "voice" }.into());
+    }
+    for order in &mut world.orders {
+        order.channel = Some("voice".into());
+    }
+    let mut asked = request(&["cost_per_valid_order", "sales_cost"]);
+    (asked.from, asked.to) = (None, None);
+    asked.by = vec!["channel".to_owned()];
+    let answer = world.engine().kpi(&asked).await.expect("answered");
+    let voice = find(&answer, "cost_per_valid_order", Some("voice"));
+    assert_eq!((voice.value, voice.denominator), (None, Some(6.0)));
+    assert_eq!(find(&answer, "sales_cost", Some("chat")).value, Some(100.0));
+}
+
+#[tokio::test]
+async fn days_of_another_zone_are_not_laid_over_those_of_the_costs() {
+    let engine = trade("2026-02-01T00:00:00Z").engine();
+    let mut asked = request(&["cost_per_valid_order", "sales_cost"]);
+    (asked.from, asked.to) = (None, None);
+    asked.zone = Some("Asia/Shanghai".to_owned());
+    let whole = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(
+        told(&whole),
+        [(Some(50.0), Some(300.0), false), (Some(300.0), None, false)],
+        "nothing is cut"
+    );
+    asked.grain = Some(Grain::D1);
+    let days = engine.kpi(&asked).await.expect("answered");
+    assert!(!days.rows.is_empty());
+    assert!(days.rows.iter().all(|r| r.value.is_none()), "{days:?}");
+    asked.grain = None;
+    asked.from = Some(at("2026-01-01T00:00:00+08:00"));
+    asked.to = Some(at("2026-01-03T00:00:00+08:00"));
+    let range = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(told(&range), [(None, None, true), (None, None, true)]);
+}
+
+#[tokio::test]
+async fn one_kpi_that_the_data_forbid_leaves_the_others_their_rows() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    world.visits = visits();
+    world.costs.push(cost("x", "2026-01-02", 100, "CNY"));
+    for id in [90, 91] {
+        world.visits.push(QueueVisit {
+            wait_ms: Some(i64::MAX),
+            ..visit(id, "sales", "2026-01-02T13:00:00Z", 0, true)
+        });
+    }
+    let engine = world.engine();
+    let mut asked = request(&["offered", "cost_per_valid_order", "sales_cost", "asa"]);
+    (asked.from, asked.to) = (None, None);
+    let answer = engine.kpi(&asked).await.expect("the others are answered");
+    let failed: Vec<Option<&str>> = answer.kpis.iter().map(|k| k.failed.as_deref()).collect();
+    assert_eq!(failed[0], None);
+    let overflow = failed[3].expect("a sum beyond 64 bits");
+    assert!(overflow.starts_with("asa: "), "{overflow}");
+    for why in [failed[1], failed[2]] {
+        let why = why.expect("two currencies");
+        assert!(
+            why.contains("sales_cost") && why.contains("CNY and EUR"),
+            "{why}"
+        );
+    }
+    let rows: Vec<&str> = answer.rows.iter().map(|r| r.kpi.as_str()).collect();
+    assert_eq!(rows, ["offered"]);
+    // Alone there is nothing to answer with.
+    asked.ids = vec!["cost_per_valid_order".to_owned()];
+    let text = engine.kpi(&asked).await.expect_err("refused").to_string();
+    assert!(text.contains("sales_cost"), "{text}");
+    asked.compare = Some(Compare::Previous);
+    asked.ids = vec!["offered".to_owned(), "sales_cost".to_owned()];
+    asked.from = Some(at("2026-01-03T00:00:00Z"));
+    asked.to = Some(at("2026-01-04T00:00:00Z"));
+    let compared = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(find(&compared, "sales_cost", None).previous, None);
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_function_tells_what_it_was_computed_from() {
+    let engine = World::default().engine();
+    let sql = "SELECT as_of, horizon, matured_to, revision, approx, clock, params \
+               FROM kpi('service_level, fcr')";
+    let result = engine.sql(sql).await.expect("answered");
+    let text = arrow::util::pretty::pretty_format_batches(&result.batches).expect("printable");
+    let text = text.to_string();
+    for told in [
+        "2026-01-06T00:00:00Z",
+        "2025-12-30T00:00:00Z",
+        "false",
+        "cohort",
+        r#"{"short_abandon":5000,"threshold":20000}"#,
+    ] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    let ids: Vec<&str> = result.meta.kpis.iter().map(|k| k.id.as_str()).collect();
+    assert_eq!(ids, ["fcr", "service_level"]);
 }
 
 #[tokio::test]

@@ -1,14 +1,22 @@
 //! What the data of a version cover: `:horizon`, `:history_start`, `:as_of`.
+//!
+//! A version differs from the one before by a few files and batches, and those never change. So
+//! each is read once. What a file said before it was merged into another, the other says too:
+//! events are never taken away by a later version.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::collect;
 use events::UtcMicros;
 use serde::Deserialize;
-use store::{TableData, Version};
+use store::{DataFile, TableData, Version};
 
-use super::Result;
+use super::{Pinned, Result};
 use crate::error::EngineError;
 use crate::settings::{LATENESS_MS, Settings};
 
@@ -31,85 +39,171 @@ struct Watermark {
     history_start: Option<UtcMicros>,
 }
 
-/// Settings first, then the watermarks, then the times of the data.
-pub(super) async fn of(
-    state: &SessionState,
-    version: &Version,
-    settings: &Settings,
-) -> Result<Bounds> {
-    let (first, last) = covered(version).unwrap_or((UtcMicros(0), UtcMicros(0)));
-    let told = watermarks(state).await?;
-    let horizon = told.horizon.unwrap_or_else(|| last.plus_ms(-LATENESS_MS));
-    let horizon = settings.horizon.unwrap_or(horizon);
-    let history_start = settings
-        .history_start
-        .or(told.history_start)
-        .unwrap_or(first);
-    let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
-    Ok(Bounds {
-        horizon,
-        history_start,
-        as_of,
-    })
-}
-
-/// The lowest of the sources' watermarks and the latest start of their history.
-#[derive(Default)]
+/// What one source has said so far.
+#[derive(Clone, Copy, Default)]
 struct Told {
     horizon: Option<UtcMicros>,
-    history_start: Option<UtcMicros>,
+    /// With the time of the event that said so: the latest holds.
+    history_start: Option<(i64, UtcMicros)>,
 }
 
-async fn watermarks(state: &SessionState) -> Result<Told> {
-    let text = "SELECT source, data FROM events.log \
-                WHERE event_type = 'source.watermark' ORDER BY source, occurred_at";
-    let plan = state.create_logical_plan(text).await?;
-    let plan = state.create_physical_plan(&plan).await?;
-    let mut by_source: std::collections::BTreeMap<String, Told> = Default::default();
-    for batch in collect(plan, state.task_ctx()).await? {
-        let (sources, data) = (
-            batch.column(0).as_string::<i32>(),
-            batch.column(1).as_string::<i32>(),
-        );
-        for row in 0..batch.num_rows() {
+/// What the versions so far have said, and which of their pieces have been read. Versions are to
+/// be shown in their order.
+#[derive(Default)]
+pub(crate) struct Seen {
+    files: HashSet<String>,
+    /// Held, so that no other batch can lie at the same place.
+    memory: Vec<RecordBatch>,
+    /// First and last time of the batches of each table, by name.
+    times: BTreeMap<Arc<str>, (i64, i64)>,
+    told: BTreeMap<String, Told>,
+}
+
+impl Seen {
+    /// Settings first, then the watermarks, then the times of the data.
+    pub(crate) async fn bounds(
+        &mut self,
+        state: &SessionState,
+        version: &Version,
+        settings: &Settings,
+    ) -> Result<Bounds> {
+        if let Some(log) = version.table(store::LOG) {
+            self.read_files(state, log).await?;
+            self.read_memory(log)?;
+        }
+        let (first, last) = self
+            .covered(version)
+            .unwrap_or((UtcMicros(0), UtcMicros(0)));
+        let horizon = self.told.values().filter_map(|t| t.horizon).min();
+        let horizon = horizon.unwrap_or_else(|| last.plus_ms(-LATENESS_MS));
+        let horizon = settings.horizon.unwrap_or(horizon);
+        let told_start = self
+            .told
+            .values()
+            .filter_map(|t| t.history_start)
+            .map(|(_, s)| s)
+            .max();
+        let history_start = settings.history_start.or(told_start).unwrap_or(first);
+        let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
+        Ok(Bounds {
+            horizon,
+            history_start,
+            as_of,
+        })
+    }
+
+    /// Reads the watermarks of files that have not been read.
+    async fn read_files(&mut self, state: &SessionState, log: &TableData) -> Result<()> {
+        let unread = |file: &&Arc<DataFile>| !self.files.contains(&file.path);
+        let files: Vec<_> = log.files.iter().filter(unread).cloned().collect();
+        if !files.is_empty() {
+            for batch in watermarks_in(state, log, files).await? {
+                self.take(&batch)?;
+            }
+        }
+        self.files = log.files.iter().map(|file| file.path.clone()).collect();
+        Ok(())
+    }
+
+    fn read_memory(&mut self, log: &TableData) -> Result<()> {
+        let known: HashSet<usize> = self.memory.iter().filter_map(place_of).collect();
+        for batch in &log.memory {
+            if !place_of(batch).is_some_and(|place| known.contains(&place)) {
+                self.take(batch)?;
+                if let Some(times) = times_in(log, batch) {
+                    let known = self.times.entry(Arc::clone(&log.name)).or_insert(times);
+                    *known = (known.0.min(times.0), known.1.max(times.1));
+                }
+            }
+        }
+        self.memory.clone_from(&log.memory);
+        Ok(())
+    }
+
+    /// Takes what the watermarks among the rows of the log say.
+    fn take(&mut self, rows: &RecordBatch) -> Result<()> {
+        let text = |name: &str| {
+            let column = rows
+                .column_by_name(name)
+                .and_then(|c| c.as_string_opt::<i32>());
+            column.ok_or_else(|| EngineError::Internal(format!("the log has no texts in {name}")))
+        };
+        let (kinds, sources, data) = (text("event_type")?, text("source")?, text("data")?);
+        let times = rows
+            .column_by_name("occurred_at")
+            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
+            .ok_or_else(|| EngineError::Internal("the log has no times".to_owned()))?;
+        let marks = (0..rows.num_rows()).filter(|&row| kinds.value(row) == WATERMARK);
+        for row in marks {
             let mark: Watermark = serde_json::from_str(data.value(row))
                 .map_err(|e| EngineError::Store(format!("a stored watermark: {e}")))?;
-            let told = by_source.entry(sources.value(row).to_owned()).or_default();
+            let told = self.told.entry(sources.value(row).to_owned()).or_default();
             told.horizon = told.horizon.max(Some(mark.complete_until));
-            told.history_start = mark.history_start.or(told.history_start);
+            let start = mark.history_start.map(|start| (times.value(row), start));
+            told.history_start = told.history_start.max(start);
         }
+        Ok(())
     }
-    Ok(Told {
-        horizon: by_source.values().filter_map(|t| t.horizon).min(),
-        history_start: by_source.values().filter_map(|t| t.history_start).max(),
-    })
+
+    /// First and last time in the log; without a log, in the fact tables.
+    fn covered(&self, version: &Version) -> Option<(UtcMicros, UtcMicros)> {
+        let log = version.table(store::LOG).and_then(|log| {
+            let memory = self.times.get(&log.name).copied();
+            widest(times_of_files(log).chain(memory))
+        });
+        let facts = || {
+            let of = |table| times_of_files(table).chain(times_of_memory(table));
+            widest(version.tables().flat_map(of))
+        };
+        let (first, last) = log.or_else(facts)?;
+        Some((UtcMicros(first), UtcMicros(last)))
+    }
 }
 
-/// First and last time in the log; without a log, in the fact tables.
-fn covered(version: &Version) -> Option<(UtcMicros, UtcMicros)> {
-    let log = version.table(store::LOG).and_then(covered_by);
-    log.or_else(|| {
-        version
-            .tables()
-            .filter_map(covered_by)
-            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-    })
+/// Type of the events that say up to where a source is complete.
+const WATERMARK: &str = "source.watermark";
+
+async fn watermarks_in(
+    state: &SessionState,
+    log: &TableData,
+    files: Vec<Arc<DataFile>>,
+) -> Result<Vec<RecordBatch>> {
+    let text = format!(
+        "SELECT event_type, source, data, occurred_at FROM events.log WHERE event_type = '{WATERMARK}'"
+    );
+    let mut state = state.clone();
+    let table = Arc::clone(&log.name);
+    Arc::new(Pinned::Files { table, files }).pin(&mut state);
+    let plan = state.create_logical_plan(&text).await?;
+    let plan = state.create_physical_plan(&plan).await?;
+    Ok(collect(plan, state.task_ctx()).await?)
 }
 
-fn covered_by(table: &TableData) -> Option<(UtcMicros, UtcMicros)> {
-    let time = table.time.as_deref()?;
-    let files = table
-        .files
+/// Where the rows lie; as long as they are held no other rows lie there.
+fn place_of(batch: &RecordBatch) -> Option<usize> {
+    let first = batch.columns().first()?;
+    Some(Arc::as_ptr(first).cast::<()>() as usize)
+}
+
+fn widest(times: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
+    times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+fn times_of_files(table: &TableData) -> impl Iterator<Item = (i64, i64)> {
+    let times = |file: &Arc<DataFile>| Some((file.time_min?, file.time_max?));
+    table.files.iter().filter_map(times)
+}
+
+fn times_of_memory(table: &TableData) -> impl Iterator<Item = (i64, i64)> {
+    table
+        .memory
         .iter()
-        .filter_map(|f| Some((f.time_min?, f.time_max?)));
-    let memory = table.memory.iter().filter_map(|batch| {
-        let column = batch.column_by_name(time)?;
-        let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
-        let known = || times.iter().flatten();
-        Some((known().min()?, known().max()?))
-    });
-    let (first, last) = files
-        .chain(memory)
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-    Some((UtcMicros(first), UtcMicros(last)))
+        .filter_map(|batch| times_in(table, batch))
+}
+
+fn times_in(table: &TableData, batch: &RecordBatch) -> Option<(i64, i64)> {
+    let column = batch.column_by_name(table.time.as_deref()?)?;
+    let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let known = || times.iter().flatten();
+    Some((known().min()?, known().max()?))
 }

@@ -1,11 +1,18 @@
-//! What the statements of one session may `SET` for those that follow: `kpi.strict`.
+//! What the statements of one session may `SET` for those that follow.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use datafusion::common::extensions_options;
 use datafusion::config::ConfigExtension;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{LogicalPlan, Statement};
+use datafusion::logical_expr::registry::FunctionRegistry;
 
+use super::compiled::{CATALOGUE, Compiled, SCHEMAS};
 use crate::error::EngineError;
+use crate::functions;
+use crate::functions::calendar::parse_zone;
+use crate::statements::Action;
 
 extensions_options! {
     /// Options of KPI queries.
@@ -19,46 +26,195 @@ impl ConfigExtension for KpiOptions {
     const PREFIX: &'static str = "kpi";
 }
 
-/// The one variable that can be set.
 const STRICT: &str = "kpi.strict";
+const ZONE: &str = "callgauge.zone";
+const TIMEOUT: &str = "callgauge.timeout_ms";
+const NATIVE: &str = "callgauge.arrow_native";
+const SCHEMA: &str = "schema";
+const CATALOG: &str = "catalog";
+
+/// Most variables without an effect that a session keeps.
+const OTHERS_MAX: usize = 64;
+/// Longest name or value of one, in bytes.
+const OTHER_BYTES_MAX: usize = 1_024;
 
 /// What the statements of one session have set so far; the engine's settings hold for the rest.
 ///
 /// Whoever has a session (a prompt, a connection) keeps one and passes it with every statement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionSettings {
-    /// Set by `SET kpi.strict = true|false`.
+    /// `kpi.strict`: is `SUM(kpi)` refused instead of being read as `MEASURE(kpi)`?
     pub strict: Option<bool>,
+    /// `callgauge.zone`: IANA zone of `kpi_bucket` and `kpi()` where they name none.
+    pub zone: Option<String>,
+    /// `schema`: where tables without a schema are looked for.
+    pub schema: Option<String>,
+    /// `callgauge.timeout_ms`: how long a query may take; never longer than the service allows.
+    pub timeout: Option<Duration>,
+    /// `callgauge.arrow_native`: are results sent in the engine's types, not in those of the wire?
+    pub native: Option<bool>,
+    /// Variables that mean nothing here. Tools set them; they are kept and have no effect.
+    pub others: BTreeMap<String, String>,
 }
 
 impl SessionSettings {
+    /// Names of the variables that have an effect.
+    pub const NAMES: [&'static str; 6] = [CATALOG, SCHEMA, ZONE, TIMEOUT, NATIVE, STRICT];
+
+    /// Sets a variable by name. Names are read in any case.
+    ///
+    /// # Errors
+    /// A value that the variable cannot have; a name that begins like ours and is none.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), EngineError> {
+        if value.eq_ignore_ascii_case("default") {
+            return self.reset(Some(name));
+        }
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            STRICT => self.strict = Some(flag(STRICT, value)?),
+            NATIVE => self.native = Some(flag(NATIVE, value)?),
+            ZONE => {
+                parse_zone(value).map_err(|e| {
+                    EngineError::refused(e.to_string(), "write an IANA zone such as Asia/Shanghai")
+                })?;
+                self.zone = Some(value.to_owned());
+            }
+            TIMEOUT => self.timeout = Some(milliseconds(value)?),
+            SCHEMA | "search_path" => self.schema = Some(known_schema(value)?),
+            CATALOG if value == CATALOGUE => {}
+            CATALOG => {
+                let reason = format!("there is no catalog '{value}'");
+                return Err(EngineError::refused(
+                    reason,
+                    format!("the one is {CATALOGUE}"),
+                ));
+            }
+            _ => self.keep(name, value)?,
+        }
+        Ok(())
+    }
+
+    /// Back to the engine's own setting, of one variable or of all.
+    ///
+    /// # Errors
+    /// A name that begins like ours and is none.
+    pub fn reset(&mut self, name: Option<&str>) -> Result<(), EngineError> {
+        let Some(name) = name else {
+            *self = SessionSettings::default();
+            return Ok(());
+        };
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            STRICT => self.strict = None,
+            NATIVE => self.native = None,
+            ZONE => self.zone = None,
+            TIMEOUT => self.timeout = None,
+            SCHEMA | "search_path" => self.schema = None,
+            CATALOG => {}
+            other => {
+                not_ours(other)?;
+                self.others.remove(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was set, as text; `None` if it was not.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            STRICT => self.strict.map(|on| on.to_string()),
+            NATIVE => self.native.map(|on| on.to_string()),
+            ZONE => self.zone.clone(),
+            TIMEOUT => self.timeout.map(|t| t.as_millis().to_string()),
+            SCHEMA | "search_path" => self.schema.clone(),
+            CATALOG => Some(CATALOGUE.to_owned()),
+            other => self.others.get(other).cloned(),
+        }
+    }
+
+    fn keep(&mut self, name: String, value: &str) -> Result<(), EngineError> {
+        not_ours(&name)?;
+        let full = self.others.len() >= OTHERS_MAX && !self.others.contains_key(&name);
+        if full || name.len() > OTHER_BYTES_MAX || value.len() > OTHER_BYTES_MAX {
+            let reason = format!("{name} is not kept: the session has too much of its kind");
+            let hint = format!("at most {OTHERS_MAX} names, {OTHER_BYTES_MAX} bytes each");
+            return Err(EngineError::refused(reason, hint));
+        }
+        self.others.insert(name, value.to_owned());
+        Ok(())
+    }
+
     /// Makes the settings hold in `state`.
-    pub(super) fn apply(self, state: &mut SessionState) {
+    pub(super) fn apply(&self, state: &mut SessionState, compiled: &Compiled) {
         let options = state.config_mut().options_mut();
         if let (Some(strict), Some(kpi)) = (self.strict, options.extensions.get_mut::<KpiOptions>())
         {
             kpi.strict = strict;
         }
+        if let Some(schema) = &self.schema {
+            options.catalog.default_schema.clone_from(schema);
+        }
+        if let Some(zone) = self
+            .zone
+            .as_deref()
+            .filter(|zone| *zone != compiled.settings.zone)
+        {
+            let replaced = state.register_udf(functions::bucket_function(zone));
+            debug_assert!(replaced.is_ok(), "a session takes any function");
+            state.register_udtf("kpi", compiled.kpi_function(zone));
+        }
     }
 
-    /// Takes what the statement sets. False: it sets nothing that a session can have.
-    pub(super) fn take(&mut self, plan: &LogicalPlan) -> Result<bool, EngineError> {
-        let LogicalPlan::Statement(Statement::SetVariable(set)) = plan else {
-            return Ok(false);
-        };
-        if set.variable != STRICT {
-            return Ok(false);
+    /// The session after a statement; `None` if it is none that changes one.
+    pub(crate) fn after(&self, action: &Action) -> Result<Option<Self>, EngineError> {
+        let mut after = self.clone();
+        match action {
+            Action::Set { name, value } => after.set(name, value)?,
+            Action::Reset { name } => after.reset(name.as_deref())?,
+            Action::Query(_) => return Ok(None),
         }
-        self.strict = match set.value.to_ascii_lowercase().as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => {
-                return Err(EngineError::refused(
-                    format!("{STRICT} is true or false, not '{}'", set.value),
-                    format!("write SET {STRICT} = true"),
-                ));
-            }
-        };
-        Ok(true)
+        Ok(Some(after))
     }
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, EngineError> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" => Ok(true),
+        "false" | "off" => Ok(false),
+        _ => Err(EngineError::refused(
+            format!("{name} is true or false, not '{value}'"),
+            format!("write SET {name} = true"),
+        )),
+    }
+}
+
+fn milliseconds(value: &str) -> Result<Duration, EngineError> {
+    match value.parse::<u64>() {
+        Ok(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
+        _ => Err(EngineError::refused(
+            format!("{TIMEOUT} is a number of milliseconds, not '{value}'"),
+            format!("write SET {TIMEOUT} = 5000"),
+        )),
+    }
+}
+
+fn known_schema(value: &str) -> Result<String, EngineError> {
+    let known = SCHEMAS.iter().find(|schema| **schema == value);
+    known.map(|schema| (*schema).to_owned()).ok_or_else(|| {
+        let reason = format!("there is no schema '{value}'");
+        EngineError::refused(reason, format!("the schemas are {}", SCHEMAS.join(", ")))
+    })
+}
+
+/// A slip in one of our names would have no effect and nobody would know.
+fn not_ours(name: &str) -> Result<(), EngineError> {
+    if name.starts_with("kpi.") || name.starts_with("callgauge.") {
+        let hint = format!("there are {}", SessionSettings::NAMES.join(", "));
+        return Err(EngineError::refused(
+            format!("there is no variable {name}"),
+            hint,
+        ));
+    }
+    Ok(())
 }

@@ -33,7 +33,7 @@ fn watermark(source: &str, day: i64, history_start: Option<UtcMicros>) -> Stored
     }
 }
 
-async fn bounds(events: Vec<StoredEvent>, settings: Settings) -> engine::Bounds {
+fn store(events: Vec<StoredEvent>) -> (Store, tempfile::TempDir) {
     let added = FactRows {
         QueueVisit: (0..100).map(visit).collect(),
         ..FactRows::default()
@@ -45,17 +45,106 @@ async fn bounds(events: Vec<StoredEvent>, settings: Settings) -> engine::Bounds 
     };
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::create_or_open(folder.path()).expect("a store");
+    commit(&store, &edit, Mode::Durable);
+    (store, folder)
+}
+
+fn commit(store: &Store, edit: &FactEdit, mode: Mode) {
     let commit = Commit {
-        edit: &edit,
+        edit,
         quarantine: &[],
         checkpoint: Some(&[]),
         arrived_seq: None,
-        mode: Mode::Durable,
+        mode,
         recorded_at: DAY_0,
     };
     store.commit(commit).expect("a commit");
+}
+
+async fn bounds(events: Vec<StoredEvent>, settings: Settings) -> engine::Bounds {
+    let (store, _folder) = store(events);
     let engine = Engine::new(Arc::new(store), catalogue(), settings).expect("an engine");
     engine.snapshot().await.expect("a snapshot").bounds
+}
+
+/// The bounds of each version are those that an engine sees which never saw another version.
+#[tokio::test]
+async fn bounds_follow_from_version_to_version() {
+    let day = |n: i64| DAY_0.plus_ms(n * DAY_MS);
+    let (store, _folder) = store(vec![watermark("a", 1, None)]);
+    let store = Arc::new(store);
+    let following = Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+    let following = following.expect("an engine");
+    let horizon = async || {
+        following
+            .snapshot()
+            .await
+            .expect("a snapshot")
+            .bounds
+            .horizon
+    };
+    assert_eq!(horizon().await, day(1));
+    let steps = [
+        (watermark("a", 4, Some(day(-3))), Mode::Memory, 4),
+        (watermark("b", 2, Some(day(-9))), Mode::Memory, 2),
+        (watermark("b", 6, None), Mode::Durable, 4),
+        (watermark("a", 5, None), Mode::Memory, 5),
+    ];
+    for (event, mode, complete) in steps {
+        let edit = FactEdit {
+            events: vec![event],
+            ..FactEdit::default()
+        };
+        commit(&store, &edit, mode);
+        assert_eq!(horizon().await, day(complete));
+        let fresh = Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+        let fresh = fresh
+            .expect("an engine")
+            .snapshot()
+            .await
+            .expect("a snapshot")
+            .bounds;
+        assert_eq!(
+            following.snapshot().await.expect("a snapshot").bounds,
+            fresh
+        );
+    }
+    store.flush().expect("a flush");
+    assert_eq!(horizon().await, day(5));
+}
+
+/// Compiled once, a KPI still counts by the bounds of the version that it is asked over.
+#[tokio::test]
+async fn a_kpi_counts_by_the_bounds_of_its_own_version() {
+    let (store, _folder) = store(vec![watermark("a", 1, None)]);
+    let store = Arc::new(store);
+    let engine = Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+    let engine = engine.expect("an engine");
+    let sql = "SELECT MEASURE(fcr) FROM kpi.repeat_links";
+    let first = engine.snapshot().await.expect("a snapshot");
+    let explained = |snapshot: Arc<engine::Snapshot>| async move {
+        let plan = snapshot
+            .sql(&format!("EXPLAIN {sql}"))
+            .await
+            .expect("a plan");
+        crate::slt::text_rows(&plan)
+            .into_iter()
+            .flatten()
+            .collect::<String>()
+    };
+    let before = explained(Arc::clone(&first)).await;
+    let edit = FactEdit {
+        events: vec![watermark("a", 20, None)],
+        ..FactEdit::default()
+    };
+    commit(&store, &edit, Mode::Memory);
+    let after = explained(engine.snapshot().await.expect("a snapshot")).await;
+    assert_ne!(before, after, "the horizon is in the plan");
+    assert_eq!(
+        explained(first).await,
+        before,
+        "a pinned version keeps its own"
+    );
 }
 
 #[tokio::test]

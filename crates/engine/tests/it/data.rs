@@ -34,7 +34,7 @@ pub const DAY_MS: i64 = 86_400_000;
 /// An engine over the rows, and the folder that must live as long.
 pub struct World {
     /// The engine.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     /// Its store.
     pub store: Arc<Store>,
     _folder: Option<TempDir>,
@@ -95,7 +95,7 @@ pub fn world_with(form: Form, settings: Settings) -> World {
     let store = Arc::new(store);
     let engine = Engine::new(Arc::clone(&store), catalogue(), settings).expect("an engine");
     World {
-        engine,
+        engine: Arc::new(engine),
         store,
         _folder: folder,
     }

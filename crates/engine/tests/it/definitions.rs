@@ -158,6 +158,16 @@ async fn every_aggregate_gives_its_value() {
         ("{ agg: max, expr: \"wait_ms\" }", "a", "30000"),
         ("{ agg: distinct, expr: \"channel\" }", "a", "2"),
         (
+            "{ agg: last_by_time, expr: \"wait_ms\", per: channel }",
+            "a",
+            "35000",
+        ),
+        (
+            "{ agg: last_by_time, expr: \"CASE WHEN wait_ms > 2000 THEN 1 END\", per: channel }",
+            "100 * a",
+            "200",
+        ),
+        (
             "{ agg: histogram, expr: \"wait_up_s\" }",
             "percentile(a, 0.5)",
             "5",
@@ -187,6 +197,24 @@ async fn every_aggregate_gives_its_value() {
     for (part, over, expected) in cases {
         assert_eq!(value(part, over).await, expected, "{part}, {over}");
     }
+}
+
+#[tokio::test]
+async fn latest_rows_are_not_put_together_from_numbers_of_a_grain_view() {
+    let part = "{ agg: last_by_time, expr: \"wait_ms\", per: channel }";
+    let batch = store::batch(&[visit(Some(1_000), "voice")], 1).expect("a batch");
+    let version = Version::from_batches(HashMap::from([("queue_visits".to_owned(), vec![batch])]));
+    let engine = engine(&visits(part, "a"), version).expect("an engine");
+    let day = engine
+        .sql("SELECT own_kpi FROM kpi.queue_visits_1d")
+        .await
+        .expect("its own value");
+    assert_eq!(text_rows(&day)[0][0], "1000");
+    let again = engine
+        .sql("SELECT MEASURE(own_kpi) FROM kpi.queue_visits_1d")
+        .await;
+    let error = again.expect_err("refused").to_string();
+    assert!(error.contains("use kpi.queue_visits"), "{error}");
 }
 
 fn cost(amount: i128, currency: &str) -> Cost {

@@ -1,6 +1,7 @@
 //! What SQL text cannot show: metadata, pinned versions, pruning, options.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use engine::{EngineError, Settings};
 use facts::FactRows;
@@ -48,6 +49,27 @@ async fn every_result_names_its_kpis_and_what_it_was_computed_from() {
 }
 
 #[tokio::test]
+async fn a_kpi_that_is_no_column_here_says_where_it_is() {
+    let world = world(Form::Memory);
+    for (sql, told) in [
+        (
+            "SELECT MEASURE(cost_per_valid_order) FROM kpi.costs",
+            "FROM kpi('cost_per_valid_order'",
+        ),
+        ("SELECT MEASURE(asa) FROM kpi.legs", "FROM kpi.queue_visits"),
+        (
+            "SELECT percentile(wait_ms, 0.9) FROM facts.queue_visits",
+            "percentile() reads a histogram, not Int64",
+        ),
+    ] {
+        let error = world.engine.sql(sql).await.expect_err(sql).to_string();
+        assert!(error.contains(told), "{sql}: {error}");
+    }
+    let sql = "SELECT percentile(histogram(wait_up_s), 1) FROM facts.queue_visits";
+    assert_eq!(world.engine.sql(sql).await.expect("answered").rows(), 1);
+}
+
+#[tokio::test]
 async fn a_plain_query_names_no_kpi() {
     let world = world(Form::Memory);
     let result = world
@@ -88,6 +110,20 @@ async fn a_snapshot_keeps_its_version_while_rows_arrive() {
         assert_eq!(text_rows(&old)[0][0], "3000", "{form:?}");
         assert_eq!(one(&world, count).await, "3100", "{form:?}");
     }
+}
+
+#[tokio::test]
+async fn a_new_version_compiles_nothing_anew() {
+    let world = world(Form::Mixed);
+    let first = world.engine.snapshot().await.expect("a snapshot");
+    let more = FactRows {
+        QueueVisit: vec![visit(5_000)],
+        ..FactRows::default()
+    };
+    commit(&world.store, more, Mode::Memory);
+    let second = world.engine.snapshot().await.expect("a snapshot");
+    assert!(!Arc::ptr_eq(&first.version, &second.version));
+    assert!(Arc::ptr_eq(first.views(), second.views()));
 }
 
 #[tokio::test]

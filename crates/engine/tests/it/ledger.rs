@@ -12,7 +12,7 @@ use std::sync::Arc;
 use engine::{Engine, Grain, KpiRequest, KpiRow, Settings};
 use events::{Event, UtcMicros};
 use facts::{FoldSettings, Folder, NoHistory};
-use kpi::Catalogue;
+use kpi::{Catalogue, Maturity};
 use sim::{Bucket, Config, Grouping, Ledger, LedgerRow, METRICS, Metric, World};
 use store::{Commit, Mode, Store};
 
@@ -130,13 +130,15 @@ async fn compare_world(config: &Config, zone: &str, grains: &[Option<&str>]) -> 
         for dimension in [None, Some("queue_id"), Some("first_queue_id")] {
             let mut metrics = metrics_with(engine.catalogue(), grain, dimension);
             // Costs are posted by days of the centre's zone: days of another zone cut them.
-            let derived = |id: &str| {
-                engine
-                    .catalogue()
-                    .get(id)
-                    .is_some_and(|k| k.model().is_none())
+            let fits = |id: &str| {
+                let kpi = engine.catalogue().get(id).unwrap();
+                let inputs = engine.catalogue().inputs_of(kpi);
+                match inputs.iter().any(|k| k.maturity == Maturity::Posted) {
+                    true => grain.is_none(),
+                    false => kpi.model().is_some(),
+                }
             };
-            metrics.retain(|m| zone == config.zone.name() || !derived(m.id));
+            metrics.retain(|m| zone == config.zone.name() || fits(m.id));
             let request = KpiRequest {
                 ids: metrics.iter().map(|m| m.id.to_owned()).collect(),
                 grain: grain.map(|g| engine::parse_grain(g).unwrap()),

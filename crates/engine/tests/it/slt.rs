@@ -89,7 +89,8 @@ fn cell(column: &dyn Array, row: usize) -> String {
     }
 }
 
-fn files() -> Vec<PathBuf> {
+/// Every file of SQL tests.
+pub fn files() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder)
             .expect("a folder of tests")

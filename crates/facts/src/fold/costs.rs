@@ -72,6 +72,7 @@ fn cost_row(
         cost_id: id.clone(),
         day: format_smolstr!("{}", day.date),
         day_at: day.starts_at,
+        day_ends_at: Some(day.ends_at),
         pool: Text::new_static(data.pool.as_str()),
         purpose: Text::new_static(data.purpose.as_str()),
         site_id: data.site_id.clone(),
@@ -89,6 +90,7 @@ fn cost_row(
 struct Day {
     date: NaiveDate,
     starts_at: UtcMicros,
+    ends_at: UtcMicros,
     micros: i64,
 }
 
@@ -109,6 +111,7 @@ fn days(zone: Tz, start: UtcMicros, end: UtcMicros) -> Option<Vec<Day>> {
             days.push(Day {
                 date,
                 starts_at,
+                ends_at: next_at,
                 micros: micros.max(0),
             });
         }

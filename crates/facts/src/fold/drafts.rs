@@ -124,6 +124,28 @@ draft! {
 }
 
 draft! {
+    /// A case.
+    CaseDraft {
+        first_at: Option<UtcMicros>,
+        opened: Option<Said<'a, CaseOpened>>,
+        steps: Vec<(UtcMicros, CaseStep)>,
+        /// Interactions about it, each once.
+        contacts: Vec<&'a Text>,
+        /// Public messages of agents.
+        replies: Vec<UtcMicros>,
+        /// The last one said.
+        status: Option<&'a Text>,
+        promise_at: Option<UtcMicros>,
+        merged: bool, escalated: bool,
+    }
+}
+
+draft! {
+    /// An evaluation.
+    EvaluationDraft { completed: Vec<Said<'a, EvaluationCompleted>>, voided: bool }
+}
+
+draft! {
     /// A menu, bot or web session.
     SessionDraft { interaction_id: Option<&'a Text>, ivr: bool, completed: bool, escalated: bool }
 }
@@ -172,6 +194,14 @@ pub(crate) struct SurveyFields<'a> {
     pub leg_id: Option<&'a Text>,
     pub case_id: Option<&'a Text>,
     pub agent_id: Option<&'a Text>,
+}
+
+/// One step of a case after it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CaseStep {
+    Solved,
+    Reopened,
+    Closed,
 }
 
 /// One step of an order after it was placed.

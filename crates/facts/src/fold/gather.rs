@@ -41,9 +41,11 @@ pub(crate) struct Gathered<'a> {
     pub orders: ById<'a, OrderDraft<'a>>,
     pub agents: ById<'a, AgentDraft<'a>>,
     pub costs: ById<'a, CostDraft<'a>>,
+    pub cases: ById<'a, CaseDraft<'a>>,
+    pub evaluations: ById<'a, EvaluationDraft<'a>>,
     sessions: ById<'a, SessionDraft<'a>>,
     /// Cases that name an interaction, and whether they were escalated with it.
-    cases: Vec<(&'a Text, &'a Text, bool)>,
+    named_cases: Vec<(&'a Text, &'a Text, bool)>,
     pub is_test: bool,
 }
 
@@ -66,25 +68,22 @@ impl<'a> Gathered<'a> {
             }
             E::InteractionClassified(d) => {
                 self.contact(&d.interaction_id, at).classified.push(d);
+                if let Some(case) = &d.case_id {
+                    self.cases.get(case).add_contact(&d.interaction_id);
+                }
             }
             E::InteractionEnded(d) => {
                 self.contact(&d.interaction_id, at)
                     .ends
                     .push(Said { at, event, data: d });
             }
-            E::MessageSent(d) => {
-                if let Some(id) = &d.interaction_id {
-                    self.contact(id, at).messages.push(Message { at, data: d });
-                }
-            }
+            E::MessageSent(d) => self.message(at, d),
             E::SelfServiceStarted(d) => self.session_started(at, d),
             E::SelfServiceEnded(d) => {
                 let session = self.sessions.get(&d.session_id);
                 session.completed |= d.outcome == SelfServiceOutcome::Completed;
                 session.escalated |= d.outcome == SelfServiceOutcome::Escalated;
             }
-            E::CaseOpened(d) => self.case(&d.interaction_id, &d.case_id, false),
-            E::CaseEscalated(d) => self.case(&d.interaction_id, &d.case_id, true),
             E::CostPosted(d) => {
                 self.costs
                     .get(&d.cost_id)
@@ -95,6 +94,7 @@ impl<'a> Gathered<'a> {
                 let _taken = self.queue_event(at, event)
                     || self.leg_event(at, event)
                     || self.order_event(at, event)
+                    || self.case_event(at, event)
                     || self.other_event(at, event);
             }
         }
@@ -133,9 +133,71 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn case(&mut self, interaction: &'a Option<Text>, case: &'a Text, escalated: bool) {
+    fn message(&mut self, at: UtcMicros, data: &'a MessageSent) {
+        if let Some(id) = &data.interaction_id {
+            self.contact(id, at).messages.push(Message { at, data });
+        }
+        if let Some(case) = &data.case_id
+            && data.actor == Actor::Agent
+            && data.public
+        {
+            self.cases.get(case).replies.push(at);
+        }
+    }
+
+    /// A case, named by one of its own events.
+    fn case(
+        &mut self,
+        at: UtcMicros,
+        id: &'a Text,
+        interaction: &'a Option<Text>,
+    ) -> &mut CaseDraft<'a> {
+        let draft = self.cases.get(id);
+        draft.first_at.get_or_insert(at);
         if let Some(interaction) = interaction {
-            self.cases.push((interaction, case, escalated));
+            draft.add_contact(interaction);
+        }
+        draft
+    }
+
+    fn case_event(&mut self, at: UtcMicros, event: &'a Event) -> bool {
+        match &event.data {
+            E::CaseOpened(d) => {
+                self.name_case(&d.interaction_id, &d.case_id, false);
+                let case = self.case(at, &d.case_id, &d.interaction_id);
+                case.opened.get_or_insert(Said { at, event, data: d });
+                case.tell(&d.status, d.promise_at, &d.merged_into);
+            }
+            E::CaseStatusChanged(d) => self.case(at, &d.case_id, &d.interaction_id).tell(
+                &d.status,
+                d.promise_at,
+                &d.merged_into,
+            ),
+            E::CaseEscalated(d) => {
+                self.name_case(&d.interaction_id, &d.case_id, true);
+                self.case(at, &d.case_id, &d.interaction_id).escalated = true;
+            }
+            E::CaseSolved(d) => {
+                let case = self.case(at, &d.case_id, &d.interaction_id);
+                case.steps.push((at, CaseStep::Solved));
+            }
+            E::CaseReopened(d) => {
+                let case = self.case(at, &d.case_id, &d.interaction_id);
+                case.steps.push((at, CaseStep::Reopened));
+            }
+            E::CaseClosed(d) => {
+                let case = self.case(at, &d.case_id, &d.interaction_id);
+                case.steps.push((at, CaseStep::Closed));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The contact is about the case.
+    fn name_case(&mut self, interaction: &'a Option<Text>, case: &'a Text, escalated: bool) {
+        if let Some(interaction) = interaction {
+            self.named_cases.push((interaction, case, escalated));
         }
     }
 
@@ -285,6 +347,11 @@ impl<'a> Gathered<'a> {
                 survey.answers.push(Said { at, event, data: d });
                 survey.add(survey_fields!(d));
             }
+            E::EvaluationCompleted(d) => {
+                let evaluation = self.evaluations.get(&d.evaluation_id);
+                evaluation.completed.push(Said { at, event, data: d });
+            }
+            E::EvaluationVoided(d) => self.evaluations.get(&d.evaluation_id).voided = true,
             E::CallbackRequested(d) => {
                 self.callback(&d.callback_id, at, callback_fields!(d))
                     .requested_at
@@ -353,7 +420,7 @@ impl<'a> Gathered<'a> {
             contact.ss_escalated |= session.escalated;
             contact.ivr |= session.ivr;
         }
-        for &(interaction, case, escalated) in &self.cases {
+        for &(interaction, case, escalated) in &self.named_cases {
             if self.interactions.position(interaction).is_some() {
                 let contact = self.interactions.get(interaction);
                 contact.escalated |= escalated;
@@ -379,6 +446,25 @@ impl<'a> VisitDraft<'a> {
                 self.offers.len() - 1
             });
         &mut self.offers[at]
+    }
+}
+
+impl<'a> CaseDraft<'a> {
+    fn add_contact(&mut self, interaction: &'a Text) {
+        if !self.contacts.contains(&interaction) {
+            self.contacts.push(interaction);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        status: &'a Option<Text>,
+        promise_at: Option<UtcMicros>,
+        merged_into: &Option<Text>,
+    ) {
+        self.status = status.as_ref().or(self.status);
+        self.promise_at = promise_at.or(self.promise_at);
+        self.merged |= merged_into.is_some();
     }
 }
 

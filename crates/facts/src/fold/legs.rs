@@ -505,5 +505,6 @@ fn leg_row(g: &Gathered<'_>, story: &Story<'_>, leg: &Leg<'_>, sink: &Sink<'_>) 
             .and_then(|t| t.reason)
             .map(|r| Text::new_static(r.as_str())),
         transfer_to: transfer.map(|t| t.to_id.clone()),
+        transfer_to_kind: transfer.map(|t| Text::new_static(t.to_kind.as_str())),
     }
 }

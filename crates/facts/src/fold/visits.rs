@@ -414,6 +414,8 @@ fn visit_row(
     let agent = visit.agent_id.as_deref().filter(|_| answered);
     let at = visit.left_at.unwrap_or(visit.entered_at);
     let profile = agent.and_then(|a| sink.profile(a, at));
+    let required = visit.entered.and_then(|e| e.required_skills.as_ref());
+    let held = profile.and_then(|p| p.skills.as_ref());
     QueueVisit {
         common: sink.common(visit.inferred, visit.flags),
         visit_id: visit.id.clone(),
@@ -429,10 +431,10 @@ fn visit_row(
         entry_point: started.and_then(|s| s.entry_point.clone()),
         language: started.and_then(|s| s.language.clone()),
         priority: visit.entered.and_then(|e| e.priority),
-        required_skills: visit
-            .entered
-            .and_then(|e| e.required_skills.clone())
-            .unwrap_or_default(),
+        required_skills: required.cloned().unwrap_or_default(),
+        skill_matched: required
+            .zip(held)
+            .map(|(r, h)| r.iter().all(|s| h.contains(s))),
         reason_code: interaction.reason_code().cloned(),
         entered_at: visit.entered_at,
         left_at: visit.left_at,

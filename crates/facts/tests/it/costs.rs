@@ -58,6 +58,9 @@ fn a_cost_of_one_day_in_its_own_zone_stays_whole() {
     )
     .fold();
     assert_eq!(days(&rows), pairs(&[("2026-03-02", "1200.5000")]));
+    let day = &rows.Cost[0];
+    assert_eq!(day.day_at, utc("2026-03-01T16:00:00Z"));
+    assert_eq!(day.day_ends_at, Some(utc("2026-03-02T16:00:00Z")));
     let row = cost_day(&rows, "2026-03-02");
     assert_eq!(row.day_at, utc("2026-03-01T16:00:00Z"));
     assert_eq!(

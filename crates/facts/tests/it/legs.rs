@@ -51,6 +51,7 @@ fn a_blind_transfer_to_a_queue_is_two_visits_two_legs_and_one_interaction() {
         (Some("blind"), Some("tech"))
     );
     assert_eq!(a.transfer_reason.as_deref(), Some("skill"));
+    assert_eq!(a.transfer_to_kind.as_deref(), Some("queue"));
     let i = interaction(&rows, "c1");
     assert_eq!((i.transfers, i.transferred, i.misrouted), (1, true, true));
     assert_eq!((i.wait_ms, i.agent_legs), (30_000, 2));

@@ -5,6 +5,7 @@
 
 mod agents;
 mod callbacks;
+mod cases;
 mod contacts;
 mod corrections;
 mod costs;

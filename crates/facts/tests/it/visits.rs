@@ -1,6 +1,7 @@
 //! Queue visits.
 
 use events::*;
+use facts::fold_all;
 
 use crate::scene::*;
 
@@ -447,4 +448,40 @@ fn a_chat_customer_who_never_writes_again_is_answered_and_a_silent_leaver() {
             "a chat session counts whole"
         );
     }
+}
+
+#[test]
+fn a_visit_tells_whether_the_agent_had_the_skills_it_asked_for() {
+    let matched = |required: Option<&[&str]>, skills: Option<&[&str]>| {
+        let texts = |list: &[&str]| list.iter().map(Text::new).collect::<Vec<_>>();
+        let mut s = Scene::new();
+        let profile = AgentProfileChanged {
+            agent_id: "a1".into(),
+            effective_from: at(0.0),
+            team_id: None,
+            site_id: None,
+            supervisor_id: None,
+            skills: skills.map(texts),
+            skills_required: None,
+            fte: None,
+        };
+        s.add(0.0, profile);
+        s.started(0.0, "c1");
+        s.entered(10.0, "q1", "c1", "sales").required_skills = required.map(texts);
+        s.left(30.0, "q1", LeaveReason::Answered).leg_id = Some("l1".into());
+        s.connected(30.0, "l1", "c1", "a1").visit_id = Some("q1".into());
+        visit(&fold_all(s.events), "q1").skill_matched
+    };
+    assert_eq!(
+        matched(Some(&["tech", "en"]), Some(&["en", "tech"])),
+        Some(true)
+    );
+    assert_eq!(matched(Some(&["tech", "en"]), Some(&["en"])), Some(false));
+    assert_eq!(matched(Some(&[]), Some(&[])), Some(true));
+    assert_eq!(matched(None, Some(&["en"])), None, "nothing was asked for");
+    assert_eq!(
+        matched(Some(&["en"]), None),
+        None,
+        "nothing is known of the agent"
+    );
 }

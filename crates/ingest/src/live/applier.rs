@@ -243,13 +243,19 @@ impl Applier {
                 }
                 Ok(())
             }
-            Err(error @ store::Error::Stopped { .. }) => Err(error.into()),
+            // Trying again would not help: the log keeps what is not in files.
+            Err(error @ (store::Error::Stopped { .. } | store::Error::Damaged { .. })) => {
+                Err(error.into())
+            }
             Err(error) => {
                 // Nothing has changed: the rows stay in memory and in the log.
+                if matches!(error, store::Error::DiskFull { .. }) {
+                    self.parts.store.free_ballast();
+                }
                 tracing::warn!(%error, "writing to Parquet failed and is tried again");
                 self.flush = Flush::None;
                 self.retry_at = Some(Instant::now() + RETRY_FLUSH);
-                self.parts.shared.flushed(0, 0);
+                self.parts.shared.not_flushed();
                 Ok(())
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events::{Event, Intake, Reject, decode_line};
+use events::{Event, Intake, Reject, RejectCode, Text, decode_line};
 use store::{content_hash, event_id_hash};
 
 use super::{LineError, LiveSettings};
@@ -24,6 +24,8 @@ pub enum OnError {
 pub struct Delivery {
     settings: Arc<LiveSettings>,
     intake: Intake,
+    /// The sources that the sender may speak for; all when absent.
+    sources: Option<Arc<[Text]>>,
     pub(super) events: Vec<Incoming>,
     /// Lines for the write-ahead log, each with its line end.
     pub(super) encoded: Vec<u8>,
@@ -62,11 +64,19 @@ impl Delivery {
         Delivery {
             settings,
             intake,
+            sources: None,
             events: Vec::new(),
             encoded: Vec::new(),
             rejects: Vec::new(),
             raw_bytes: 0,
         }
+    }
+
+    /// Rejects events of other sources; `None` takes those of all.
+    #[must_use]
+    pub fn only_from(mut self, sources: Option<Arc<[Text]>>) -> Self {
+        self.sources = sources;
+        self
     }
 
     /// One JSON event; what cannot be understood becomes a reject with its reason.
@@ -78,7 +88,7 @@ impl Delivery {
     /// An event that was decoded from something else than a line of JSON, or why it was not.
     pub fn event(&mut self, number: u64, raw: &[u8], decoded: Result<Event, Reject>) {
         self.raw_bytes += raw.len();
-        match decoded {
+        match decoded.and_then(|event| self.of_its_source(event)) {
             Ok(event) => self.push(number, event),
             Err(reject) => self.rejects.push(Rejected {
                 line: number,
@@ -86,6 +96,17 @@ impl Delivery {
                 raw: events::quarantine_raw(raw, &reject).into_owned(),
                 reject,
             }),
+        }
+    }
+
+    fn of_its_source(&self, event: Event) -> Result<Event, Reject> {
+        match &self.sources {
+            Some(sources) if !sources.contains(&event.source) => Err(Reject::new(
+                RejectCode::ForbiddenSource,
+                "source",
+                "is not one that the token of the sender is good for",
+            )),
+            _ => Ok(event),
         }
     }
 

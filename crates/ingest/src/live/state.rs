@@ -8,13 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use store::{Store, wal::Wal};
+use store::{Scrubbed, Store, wal::Wal};
 
 use super::{LiveSettings, Recovered, Refusal};
 
 /// Upper bounds of the sync times that are counted, in microseconds.
 const SYNC_BOUNDS: [u64; 10] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
+];
+/// The same for what is done with whole files.
+const FILE_BOUNDS: [u64; 10] = [
+    10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
+    60_000_000,
 ];
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_DISK: Duration = Duration::from_secs(5);
@@ -63,10 +68,56 @@ pub struct LiveState {
     /// Sync times: upper bound in microseconds, and how many were at most that long. The last
     /// bound is `u64::MAX`.
     pub sync_micros: Vec<(u64, u64)>,
+    /// Times from the beginning of a flush to its files being read back, as `sync_micros`.
+    pub flush_micros: Vec<(u64, u64)>,
+    /// Times of putting small files together, as `sync_micros`.
+    pub compaction_micros: Vec<(u64, u64)>,
     /// Data files.
     pub files: u64,
+    /// Those of them that hold rows of open entities.
+    pub files_hot: u64,
+    /// Those of them that will be put together.
+    pub files_small: u64,
     /// Data files found damaged.
     pub quarantined_files: u64,
+    /// Files that the scrub has found whole, since the start.
+    pub scrubbed_whole: u64,
+    /// Files that the scrub has found damaged, since the start.
+    pub scrubbed_damaged: u64,
+    /// Files that the scrub could not read, since the start.
+    pub scrubbed_unreadable: u64,
+}
+
+/// How often something took how long.
+struct Times {
+    /// In microseconds.
+    bounds: &'static [u64],
+    counts: Vec<u64>,
+}
+
+impl Times {
+    fn new(bounds: &'static [u64]) -> Self {
+        let counts = vec![0; bounds.len() + 1];
+        Times { bounds, counts }
+    }
+
+    fn note(&mut self, time: Duration) {
+        let at = self
+            .bounds
+            .partition_point(|bound| u128::from(*bound) < time.as_micros());
+        self.counts[at] += 1;
+    }
+
+    /// Upper bounds, the last one `u64::MAX`, and how many were at most that long.
+    fn totals(&self) -> Vec<(u64, u64)> {
+        let bounds = self.bounds.iter().copied().chain([u64::MAX]);
+        let mut total = 0;
+        let add = |(bound, count): (u64, &u64)| {
+            total += count;
+            (bound, total)
+        };
+        bounds.zip(&self.counts).map(add).collect()
+    }
 }
 
 /// See the module.
@@ -81,30 +132,40 @@ pub(super) struct Shared {
     store: Arc<Store>,
 }
 
-#[derive(Default)]
 struct Counts {
     state: LiveState,
-    syncs: [u64; SYNC_BOUNDS.len() + 1],
+    syncs: Times,
+    flushes: Times,
+    compactions: Times,
     last_commit: Option<Instant>,
     disk_low: bool,
-    flushing: bool,
+    flushing: Option<Instant>,
+    /// The log could not be read to its end, so nobody knows what queries do not see.
+    unread: bool,
 }
 
 impl Shared {
-    pub fn new(store: &Arc<Store>, budget: u64, found: &Recovered, wal: &Wal) -> Self {
+    /// `wal`: `None` if the log could not be opened.
+    pub fn new(store: &Arc<Store>, budget: u64, found: &Recovered, wal: Option<&Wal>) -> Self {
         let state = LiveState {
-            wal_writable: true,
+            wal_writable: wal.is_some(),
             committed_seq: found.last_seq,
             applied_seq: found.last_seq,
             buffer_bytes: found.buffered_bytes,
-            wal_bytes: wal.bytes(),
-            wal_segments: wal.segments() as u64,
+            wal_bytes: wal.map_or(0, Wal::bytes),
+            wal_segments: wal.map_or(0, |wal| wal.segments() as u64),
             ..LiveState::default()
         };
         Shared {
             counts: Mutex::new(Counts {
                 state,
-                ..Counts::default()
+                syncs: Times::new(&SYNC_BOUNDS),
+                flushes: Times::new(&FILE_BOUNDS),
+                compactions: Times::new(&FILE_BOUNDS),
+                last_commit: None,
+                disk_low: false,
+                flushing: None,
+                unread: wal.is_none(),
             }),
             applied: Condvar::new(),
             flushed: Condvar::new(),
@@ -192,10 +253,7 @@ impl Shared {
     /// A group is durable.
     pub fn committed(&self, group: &Committed) {
         let mut counts = self.counts();
-        let at = SYNC_BOUNDS
-            .iter()
-            .position(|bound| group.sync.as_micros() <= u128::from(*bound));
-        counts.syncs[at.unwrap_or(SYNC_BOUNDS.len())] += 1;
+        counts.syncs.note(group.sync);
         counts.last_commit = Some(Instant::now());
         let state = &mut counts.state;
         state.committed_seq = group.seq;
@@ -234,17 +292,40 @@ impl Shared {
 
     /// A flush has begun.
     pub fn flushing(&self) {
-        self.counts().flushing = true;
+        self.counts().flushing = Some(Instant::now());
+    }
+
+    /// A flush has failed.
+    pub fn not_flushed(&self) {
+        self.counts().flushing = None;
+        self.flushed.notify_all();
     }
 
     /// A flush has ended: so many bytes are in Parquet now.
     pub fn flushed(&self, seq: u64, bytes: u64) {
         let mut counts = self.counts();
-        counts.flushing = false;
+        if let Some(begun) = counts.flushing.take() {
+            counts.flushes.note(begun.elapsed());
+        }
         counts.state.flushed_seq = counts.state.flushed_seq.max(seq);
         counts.state.buffer_bytes = counts.state.buffer_bytes.saturating_sub(bytes);
         drop(counts);
         self.flushed.notify_all();
+    }
+
+    /// Small files were put together.
+    pub fn compacted(&self, time: Duration) {
+        self.counts().compactions.note(time);
+    }
+
+    /// The scrub has looked at a file.
+    pub fn scrubbed(&self, found: &Scrubbed) {
+        let state = &mut self.counts().state;
+        *match found {
+            Scrubbed::Whole => &mut state.scrubbed_whole,
+            Scrubbed::Damaged(_) => &mut state.scrubbed_damaged,
+            Scrubbed::Unreadable(_) => &mut state.scrubbed_unreadable,
+        } += 1;
     }
 
     /// Free space of the disk, and whether it is too little.
@@ -279,22 +360,16 @@ impl Shared {
     pub fn snapshot(&self) -> LiveState {
         let counts = self.counts();
         let mut state = counts.state.clone();
-        let mut total = 0;
-        let bounds = SYNC_BOUNDS.iter().copied().chain([u64::MAX]);
-        state.sync_micros = bounds
-            .zip(counts.syncs)
-            .map(|(bound, count)| {
-                total += count;
-                (bound, total)
-            })
-            .collect();
+        state.sync_micros = counts.syncs.totals();
+        state.flush_micros = counts.flushes.totals();
+        state.compaction_micros = counts.compactions.totals();
         state.last_commit_age_ms = counts
             .last_commit
             .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
-        state.caught_up = state.applied_seq >= state.committed_seq;
+        state.caught_up = state.applied_seq >= state.committed_seq && !counts.unread;
         state.wal_writable = state.stopped.is_none() && !counts.disk_low;
         state.pressure = match state.buffer_bytes / self.budget {
-            0 => u8::from(counts.flushing),
+            0 => u8::from(counts.flushing.is_some()),
             1 => 2,
             _ => 3,
         };
@@ -302,7 +377,10 @@ impl Shared {
         state.queue_bytes = self.queued.load(Ordering::Acquire);
         let version = self.store.version();
         state.quarantined_files = self.store.damaged_files() as u64;
-        state.files = version.tables().map(|t| t.files.len() as u64).sum();
+        let files = || version.tables().flat_map(|t| &t.files);
+        state.files = files().count() as u64;
+        state.files_hot = files().filter(|f| f.hot).count() as u64;
+        state.files_small = files().filter(|f| f.is_small()).count() as u64;
         state
     }
 }
@@ -338,7 +416,7 @@ mod tests {
                 buffered_bytes,
                 ..Recovered::default()
             };
-            let shared = Shared::new(&store, 100, &found, &wal);
+            let shared = Shared::new(&store, 100, &found, Some(&wal));
             assert_eq!(shared.snapshot().pressure, calm, "{buffered_bytes}");
             shared.flushing();
             assert_eq!(shared.snapshot().pressure, flushing, "{buffered_bytes}");

@@ -46,14 +46,13 @@ pub(super) struct IdWindow {
 }
 
 impl IdWindow {
-    /// The ids that a store has received in the window that ends now.
-    pub fn load(store: &Store, now: UtcMicros) -> store::Result<Self> {
-        let mut window = IdWindow::default();
+    /// Takes up the ids that a store has received in the window that ends now, of commits behind
+    /// `after`.
+    pub fn load(&mut self, store: &Store, after: u64, now: UtcMicros) -> store::Result<()> {
         let since = UtcMicros(now.0 - (WINDOW_DAYS - 1) * DAY_MICROS);
-        store.received_ids(since, |received_at, id, content| {
-            window.insert(received_at, id, content);
-        })?;
-        Ok(window)
+        store.received_ids(since, after, |received_at, id, content| {
+            self.insert(received_at, id, content);
+        })
     }
 
     /// Content of the event with this id.

@@ -11,7 +11,7 @@ use std::{
 use events::{Event, UtcMicros};
 use hashbrown::HashSet;
 use store::{
-    QuarantineRow, Store,
+    QuarantineRow, Space, Store,
     wal::{FrameIn, Kind, Wal},
 };
 
@@ -173,10 +173,21 @@ impl Writer {
             return;
         }
         self.looked_at_disk = Some(Instant::now());
-        let space = self.parts.store.disk_space();
-        let reserve = self.parts.settings.disk_reserve_bytes;
-        let low = space.is_some_and(|s| s.free < reserve.max(s.total / 20));
+        let Parts {
+            store, settings, ..
+        } = &self.parts;
+        let space = store.disk_space();
+        let low = space.is_some_and(|s| s.free < settings.reserve_bytes(s));
         self.parts.shared.disk(space.map(|s| s.free), low);
+        let ballast = settings.ballast_bytes;
+        // Only where it does not take what it was given up for.
+        let is_room = |s: Space| s.free > settings.reserve_bytes(s).saturating_add(2 * ballast);
+        if ballast > 0
+            && space.is_some_and(is_room)
+            && let Err(error) = store.take_ballast(ballast)
+        {
+            tracing::warn!(%error, "no ballast");
+        }
     }
 
     /// Strictly later than everything before, whatever the clock does.

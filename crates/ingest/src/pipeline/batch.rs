@@ -83,6 +83,14 @@ impl Batch {
         self.files.push(name);
     }
 
+    /// Where a line of the current input stands.
+    pub fn place_here(&self, number: u64) -> Place {
+        Place {
+            file: self.files.last().cloned().flatten(),
+            line: number,
+        }
+    }
+
     /// Counts bytes of the input, for progress.
     pub fn read(&mut self, bytes: u64) {
         self.bytes += bytes;

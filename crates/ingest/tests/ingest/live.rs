@@ -27,6 +27,7 @@ pub fn settings(clock: &Arc<AtomicI64>) -> LiveSettings {
     LiveSettings {
         default_source: Some("test".into()),
         disk_reserve_bytes: 0,
+        ballast_bytes: 0,
         ..settings
     }
 }
@@ -257,6 +258,66 @@ fn nothing_is_taken_after_the_end() {
     assert_eq!(count(&store, LOG), 0);
 }
 
+/// Rejected lines may hold personal data: they are not kept for ever.
+#[test]
+fn rejected_lines_go_after_whole_days_and_nothing_else_does() {
+    const DAY: i64 = 86_400_000_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = clock();
+    let keeps = |days| LiveSettings {
+        keep_rejected_days: days,
+        flush_age: Duration::ZERO,
+        ..settings(&clock)
+    };
+    let bad = |n: i64| format!("{{\"event_id\":\"bad-{n}\"}}");
+    let days_kept = |store: &Store| {
+        let rows = store.quarantine(None).expect("readable").into_iter();
+        let mut days: Vec<i64> = rows
+            .map(|r| (r.received_at.0 - received().0) / DAY)
+            .collect();
+        days.sort_unstable();
+        days
+    };
+    let lines = world::lines(2, 5);
+    // One day after the other, each with a rejected line; the first are in one file.
+    for (day, keep) in [
+        (0, None),
+        (1, None),
+        (2, None),
+        (31, None),
+        (32, Some(30)),
+        (33, Some(2)),
+    ] {
+        clock.store(received().0 + day * DAY + 5, Ordering::Relaxed);
+        let store = open(&folder);
+        let live = start(&store, keeps(keep));
+        deliver(&live, &[bad(day), lines[day as usize].clone()]);
+        live.shut_down().expect("a clean end");
+        let (rows, days) = (count(&store, LOG), days_kept(&store));
+        let expected: &[i64] = match (day, keep) {
+            (0..=2, _) => &[0, 1, 2][..=day as usize],
+            (31, _) => &[0, 1, 2, 31],
+            (32, _) => &[2, 31, 32],
+            _ => &[31, 32, 33],
+        };
+        assert_eq!(days, expected, "on day {day}");
+        assert!(rows > 0 && store.verify().expect("readable").is_empty());
+        if day == 2 {
+            store.compact(2).expect("files are put together");
+            assert_eq!(
+                store
+                    .version()
+                    .table(QUARANTINE)
+                    .expect("the table")
+                    .files
+                    .len(),
+                1
+            );
+        }
+    }
+    assert_eq!(count(&open(&folder), LOG), 6);
+}
+
 fn append(path: &std::path::Path, text: &str) {
     let mut file = std::fs::File::options()
         .create(true)
@@ -308,4 +369,119 @@ fn a_log_is_followed_as_it_grows_and_over_both_kinds_of_rotation() {
     assert_eq!(poll_at(64), (0, 0));
     live.shut_down().expect("a clean end");
     assert_eq!(count(&store, LOG), 40);
+}
+
+/// T9. Hours forward and back, as far as a wrong year, over stops and starts: the order of receipt
+/// never falls, and nothing is lost or stored twice. Zones and their changes are no matter here: all
+/// times are UTC.
+#[test]
+fn a_clock_that_jumps_loses_nothing_and_doubles_nothing() {
+    const HOUR: i64 = 3_600_000_000;
+    const JUMPS: [i64; 9] = [0, 1, -1, 0, 9 * 24, 10 * 24, -1, 365 * 24, 2];
+    let lines = world::lines(6, 6);
+    let chunks: Vec<&[String]> = lines.chunks(lines.len().div_ceil(JUMPS.len())).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = clock();
+    for (turn, (chunk, hours)) in chunks.iter().zip(JUMPS).enumerate() {
+        clock.store(received().0 + hours * HOUR, Ordering::Relaxed);
+        let store = open(&folder);
+        let flushes = LiveSettings {
+            flush_age: Duration::ZERO,
+            ..settings(&clock)
+        };
+        let live = start(&store, flushes);
+        let receipt = deliver(&live, *chunk);
+        assert_eq!(
+            (receipt.accepted, receipt.rejected),
+            (chunk.len() as u64, 0)
+        );
+        for known in &chunks[..=turn] {
+            let receipt = deliver(&live, *known);
+            assert_eq!(receipt.duplicate, known.len() as u64, "at {hours} hours");
+        }
+        // It is flushed by how long ago it came, whatever the clock says.
+        let seq = live.state().committed_seq;
+        live.shut_down().expect("a clean end");
+        assert_eq!(store.version().arrived_seq, seq);
+    }
+    let store = open(&folder);
+    assert_same_rows(&store, &imported(&lines), ARRIVAL);
+    assert!(received_rises(&store));
+}
+
+/// Is no event received before one of an earlier commit?
+fn received_rises(store: &Store) -> bool {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+    let mut received: Vec<(i64, i64)> = Vec::new();
+    for batch in store.read(&store.version(), LOG).expect("readable") {
+        let seqs = batch.column_by_name("_seq").expect("sequences");
+        let times = batch.column_by_name("recorded_at").expect("times");
+        let seqs = seqs.as_primitive::<Int64Type>().values().iter();
+        let times = times.as_primitive::<TimestampMicrosecondType>().values();
+        received.extend(seqs.copied().zip(times.iter().copied()));
+    }
+    received.sort_unstable();
+    received.is_sorted_by_key(|(_, time)| *time)
+}
+
+const READER_SECONDS: &str = "CALLGAUGE_READER_SECONDS";
+
+/// A query sees the events up to some sequence, whatever is written meanwhile.
+#[test]
+fn a_reader_sees_a_count_that_only_grows_while_files_are_written_and_put_together() {
+    let seconds = crate::disk::tries(READER_SECONDS, 0) as u64;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder);
+    let flushes = LiveSettings {
+        flush_age: Duration::ZERO,
+        ..settings(&clock())
+    };
+    let live = start(&store, flushes);
+    let begun = std::time::Instant::now();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (looks, most_files) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut looks, mut last, mut most_files) = (0u64, 0, 0);
+            while !done.load(Ordering::Acquire) {
+                let version = store.version();
+                let rows = |table: &str| {
+                    let read = store.read(&version, table).expect("readable");
+                    read.iter()
+                        .map(|batch| batch.num_rows() as u64)
+                        .sum::<u64>()
+                };
+                // A line that was not taken has a sequence too.
+                let seen = rows(LOG) + rows(QUARANTINE);
+                assert_eq!(seen, version.arrived_seq);
+                assert!(seen >= last, "{seen} after {last}");
+                last = seen;
+                let files = version.table(LOG).expect("the log").files.len();
+                most_files = most_files.max(files);
+                looks += 1;
+            }
+            (looks, most_files)
+        });
+        let mut seed = 20;
+        loop {
+            for chunk in world::lines(seed, 5).chunks(40) {
+                let receipt = deliver(&live, chunk);
+                assert!(live.wait_applied(receipt.committed_seq, Duration::from_secs(60)));
+            }
+            seed += 1;
+            if begun.elapsed().as_secs() >= seconds {
+                break;
+            }
+        }
+        done.store(true, Ordering::Release);
+        reader.join().expect("the reader sees no gap")
+    });
+    live.shut_down().expect("a clean end");
+    println!("{looks} looks, at most {most_files} files of events at once");
+    let flushes = live
+        .state()
+        .flush_micros
+        .last()
+        .map_or(0, |(_, count)| *count);
+    assert!(looks > 0 && flushes > 5, "{looks} looks, {flushes} flushes");
 }

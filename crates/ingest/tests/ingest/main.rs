@@ -1,10 +1,21 @@
 //! The way of events from a file into the store, seen from outside.
 
+mod damage;
+#[path = "../../../store/tests/it/disk.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the store's own tests"
+)]
+mod disk;
 mod files;
 mod kill;
 mod live;
 mod live_kill;
+mod power;
 mod rejects;
+mod script;
+mod trouble;
 mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -67,6 +78,15 @@ fn import_file(store: &Store, batch_events: usize, path: &Path) -> ImportReport 
 
 /// Every row of every table as text, sorted; without the columns `left_out`.
 fn rows(store: &Store, left_out: &[&str]) -> BTreeMap<String, Vec<String>> {
+    rows_but(store, left_out, &[])
+}
+
+/// As [`rows`], without some tables.
+fn rows_but(
+    store: &Store,
+    left_out: &[&str],
+    tables_left_out: &[String],
+) -> BTreeMap<String, Vec<String>> {
     let version = store.version();
     let names: Vec<String> = version
         .tables()
@@ -74,6 +94,7 @@ fn rows(store: &Store, left_out: &[&str]) -> BTreeMap<String, Vec<String>> {
         .collect();
     names
         .into_iter()
+        .filter(|name| !tables_left_out.contains(name))
         .map(|name| {
             let batches = store.read(&version, &name).expect("a readable table");
             let mut rows: Vec<String> = batches.iter().flat_map(|b| texts(b, left_out)).collect();

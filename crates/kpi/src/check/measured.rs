@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::definition::{
     Agg, Bucket, Buckets, Kind, Kpi, Maturity, Measured, ParamKind, Part, Window,
 };
-use crate::file::{RawBuckets, RawKpi, RawMaturity, RawWindow};
+use crate::file::{RawBuckets, RawKpi, RawMaturity, RawPart, RawWindow};
 use crate::model::{ColumnKind, ModelSpec};
 use crate::param::{self, Param};
 use crate::place::{At, Pos, Scalar};
@@ -21,8 +21,18 @@ struct Expr {
     name: String,
     agg: Agg,
     sql: String,
+    /// Of `last_by_time`.
+    per: Option<String>,
     used: Used,
     pos: Pos,
+}
+
+impl Expr {
+    /// The columns that it reads.
+    fn columns(&self) -> BTreeSet<String> {
+        let per = self.per.iter().cloned();
+        self.used.column_names().into_iter().chain(per).collect()
+    }
 }
 
 impl<'a> Checker<'a> {
@@ -141,9 +151,32 @@ impl<'a> Checker<'a> {
             if let Err((message, hint)) = check_id(name) {
                 self.note(part.pos, message, hint);
             }
-            checked.push(self.expr(name, part.agg, &part.expr, model, params));
+            let per = self.per(part, model);
+            let expr = self.expr(name, part.agg, &part.expr, model, params);
+            checked.push(per.and_then(|per| Ok(Expr { per, ..expr? })));
         }
         checked.into_iter().collect()
+    }
+
+    /// The column that tells whose latest row counts: of `last_by_time` and of nothing else.
+    fn per(&mut self, part: &RawPart, model: &ModelSpec) -> Checked<Option<String>> {
+        match (part.agg == Agg::LastByTime, &part.per) {
+            (true, Some(per)) => match self.column(per, model)? {
+                ColumnKind::Texts => {
+                    let message = format!("column `{}` is a list", per.value);
+                    Err(self.note(per.pos, message, "name a column with one value a row"))
+                }
+                _ => Ok(Some(per.value.clone())),
+            },
+            (true, None) => {
+                let message = "last_by_time needs `per`: whose latest row counts";
+                Err(self.note(part.expr.pos, message, "write `per: customer_id`"))
+            }
+            (false, Some(per)) => {
+                Err(self.note(per.pos, "`per` is for last_by_time", "take it away"))
+            }
+            (false, None) => Ok(None),
+        }
     }
 
     fn expr(
@@ -166,6 +199,7 @@ impl<'a> Checker<'a> {
                     name,
                     agg,
                     sql,
+                    per: None,
                     used,
                     pos,
                 })
@@ -411,11 +445,15 @@ fn known_params(used: &Used, params: &[Param]) -> Result<(), SqlError> {
 }
 
 fn part(expr: Expr) -> Part {
-    let (columns, params) = (expr.used.column_names(), expr.used.param_names());
+    let (columns, params) = (
+        expr.columns().into_iter().collect(),
+        expr.used.param_names(),
+    );
     Part {
         name: expr.name,
         agg: expr.agg,
         expr: expr.sql,
+        per: expr.per,
         columns,
         params,
     }
@@ -423,7 +461,7 @@ fn part(expr: Expr) -> Part {
 
 /// Every column that the KPI reads.
 fn lineage<'e>(time: &str, exprs: impl Iterator<Item = &'e Expr>) -> BTreeSet<String> {
-    let mut read: BTreeSet<String> = exprs.flat_map(|e| e.used.column_names()).collect();
+    let mut read: BTreeSet<String> = exprs.flat_map(Expr::columns).collect();
     read.insert(time.to_owned());
     read
 }

@@ -33,7 +33,7 @@ wait_p95 avg_patience flow_out_rate overflow_rate timeout_rate blocked_rate call
 voicemail_rate contacts contacts_handled assisted agent_requests
 handled aht aht_interaction avg_talk avg_hold avg_hold_held_only hold_rate hold_time avg_acw
 avg_acw_when_used acw_time talk_time handle_time transfer_rate transfers_per_handle
-transfer_rate_blind
+transfer_rate_blind transfer_rate_external nps_last_per_customer fcr_qa fcr_case fcr_one_touch
 orders_placed valid_orders net_orders gross_close_rate net_close_rate valid_order_rate
 net_order_rate
 cost_total sales_cost media_cost cost_per_contact cost_per_contact_labour cost_per_valid_order
@@ -207,5 +207,12 @@ fn no_core_threshold_is_given_as_a_target_of_a_neutral_kpi() {
         if kpi.direction == kpi::Direction::Neutral {
             assert_eq!(kpi.target, None, "{}", kpi.id);
         }
+    }
+}
+
+#[test]
+fn every_shipped_kpi_has_titles_in_three_languages_and_a_source() {
+    for kpi in catalogue().iter() {
+        assert_eq!(kpi.remarks(), Vec::<String>::new(), "{}", kpi.id);
     }
 }

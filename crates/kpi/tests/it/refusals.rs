@@ -162,6 +162,28 @@ last_by_time, time_weighted
 }
 
 #[test]
+fn the_latest_row_needs_to_know_whose_and_nothing_else_may() {
+    refuses(
+        r#"base: { agg: count_if, expr: "answered" }"#,
+        r#"base: { agg: last_by_time, expr: "wait_ms" }"#,
+        "a.yml:18:38: in_time: last_by_time needs `per`: whose latest row counts
+  hint: write `per: customer_id`",
+    );
+    refuses(
+        r#"base: { agg: count_if, expr: "answered" }"#,
+        r#"base: { agg: count_if, expr: "answered", per: customer_id }"#,
+        "a.yml:18:51: in_time: `per` is for last_by_time
+  hint: take it away",
+    );
+    refuses(
+        r#"base: { agg: count_if, expr: "answered" }"#,
+        r#"base: { agg: last_by_time, expr: "wait_ms", per: costumer_id }"#,
+        "a.yml:18:54: in_time: model `queue_visits` has no column `costumer_id`
+  hint: did you mean `customer_id`?",
+    );
+}
+
+#[test]
 fn an_unknown_clock_is_refused() {
     refuses(
         "clock: cohort",

@@ -10,13 +10,16 @@
 mod columns;
 mod messages;
 mod rows;
+mod stream;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow::{buffer::Buffer, ipc::reader::StreamDecoder};
+use arrow::{array::RecordBatch, buffer::Buffer, ipc::reader::StreamDecoder};
 
 use self::rows::Rows;
+pub(crate) use self::stream::{Messages, Use, json_bytes};
 use super::{BodyError, feed::Feed};
+use crate::sink::Collector;
 
 const HINT: &str = "send one complete Arrow IPC stream, uncompressed inside (Content-Encoding is \
                     for that), and not the file format";
@@ -26,6 +29,20 @@ pub(super) fn rows(body: Vec<u8>, feed: &mut Feed<'_>) -> Result<(), BodyError> 
     // What a panic leaves behind in `feed` is thrown away with the request.
     catch_unwind(AssertUnwindSafe(|| rows_unguarded(body, feed)))
         .unwrap_or_else(|_| Err(damaged("its content contradicts itself")))
+}
+
+/// Hands on the rows of one batch, counted on from `before`; what was put into `collector` before
+/// an error is not to be used.
+pub(crate) fn batch_rows(
+    batch: &RecordBatch,
+    before: u64,
+    collector: &mut dyn Collector,
+) -> Result<(), BodyError> {
+    let mut feed = Feed::new(collector);
+    catch_unwind(AssertUnwindSafe(|| {
+        Rows::after(before, &mut feed).take(batch)
+    }))
+    .unwrap_or_else(|_| Err(damaged("its content contradicts itself")))
 }
 
 fn rows_unguarded(body: Vec<u8>, feed: &mut Feed<'_>) -> Result<(), BodyError> {

@@ -1,29 +1,73 @@
 //! The accept loop, and the life of one connection.
 //!
-//! HTTP/1.1 only: a sender of batches gains nothing from HTTP/2, and its streams would need limits
-//! of their own.
+//! Every door has one: HTTP/1.1, HTTP/2 where a client that speaks TLS chooses it, and HTTP/2 only
+//! for gRPC. Seats, times and the end of the server are the same for all.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    rt::{Read, Write},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch::Receiver,
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
-    App, respond, router,
+    App, respond,
     seats::{Seat, Taken},
-    watch::{Watch, Watched},
+    watch::{Watch, WatchTimes, Watched},
 };
-use crate::limits;
+use crate::{
+    limits,
+    tls::{Tls, TlsError},
+};
+
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
+/// What is spoken on a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// HTTP/1.1; over TLS also HTTP/2.
+    Http,
+    /// HTTP/2 only.
+    Grpc,
+}
+
+/// A door: what is answered behind it, and how one speaks to it.
+#[derive(Clone)]
+pub(crate) struct Door {
+    router: Router,
+    wire: Wire,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Door {
+    /// With TLS if there is a certificate.
+    pub(crate) fn new(router: Router, wire: Wire, tls: Option<&Tls>) -> Result<Self, TlsError> {
+        let protocols: &[&[u8]] = match wire {
+            Wire::Http => &[HTTP2, HTTP1],
+            Wire::Grpc => &[HTTP2],
+        };
+        let tls = tls.map(|tls| tls.acceptor(protocols)).transpose()?;
+        Ok(Door { router, wire, tls })
+    }
+}
 
 /// Takes connections until `stopping`, then waits for those that are at work.
-pub(crate) async fn run(app: Arc<App>, listener: TcpListener, mut stopping: Receiver<bool>) {
-    let router = router(Arc::clone(&app));
+pub(crate) async fn run(
+    app: Arc<App>,
+    door: Door,
+    listener: TcpListener,
+    mut stopping: Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -32,7 +76,11 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, mut stopping: Rece
         };
         match accepted {
             Ok((stream, peer)) => {
-                let watch = Watch::new(app.settings.header_timeout, app.settings.idle_timeout);
+                let watch = Watch::new(WatchTimes {
+                    header: app.settings.header_timeout,
+                    idle: app.settings.idle_timeout,
+                    write_stall: app.settings.write_stall_max,
+                });
                 let seat = match app.seats.take(peer.ip(), watch) {
                     Taken::Free(seat) => seat,
                     Taken::InsteadOfAnother(seat) => {
@@ -44,14 +92,13 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, mut stopping: Rece
                         continue;
                     }
                 };
-                let serving = serve(
-                    Arc::clone(&app),
-                    router.clone(),
-                    stream,
-                    seat,
-                    stopping.clone(),
-                );
-                tokio::spawn(serving);
+                let connection = Connection {
+                    app: Arc::clone(&app),
+                    door: door.clone(),
+                    seat: Arc::new(seat),
+                    stopping: stopping.clone(),
+                };
+                tokio::spawn(connection.serve(stream));
             }
             Err(error) => {
                 // Most likely no file descriptor is left: one comes free when a connection ends.
@@ -75,53 +122,107 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, mut stopping: Rece
     }
 }
 
-/// Serves one connection to its end.
-async fn serve(
+/// One connection.
+struct Connection {
     app: Arc<App>,
-    router: Router,
-    stream: TcpStream,
-    seat: Seat,
-    mut stopping: Receiver<bool>,
-) {
-    // Answers are small and complete: waiting for more to send only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection without TCP_NODELAY");
-    }
-    let watch = Arc::clone(&seat.watch);
-    let seat = Arc::new(seat);
-    let io = TokioIo::new(Watched {
-        stream,
-        watch: Arc::clone(&watch),
-    });
-    let service =
-        service_fn(|request| respond(Arc::clone(&app), router.clone(), Arc::clone(&seat), request));
-    let connection = http1::Builder::new()
-        .max_header_size(limits::HEADER_BYTES_MAX)
-        .max_buf_size(limits::HEADER_BYTES_MAX)
-        // The watch does it: hyper has one time for heads and for rest.
-        .header_read_timeout(None::<Duration>)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut told_to_stop = false;
-    loop {
-        tokio::select! {
+    door: Door,
+    seat: Arc<Seat>,
+    stopping: Receiver<bool>,
+}
+
+impl Connection {
+    /// Serves it to its end.
+    async fn serve(self, stream: TcpStream) {
+        // Answers are small and complete: waiting for more to send only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection without TCP_NODELAY");
+        }
+        let stream = Watched {
+            stream,
+            watch: Arc::clone(&self.seat.watch),
+        };
+        let Some(acceptor) = self.door.tls.clone() else {
+            let is_http2 = self.door.wire == Wire::Grpc;
+            return self.speak(TokioIo::new(stream), is_http2).await;
+        };
+        let watch = Arc::clone(&self.seat.watch);
+        let accepted = tokio::select! {
             biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection broke off");
-                }
-                return;
+            accepted = acceptor.accept(stream) => accepted,
+            () = watch.expired() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match accepted {
+            Ok(stream) => {
+                let chosen = stream.get_ref().1.alpn_protocol();
+                let is_http2 = chosen == Some(HTTP2) || self.door.wire == Wire::Grpc;
+                self.speak(TokioIo::new(stream), is_http2).await;
             }
-            () = watch.expired() => {
-                app.metrics.connections_expired.up();
-                return;
+            Err(error) => {
+                self.app.metrics.tls_failures.up();
+                tracing::debug!(%error, "a connection without a TLS handshake");
             }
-            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
-                if watch.is_quiet() {
+        }
+    }
+
+    async fn speak<I: Read + Write + Unpin + Send + 'static>(self, io: I, is_http2: bool) {
+        let (app, router) = (Arc::clone(&self.app), self.door.router.clone());
+        let seat = Arc::clone(&self.seat);
+        let service = service_fn(move |request| {
+            respond(Arc::clone(&app), router.clone(), Arc::clone(&seat), request)
+        });
+        if is_http2 {
+            self.seat.watch.multiplexed();
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits::STREAMS_MAX)
+                .max_pending_accept_reset_streams(limits::STREAM_RESETS_MAX)
+                .max_header_list_size(limits::HEADER_BYTES_MAX as u32)
+                .keep_alive_interval(limits::PING_EVERY)
+                .keep_alive_timeout(limits::PING_EVERY)
+                .serve_connection(io, service);
+            self.watch_over(connection, |connection| connection.graceful_shutdown())
+                .await;
+        } else {
+            let connection = http1::Builder::new()
+                .max_header_size(limits::HEADER_BYTES_MAX)
+                .max_buf_size(limits::HEADER_BYTES_MAX)
+                // The watch does it: hyper has one time for heads and for rest.
+                .header_read_timeout(None::<Duration>)
+                .serve_connection(io, service);
+            self.watch_over(connection, |connection| connection.graceful_shutdown())
+                .await;
+        }
+    }
+
+    /// Runs it until it ends, its time is over, or the server stops and it has nothing to do.
+    async fn watch_over<C: Future<Output = hyper::Result<()>>>(
+        mut self,
+        connection: C,
+        shut_down: fn(Pin<&mut C>),
+    ) {
+        let watch = Arc::clone(&self.seat.watch);
+        let mut connection = pin!(connection);
+        let mut told_to_stop = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke off");
+                    }
                     return;
                 }
-                told_to_stop = true;
-                connection.as_mut().graceful_shutdown();
+                () = watch.expired() => {
+                    self.app.metrics.connections_expired.up();
+                    return;
+                }
+                _ = self.stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                    if watch.is_quiet() {
+                        return;
+                    }
+                    told_to_stop = true;
+                    shut_down(connection.as_mut());
+                }
             }
         }
     }

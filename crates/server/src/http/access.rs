@@ -1,50 +1,72 @@
-//! Who may ask for what.
+//! Who is let through.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use axum::http::{HeaderMap, header, uri::Authority};
-
-use super::{App, seats::Seat};
-use crate::{
-    error::{ApiError, Code},
-    tokens::{Denied, Scope, TokenId},
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header, uri::Authority},
+    middleware::Next,
+    response::Response,
 };
 
-/// Lets a request through that needs `scope`; its connection is then no stranger any more.
-pub(super) fn authorize(
+use super::{App, Call, body, routes::Route, seats::Seat};
+use crate::{
+    access::{Identity, Right},
+    error::{ApiError, Code},
+    limits,
+};
+
+/// Stands before every route: whoever has none of its rights goes no further. Handlers find the
+/// [`Identity`] in the request's extensions.
+pub(super) async fn guard(
+    State((app, route)): State<(Arc<App>, &'static Route)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if route.rights.is_empty() {
+        return Ok(next.run(request).await);
+    }
+    let call = request.extensions().get::<Call>().cloned();
+    let Some(call) = call else {
+        return Err(ApiError::internal());
+    };
+    match authorize(&app, request.headers(), route.rights, &call.seat) {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            Ok(next.run(request).await)
+        }
+        Err(error) => {
+            // Before anything is kept of what a stranger sends.
+            let (parts, body) = request.into_parts();
+            let bytes_max = limits::STRANGER_BYTES_DISCARDED_MAX;
+            body::discard(&app, &parts.headers, body, bytes_max).await;
+            Err(error)
+        }
+    }
+}
+
+/// Lets a request through that needs one of `rights`; its connection is then no stranger any more.
+pub(crate) fn authorize(
     app: &App,
     headers: &HeaderMap,
-    scope: Scope,
+    rights: &[Right],
     seat: &Seat,
-) -> Result<Option<TokenId>, ApiError> {
-    let token = match &app.tokens {
-        None => None,
-        Some(tokens) => {
-            let now = (app.surroundings.now)();
-            let checked = bearer(headers)
-                .ok_or(Denied::Unknown)
-                .and_then(|presented| tokens.check(presented, scope, now));
-            Some(checked.map_err(|denied| {
-                app.metrics.auth_failures.up();
-                denied_error(denied)
-            })?)
-        }
-    };
-    if seat.admit(token) {
-        return Ok(token);
+) -> Result<Identity, ApiError> {
+    let identity = app
+        .access
+        .identify(bearer(headers))
+        .and_then(|identity| identity.need(rights).map(|()| identity))
+        .inspect_err(|_| app.metrics.auth_failures.up())?;
+    if seat.admit(identity.token) {
+        return Ok(identity);
     }
-    if let (Some(tokens), Some(token)) = (&app.tokens, token) {
-        tracing::warn!(
-            token = tokens.name(token),
-            "a token has all its connections"
-        );
-    }
+    tracing::warn!(token = &*identity.name, "a token has all its connections");
     Err(ApiError::new(
         Code::RateLimited,
         "the token has as many connections open as it may have",
     )
     .hint("use connections again instead of opening new ones")
-    .retry_after(crate::limits::RETRY_AFTER)
+    .retry_after(limits::RETRY_AFTER)
     .closing())
 }
 
@@ -57,33 +79,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .filter(|token| !token.is_empty())
 }
 
-/// An unknown and an expired token look alike from outside only in their status: who holds an
-/// expired one knows it anyway, and is helped.
-fn denied_error(denied: Denied) -> ApiError {
-    match denied {
-        Denied::Unknown => ApiError::new(Code::Unauthenticated, "a valid token is needed")
-            .hint("send the header `Authorization: Bearer TOKEN`"),
-        Denied::Expired => ApiError::new(Code::Unauthenticated, "the token has expired")
-            .hint("ask the operator for a new one"),
-        Denied::Scope(scope) => ApiError::new(
-            Code::Forbidden,
-            format!("the token does not allow '{}'", scope.as_str()),
-        )
-        .hint("ask the operator for a token with that scope"),
-    }
-    .closing()
-}
-
 /// Without tokens only this machine is served, and a web page that is open on it is not this
 /// machine: a name that was made to point here (DNS rebinding) is refused.
-pub(super) fn check_host(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    if app.tokens.is_some() {
+pub(super) fn check_host(app: &App, request: &Request) -> Result<(), ApiError> {
+    if app.access.asks_for_tokens() {
         return Ok(());
     }
-    let Some(host) = headers.get(header::HOST) else {
-        return Ok(());
+    // HTTP/2 has it in the target.
+    let named = request.uri().authority().cloned();
+    let authority = match (named, request.headers().get(header::HOST)) {
+        (Some(authority), _) => Some(authority),
+        (None, None) => return Ok(()),
+        (None, Some(host)) => host.to_str().ok().and_then(|h| h.parse::<Authority>().ok()),
     };
-    let authority = host.to_str().ok().and_then(|h| h.parse::<Authority>().ok());
     match authority {
         Some(authority) if is_local(authority.host()) => Ok(()),
         _ => Err(ApiError::new(

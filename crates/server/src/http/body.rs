@@ -55,16 +55,17 @@ impl Memory {
     }
 }
 
-/// Reads a whole body.
+/// Reads a whole body of at most `bytes_max`.
 pub(super) async fn read(
     app: &App,
     headers: &HeaderMap,
     mut body: Body,
+    bytes_max: usize,
 ) -> Result<Received, ApiError> {
     let deadline = Instant::now() + app.settings.body_timeout;
-    if declared_bytes(headers).is_some_and(|bytes| bytes > limits::BODY_BYTES_MAX as u64) {
+    if declared_bytes(headers).is_some_and(|bytes| bytes > bytes_max as u64) {
         discard(app, headers, body, limits::DISCARDED_BYTES_MAX).await;
-        return Err(too_large());
+        return Err(too_large(bytes_max));
     }
     let mut memory = Memory::none(&app.bytes_in_flight)?;
     let mut bytes = Vec::new();
@@ -77,9 +78,9 @@ pub(super) async fn read(
         let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else {
             continue;
         };
-        if bytes.len() + data.len() > limits::BODY_BYTES_MAX {
+        if bytes.len() + data.len() > bytes_max {
             discard(app, headers, body, limits::DISCARDED_BYTES_MAX).await;
-            return Err(too_large());
+            return Err(too_large(bytes_max));
         }
         if let Err(busy) = memory.grow_to(bytes.len() + data.len()) {
             drop(bytes);
@@ -119,10 +120,10 @@ fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-fn too_large() -> ApiError {
-    let message = format!("the body has more than {} bytes", limits::BODY_BYTES_MAX);
+fn too_large(bytes_max: usize) -> ApiError {
+    let message = format!("the body has more than {bytes_max} bytes");
     ApiError::new(Code::TooLarge, message)
-        .hint("send smaller batches, or compress them")
+        .hint("send smaller batches, or compress them; make a query shorter")
         .closing()
 }
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use ingest::live::LiveState;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{App, Call, access};
+use super::App;
 use crate::{
     error::{ApiError, Code},
     limits,
-    tokens::Scope,
 };
 
 /// `GET /healthz`: 200 while the process can answer; a restart would cure nothing that is named.
@@ -50,15 +50,13 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
 }
 
 /// `GET /metrics`: Prometheus text.
-pub(super) async fn metrics(
-    State(app): State<Arc<App>>,
-    Extension(call): Extension<Call>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    access::authorize(&app, &headers, Scope::Metrics, &call.seat)?;
-    let text = app.metrics.text(&app.sink.state(), app.seats.open());
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let queries = app.queries.stats();
+    let text = app
+        .metrics
+        .text(&app.sink.state(), &queries, app.seats.open());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
 /// What keeps events from being taken.
@@ -91,8 +89,22 @@ fn named(parts: &[(&'static str, bool)]) -> Vec<&'static str> {
     wrong.map(|(name, _)| *name).collect()
 }
 
+/// How the server is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub(super) struct Body<'a> {
+    /// `ok` or `degraded`; `ready` or `not_ready`.
+    status: &'a str,
+    /// What is wrong.
+    parts: &'a [&'a str],
+}
+
 fn answer(status: StatusCode, word: &str, parts: &[&str]) -> Response {
-    let body = serde_json::json!({ "status": word, "parts": parts }).to_string();
+    let body = Body {
+        status: word,
+        parts,
+    };
+    let body = serde_json::to_vec(&body).expect("texts always serialise");
     let mut response = (status, body).into_response();
     super::json(response.headers_mut());
     response

@@ -14,21 +14,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use events::Text;
 use ingest::live::{Receipt, Refusal};
 use tokio::sync::oneshot;
 
 use super::{
-    App, Call, access,
+    App, Call,
     ask::Ask,
     body::{self, Received},
     idempotency::{Begin, Fingerprint, Stored},
     receipt,
 };
 use crate::{
+    access::{Identity, Right},
     decode::{Format, decode},
     error::{ApiError, Code},
     limits,
-    tokens::{Scope, TokenId},
 };
 
 type Outcome = Result<Receipt, Refusal>;
@@ -37,23 +38,26 @@ type Outcome = Result<Receipt, Refusal>;
 pub(super) async fn events(
     State(app): State<Arc<App>>,
     Extension(call): Extension<Call>,
+    Extension(identity): Extension<Identity>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let asked = Ask::read(&parts);
-    let scope = match &asked {
-        Ok(ask) if ask.format == Format::Arrow => Scope::IngestArrow,
-        _ => Scope::Ingest,
+    let right = match &asked {
+        Ok(ask) if ask.format == Format::Arrow => Right::IngestArrow,
+        _ => Right::Ingest,
     };
-    // Before anything is kept of what a stranger sends.
-    let token = match access::authorize(&app, &parts.headers, scope, &call.seat) {
-        Ok(token) => token,
-        Err(error) => {
-            let bytes_max = limits::STRANGER_BYTES_DISCARDED_MAX;
-            body::discard(&app, &parts.headers, body, bytes_max).await;
-            return Err(error);
-        }
-    };
+    if let Err(error) = identity.need(&[right]) {
+        app.metrics.auth_failures.up();
+        body::discard(
+            &app,
+            &parts.headers,
+            body,
+            limits::STRANGER_BYTES_DISCARDED_MAX,
+        )
+        .await;
+        return Err(error);
+    }
     let ask = match asked.and_then(|ask| not_overloaded(&app).map(|()| ask)) {
         Ok(ask) => ask,
         Err(error) => {
@@ -61,11 +65,11 @@ pub(super) async fn events(
             return Err(error.closing());
         }
     };
-    let received = body::read(&app, &parts.headers, body).await?;
+    let received = body::read(&app, &parts.headers, body, limits::BODY_BYTES_MAX).await?;
     let work = Work {
         app: Arc::clone(&app),
         ask,
-        token,
+        identity,
         request_id: Arc::clone(&call.id),
     };
     // In a task of its own: it goes on if the connection ends.
@@ -105,7 +109,7 @@ fn response(answer: Answer) -> Response {
 struct Work {
     app: Arc<App>,
     ask: Ask,
-    token: Option<TokenId>,
+    identity: Identity,
     request_id: Arc<str>,
 }
 
@@ -142,12 +146,8 @@ impl Work {
 
     /// A key belongs to its sender.
     fn key_hash(&self, key: &str) -> [u8; 32] {
-        let sender = match (&self.app.tokens, self.token) {
-            (Some(tokens), Some(token)) => tokens.name(token),
-            _ => "",
-        };
         let mut hasher = blake3::Hasher::new();
-        hasher.update(sender.as_bytes());
+        hasher.update(self.identity.name.as_bytes());
         hasher.update(b"\0");
         hasher.update(key.as_bytes());
         hasher.finalize().into()
@@ -176,10 +176,11 @@ impl Work {
         let (sender, answered) = oneshot::channel();
         let app = Arc::clone(&self.app);
         let ask = self.ask.clone();
+        let sources = self.identity.sources.clone();
         let delivering = self
             .app
             .decoders
-            .spawn(async move { deliver(&app, &ask, received, sender) });
+            .spawn(async move { deliver(&app, &ask, sources, received, sender) });
         delivering.await.map_err(|_| ApiError::internal())??;
         // A pipeline that drops the question has stopped.
         answered.await.map_err(|_| ApiError::stopped())
@@ -190,11 +191,12 @@ impl Work {
 fn deliver(
     app: &App,
     ask: &Ask,
+    sources: Option<Arc<[Text]>>,
     received: Received,
     sender: oneshot::Sender<Outcome>,
 ) -> Result<(), ApiError> {
     let Received { bytes, mut memory } = received;
-    let mut collector = app.sink.collect();
+    let mut collector = app.sink.collect(sources);
     decode(ask.format, ask.encoding, &bytes, &mut *collector)?;
     drop(bytes);
     memory.grow_to(collector.bytes())?;

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use ingest::live::{LineError, Receipt};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ask::Whole, idempotency::Stored};
@@ -36,8 +37,10 @@ pub(super) fn answer(receipt: Receipt, on_error: Whole, request_id: &str) -> Sto
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What became of the events of a request.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Receipt")]
+pub(super) struct Body<'a> {
     accepted: u64,
     duplicate: u64,
     rejected: u64,
@@ -48,7 +51,9 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
+/// An event that was not taken; lines count from 1.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RejectedEvent")]
 struct Error<'a> {
     line: u64,
     event_id: Option<&'a str>,

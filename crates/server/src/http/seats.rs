@@ -89,6 +89,11 @@ impl Seats {
     /// Returns when a connection has ended after the last call.
     pub(crate) async fn left(&self) {
         self.left.notified().await;
+        // Every door waits for the last connection to leave: the one that hears of it tells the
+        // next.
+        if self.open() == 0 {
+            self.left.notify_one();
+        }
     }
 
     /// A seat for a connection from `address`.
@@ -172,11 +177,19 @@ impl State {
     fn forget_token(&mut self, token: TokenId) {
         if let Some(count) = self.by_token.get_mut(&token) {
             *count -= 1;
+            if *count == 0 {
+                self.by_token.remove(&token);
+            }
         }
     }
 }
 
 impl Seat {
+    /// Different for every connection of this process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// A valid request came, with this token if tokens are asked for. `false` if the token has
     /// all of its connections already.
     pub(crate) fn admit(&self, token: Option<TokenId>) -> bool {

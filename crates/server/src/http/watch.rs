@@ -6,7 +6,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,8 +26,8 @@ use tokio::{
 enum Phase {
     /// A head is awaited; `begun` when some of it has come.
     Head { until: Instant, begun: bool },
-    /// A request is at work.
-    Busy,
+    /// Requests are at work, or their answers on the way.
+    Busy { requests: usize },
     /// Between requests.
     Idle { until: Instant },
     /// It was told to go.
@@ -35,25 +38,52 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Watch {
     phase: Mutex<Phase>,
+    /// The connection ends then if its client has read nothing of an answer up to then.
+    stalled_until: Mutex<Option<Instant>>,
     /// The phase may end earlier than it did.
     changed: Notify,
-    header_timeout: Duration,
-    idle_timeout: Duration,
+    /// Bytes that come between requests need not be the head of one (HTTP/2).
+    multiplexed: AtomicBool,
+    times: WatchTimes,
+}
+
+/// How long a connection may take for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WatchTimes {
+    pub header: Duration,
+    pub idle: Duration,
+    pub write_stall: Duration,
+}
+
+/// A request at work, or its answer on the way; dropped when it is over.
+#[derive(Debug)]
+pub(crate) struct AtWork(Arc<Watch>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.over();
+    }
 }
 
 impl Watch {
     /// For a connection that was just made.
-    pub(crate) fn new(header_timeout: Duration, idle_timeout: Duration) -> Arc<Self> {
-        let until = Instant::now() + header_timeout;
+    pub(crate) fn new(times: WatchTimes) -> Arc<Self> {
+        let until = Instant::now() + times.header;
         Arc::new(Watch {
             phase: Mutex::new(Phase::Head {
                 until,
                 begun: false,
             }),
+            stalled_until: Mutex::default(),
             changed: Notify::new(),
-            header_timeout,
-            idle_timeout,
+            multiplexed: AtomicBool::new(false),
+            times,
         })
+    }
+
+    /// It speaks HTTP/2: several requests at once, and signs of life in between.
+    pub(crate) fn multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
@@ -61,79 +91,116 @@ impl Watch {
     }
 
     /// Goes to another phase, but never back from the end.
-    fn set(&self, next: Phase) {
+    fn change(&self, next: impl FnOnce(Phase) -> Option<Phase>) {
         let mut phase = self.phase();
-        if !matches!(*phase, Phase::Ended) {
+        if !matches!(*phase, Phase::Ended)
+            && let Some(next) = next(*phase)
+        {
             *phase = next;
             self.changed.notify_one();
         }
     }
 
     /// A request begins to be worked on.
-    pub(crate) fn busy(&self) {
-        self.set(Phase::Busy);
+    pub(crate) fn busy(self: &Arc<Self>) -> AtWork {
+        self.change(|phase| {
+            let others = match phase {
+                Phase::Busy { requests } => requests,
+                _ => 0,
+            };
+            let requests = others + 1;
+            Some(Phase::Busy { requests })
+        });
+        AtWork(Arc::clone(self))
     }
 
-    /// The request's answer is there.
-    pub(crate) fn idle(&self) {
-        let until = Instant::now() + self.idle_timeout;
-        self.set(Phase::Idle { until });
+    fn over(&self) {
+        let until = Instant::now() + self.times.idle;
+        self.change(|phase| match phase {
+            Phase::Busy { requests } if requests > 1 => Some(Phase::Busy {
+                requests: requests - 1,
+            }),
+            _ => Some(Phase::Idle { until }),
+        });
     }
 
     /// The connection is to go at once.
     pub(crate) fn end(&self) {
-        self.set(Phase::Ended);
+        self.change(|_| Some(Phase::Ended));
     }
 
     /// Is a request at work?
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(*self.phase(), Phase::Busy)
+        matches!(*self.phase(), Phase::Busy { .. })
     }
 
     /// Is nothing at all under way?
     pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(*self.phase(), Phase::Busy | Phase::Head { begun: true, .. })
+        !matches!(
+            *self.phase(),
+            Phase::Busy { .. } | Phase::Head { begun: true, .. }
+        )
     }
 
     /// Bytes came in.
     fn read(&self) {
-        let phase = *self.phase();
-        match phase {
-            Phase::Idle { .. } => self.set(Phase::Head {
-                until: Instant::now() + self.header_timeout,
-                begun: true,
-            }),
+        if self.multiplexed.load(Ordering::Relaxed) {
+            return;
+        }
+        let until = Instant::now() + self.times.header;
+        self.change(|phase| match phase {
+            Phase::Idle { .. } => Some(Phase::Head { until, begun: true }),
             Phase::Head {
                 until,
                 begun: false,
-            } => self.set(Phase::Head { until, begun: true }),
-            _ => {}
+            } => Some(Phase::Head { until, begun: true }),
+            _ => None,
+        });
+    }
+
+    /// Bytes of an answer were taken by the system, or were not because the client reads nothing.
+    fn written(&self, taken: bool) {
+        let mut stalled = self.stalled();
+        match (taken, *stalled) {
+            (true, _) => *stalled = None,
+            (false, None) => {
+                *stalled = Some(Instant::now() + self.times.write_stall);
+                self.changed.notify_one();
+            }
+            (false, Some(_)) => {}
         }
+    }
+
+    fn stalled(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stalled_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns when the time of a phase is over.
     pub(crate) async fn expired(&self) {
         loop {
-            let phase = *self.phase();
-            match phase {
-                Phase::Ended => return,
-                Phase::Busy => self.changed.notified().await,
-                Phase::Head { until, .. } | Phase::Idle { until } => {
+            match self.ends_at() {
+                Some(until) => {
                     let over = timeout_at(until, self.changed.notified()).await.is_err();
-                    if over && self.is_over() {
+                    if over && self.ends_at().is_some_and(|until| until <= Instant::now()) {
                         return;
                     }
                 }
+                None => self.changed.notified().await,
             }
         }
     }
 
-    fn is_over(&self) -> bool {
-        match *self.phase() {
-            Phase::Head { until, .. } | Phase::Idle { until } => until <= Instant::now(),
-            Phase::Ended => true,
-            Phase::Busy => false,
-        }
+    /// When the connection ends if nothing happens before.
+    fn ends_at(&self) -> Option<Instant> {
+        let phase = match *self.phase() {
+            Phase::Head { until, .. } | Phase::Idle { until } => Some(until),
+            Phase::Ended => Some(Instant::now()),
+            Phase::Busy { .. } => None,
+        };
+        let stalled = *self.stalled();
+        phase.into_iter().chain(stalled).min()
     }
 }
 
@@ -165,7 +232,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch.written(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,7 +250,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch.written(polled.is_ready());
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::{ARROW, NDJSON},
-    fake::{NOW, Setup, event, start, start_with},
+    fake::{NOW, Setup, backends, event, start, start_with},
 };
 
 pub const PBX: &str = "tok-pbx-0123456789";
@@ -30,7 +30,7 @@ fn file(text: &str) -> (TempDir, PathBuf) {
 
 pub fn token_file() -> (TempDir, PathBuf) {
     file(&format!(
-        "# name scopes expires sha256\n\n\
+        "# name roles expires sha256\n\n\
          pbx ingest never {}  # a comment\n\
          arrow ingest_arrow never {}\n\
          prometheus metrics 2027-01-01T00:00:00Z {}\n\
@@ -53,7 +53,7 @@ fn bearer(token: &str) -> String {
 }
 
 #[test]
-fn with_tokens_ingest_and_metrics_need_one_with_the_right_scope() {
+fn with_tokens_ingest_and_metrics_need_one_with_the_right_role() {
     let (setup, _folder) = secured();
     let ask = |line: &str, authorization: Option<&str>| {
         let mut headers = vec![NDJSON];
@@ -104,7 +104,7 @@ fn with_tokens_ingest_and_metrics_need_one_with_the_right_scope() {
 }
 
 #[test]
-fn arrow_needs_a_scope_of_its_own() {
+fn arrow_needs_a_role_of_its_own() {
     let (setup, _folder) = secured();
     let status = |token: &str| {
         let authorization = bearer(token);
@@ -159,9 +159,10 @@ fn start_error(listen: &str, token_file: Option<PathBuf>) -> StartError {
     let surroundings = Surroundings {
         now: Arc::new(|| NOW),
         run_id: 0,
+        seed: [3; 32],
     };
-    let sink = Arc::clone(&start().sink);
-    Server::start(settings, surroundings, sink).expect_err("it must not start")
+    let backends = backends(&start().sink);
+    Server::start(settings, surroundings, backends).expect_err("it must not start")
 }
 
 #[test]
@@ -172,9 +173,13 @@ fn without_tokens_only_loopback_is_listened_on() {
         assert!(error.to_string().contains("token file"), "{error}");
     }
     let (_folder, path) = token_file();
+    let error = start_error("0.0.0.0:0", Some(path.clone()));
+    assert!(matches!(error, StartError::NotEncrypted(_)), "{error}");
+    assert!(error.to_string().contains("--insecure"), "{error}");
     let everywhere = start_with(|settings| {
         settings.token_file = Some(path);
         settings.listen = "0.0.0.0:0".parse().expect("an address");
+        settings.insecure = true;
     });
     everywhere.server.stop();
 }
@@ -193,9 +198,18 @@ fn a_token_file_with_an_error_stops_the_start_and_says_where() {
         (String::new(), "lists no token"),
         ("# nothing\n\n".to_owned(), "lists no token"),
         (format!("\na ingest {good}"), "line 2"),
-        (format!("a ingest never {good} more"), "has 5 words"),
-        (format!("a write never {good}"), "'write' is not a scope"),
-        (format!("a ingest, never {good}"), "is not a scope"),
+        ("a ingest never".to_owned(), "has 3 words"),
+        (format!("a ingest never {good} more"), "'more' is not known"),
+        (
+            format!("a ingest never {good} sources=a,,b"),
+            "is not known",
+        ),
+        (
+            format!("a ingest never {good} created=today"),
+            "needs a time",
+        ),
+        (format!("a write never {good}"), "'write' is not a role"),
+        (format!("a ingest, never {good}"), "is not a role"),
         (format!("a ingest tomorrow {good}"), "no expiry"),
         (format!("a ingest never {}", &good[1..]), "64 hexadecimal"),
         (format!("a ingest never +{}", &good[1..]), "64 hexadecimal"),

@@ -24,7 +24,11 @@ pub struct Client {
 pub struct Reply {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
+    /// As text.
     pub body: String,
+    pub bytes: Vec<u8>,
+    /// Did the body come to its end?
+    pub whole: bool,
 }
 
 impl Client {
@@ -86,15 +90,43 @@ impl Client {
             };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        let length = headers.get("content-length");
-        let length: usize = length.map_or(Some(0), |length| length.parse().ok())?;
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).ok()?;
+        let (bytes, whole) = match headers.get("transfer-encoding").map(String::as_str) {
+            Some("chunked") => self.chunks(),
+            _ => {
+                let length = headers.get("content-length");
+                let length = length.map_or(Some(0), |length| length.parse().ok())?;
+                let mut body = vec![0; length];
+                self.stream.read_exact(&mut body).ok()?;
+                (body, true)
+            }
+        };
         Some(Reply {
             status,
             headers,
-            body: String::from_utf8(body).expect("answers are UTF-8"),
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
+            whole,
         })
+    }
+
+    /// What came, and whether the last chunk was the last.
+    fn chunks(&mut self) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        loop {
+            let size = self.line();
+            let Some(size) = size.and_then(|line| usize::from_str_radix(&line, 16).ok()) else {
+                return (bytes, false);
+            };
+            let mut chunk = vec![0; size + 2];
+            if self.stream.read_exact(&mut chunk).is_err() {
+                return (bytes, false);
+            }
+            chunk.truncate(size);
+            bytes.extend(chunk);
+            if size == 0 {
+                return (bytes, true);
+            }
+        }
     }
 
     fn line(&mut self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! A pipeline that answers what the test wants, and a server in front of it.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,9 +11,17 @@ use std::{
     thread,
 };
 
-use events::{Event, Intake, Reject, RejectCode, UtcMicros, decode_line};
+use engine::{
+    Engine,
+    service::{QueryLimits, QueryService},
+};
+use events::{Event, Intake, Reject, RejectCode, Text, UtcMicros, decode_line};
 use ingest::live::{LineError, LiveState, OnError, Receipt, Refusal};
-use server::{Answer, Collector, EventSink, RunningServer, Server, Settings, Surroundings};
+use kpi::Catalogue;
+use server::{
+    Answer, Backends, Collector, EventSink, RunningServer, Server, Settings, Surroundings,
+};
+use store::Version;
 
 use crate::client::Client;
 
@@ -76,15 +84,32 @@ pub fn start_with(change: impl FnOnce(&mut Settings)) -> Setup {
     let surroundings = Surroundings {
         now: Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))),
         run_id: 0xca11,
+        seed: [3; 32],
     };
-    let as_sink: Arc<dyn EventSink> = Arc::<FakeSink>::clone(&sink);
-    let server = Server::start(settings, surroundings, as_sink).expect("it starts");
+    let server = Server::start(settings, surroundings, backends(&sink)).expect("it starts");
     Setup {
         addr: server.addr(),
         server,
         sink,
         clock,
     }
+}
+
+/// The pipeline, and a query service without data.
+pub fn backends(sink: &Arc<FakeSink>) -> Backends {
+    let nothing = Arc::new(Version::from_batches(HashMap::new()));
+    let engine = Engine::new(nothing, catalogue(), engine::Settings::default());
+    let engine = Arc::new(engine.expect("an engine"));
+    Backends {
+        sink: Arc::<FakeSink>::clone(sink),
+        queries: QueryService::start(engine, QueryLimits::default()).expect("threads"),
+    }
+}
+
+/// The built-in definitions.
+pub fn catalogue() -> Arc<Catalogue> {
+    let models = engine::model_specs().expect("the models plan");
+    Arc::new(Catalogue::builtin(&models).expect("a sound catalogue"))
 }
 
 impl Setup {
@@ -120,7 +145,13 @@ pub fn ready() -> LiveState {
         disk_free_bytes: Some(1 << 40),
         sync_micros: vec![(100, 5), (1_000, 7), (u64::MAX, 8)],
         quarantined_files: 0,
-        files: 3,
+        files: 7,
+        files_hot: 1,
+        files_small: 2,
+        flush_micros: vec![(10_000, 1), (u64::MAX, 2)],
+        compaction_micros: vec![(10_000, 0), (u64::MAX, 0)],
+        scrubbed_whole: 9,
+        scrubbed_damaged: 1,
         ..LiveState::default()
     }
 }
@@ -166,7 +197,7 @@ impl FakeSink {
 }
 
 impl EventSink for FakeSink {
-    fn collect(&self) -> Box<dyn Collector> {
+    fn collect(&self, _: Option<Arc<[Text]>>) -> Box<dyn Collector> {
         Box::new(FakeCollector {
             inner: Arc::clone(&self.inner),
             events: Vec::new(),

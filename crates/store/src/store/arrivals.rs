@@ -36,7 +36,10 @@ impl Store {
                 files.check_again(path)?;
             }
         }
-        let settings = wal::Settings::new(seed);
+        let settings = wal::Settings {
+            segment_bytes: self.settings.segment_bytes,
+            ..wal::Settings::new(seed)
+        };
         Wal::open(
             files.shared_io(),
             &files.full(WAL),
@@ -67,6 +70,18 @@ impl Store {
         wal::read(files.shared_io(), &files.full(WAL), flushed).map(Some)
     }
 
+    /// The frames of the log that are still there, also those whose rows are in files: what a
+    /// damaged file held may be among them.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn read_kept_wal(&self) -> Result<Option<Replay>> {
+        let Some(files) = self.files().filter(|_| self.has_wal()) else {
+            return Ok(None);
+        };
+        wal::read_kept(files.shared_io(), &files.full(WAL)).map(Some)
+    }
+
     /// Goes on past a damaged segment: keeps its good frames, sets the old file apart, says what
     /// is lost.
     ///
@@ -83,11 +98,6 @@ impl Store {
         let _lock = lock_writer(&root)?;
         let (folder, settings) = (files.full(WAL), wal::Settings::new(seed));
         wal::salvage(&io, &folder, segment, list.wal, list.epoch, settings)
-    }
-
-    /// Number of data files that were found damaged: queries that need one fail.
-    pub fn damaged_files(&self) -> usize {
-        self.files().map_or(0, Files::damaged)
     }
 
     /// Room on the disk of the data folder; `None` in memory, or if the system does not tell.

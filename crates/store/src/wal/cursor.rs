@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use crc32fast::Hasher;
 
-use super::frame::{FRAMES_AT, Frame, HEAD_BYTES, Head, Header, Kind, chain_of, crc_of};
+use super::frame::{
+    FRAMES_AT, Frame, HEAD_BYTES, Head, Header, Kind, MAX_PAYLOAD_BYTES, chain_of, crc_of,
+    frame_bytes,
+};
 use crate::{Error, Io, LostRows, Result};
 
 /// Bytes that are read at once; a longer frame is read whole.
@@ -151,9 +154,9 @@ impl Cursor {
         if torn_bytes == 0 {
             return Ok(Behind::default());
         }
-        // Only after a crash or damage, and at most one segment. Zeros at the end may belong to a
-        // frame.
-        let bytes = self.read(self.pos, self.end - self.pos)?;
+        // Only after a crash or damage. Zeros at the end may belong to a frame.
+        let bytes = (torn_bytes + LONGEST_FRAME_BYTES).min(self.end - self.pos);
+        let bytes = self.read(self.pos, bytes)?;
         let found = frames_in(&bytes, &self.crc);
         let proof = |(_, head): &&(usize, Head)| head.durable_upto > self.pos;
         Ok(Behind {
@@ -191,6 +194,9 @@ impl Cursor {
     }
 }
 
+/// The most that one frame takes.
+const LONGEST_FRAME_BYTES: u64 = frame_bytes(MAX_PAYLOAD_BYTES);
+
 /// What lies behind a bad place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Behind {
@@ -209,10 +215,16 @@ pub(super) struct Behind {
 /// Every frame of the segment with this id, at whatever multiple of 8 it begins, with its place.
 /// Order, chain and `durable_upto` are not looked at.
 pub(super) fn frames_in(bytes: &[u8], id: &Hasher) -> Vec<(usize, Head)> {
+    // No head is all zeros: the empty rest of a segment is not searched.
+    let heads = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| at + 1);
+    let bytes = &bytes[..bytes.len().min(heads + LONGEST_FRAME_BYTES as usize)];
     let crcs = RangeCrc::new(bytes);
     let mut found = Vec::new();
     let mut at = 0;
-    while at + HEAD_BYTES <= bytes.len() {
+    while at < heads && at + HEAD_BYTES <= bytes.len() {
         let head = Head::decode(&bytes[at..at + HEAD_BYTES]);
         let good = head.filter(|head| {
             let end = at + head.frame_bytes() as usize;
@@ -276,6 +288,33 @@ impl<'a> RangeCrc<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_is_found_before_an_empty_rest_and_with_a_payload_of_zeros() {
+        let mut id = Hasher::new();
+        id.update(b"sixteen bytes id");
+        let head = |payload_bytes| Head {
+            payload_bytes,
+            crc: 0,
+            first_seq: 1,
+            rows: 1,
+            kind: Kind::Events,
+            durable_upto: 0,
+            chain: 0,
+        };
+        let mut bytes = vec![1; 16];
+        head(3).put(&mut bytes, &id, &[b"abc"]);
+        let second = bytes.len();
+        head(5_000).put(&mut bytes, &id, &[&[0; 5_000]]);
+        bytes.resize(1 << 20, 0);
+        let places = |bytes: &[u8]| -> Vec<usize> {
+            let found = frames_in(bytes, &id);
+            found.into_iter().map(|(at, _)| at).collect()
+        };
+        assert_eq!(places(&bytes), [16, second]);
+        assert_eq!(places(&bytes[..second + 4_000]), [16]);
+        assert_eq!(places(&[0; 4_096]), [] as [usize; 0]);
+    }
 
     #[test]
     fn the_crc_of_a_range_is_that_of_its_bytes() {

@@ -85,7 +85,7 @@ impl FrameIn<'_> {
 }
 
 /// Bytes that a frame with this payload takes.
-pub(super) fn frame_bytes(payload_bytes: usize) -> u64 {
+pub(super) const fn frame_bytes(payload_bytes: usize) -> u64 {
     (HEAD_BYTES + payload_bytes.next_multiple_of(8)) as u64
 }
 

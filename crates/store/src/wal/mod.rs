@@ -26,7 +26,7 @@ use std::{
 
 pub use frame::{Frame, FrameIn, Kind, MAX_PAYLOAD_BYTES};
 pub use recovery::Recovery;
-pub use replay::{Replay, read};
+pub use replay::{Replay, read, read_kept};
 pub use salvage::{Salvaged, salvage};
 
 use active::{Active, remove_quietly};

@@ -227,3 +227,13 @@ pub fn read(io: Arc<dyn Io>, folder: &Path, flushed_seq: u64) -> Result<Replay> 
         path: folder.to_owned(),
     })
 }
+
+/// As [`read`], from the first frame that is still there: rows that are in files come too.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_kept(io: Arc<dyn Io>, folder: &Path) -> Result<Replay> {
+    let listing = Listing::read(&*io, folder)?;
+    let first = listing.segments.first().map_or(1, |s| s.name.first_seq);
+    read(io, folder, first.saturating_sub(1))
+}

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -104,6 +105,8 @@ struct Inner {
     state: State,
     operations: usize,
     plan: Option<Plan>,
+    /// Bytes of the whole disk; `None`: there is no end.
+    capacity: Option<u64>,
     /// The state before each operation that changes something.
     history: Option<Vec<State>>,
 }
@@ -155,6 +158,28 @@ impl Disk {
 
     pub fn plan(&self, plan: Option<Plan>) {
         self.inner().plan = plan;
+    }
+
+    /// Makes the disk larger or smaller.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.inner().capacity = bytes;
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.inner().state.used()
+    }
+
+    /// How many of `bytes` more there is room for.
+    fn room(&self, bytes: usize) -> usize {
+        let inner = self.inner();
+        match inner.capacity {
+            Some(capacity) => {
+                let free = capacity.saturating_sub(inner.state.used());
+                bytes.min(usize::try_from(free).unwrap_or(usize::MAX))
+            }
+            None => bytes,
+        }
     }
 
     fn turn(&self) -> io::Result<Turn> {
@@ -239,6 +264,15 @@ fn put(to: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 }
 
 impl NameChange {
+    /// The name that comes or goes. Renames stay in one folder.
+    fn path(&self) -> &Path {
+        match self {
+            NameChange::Set(path, _) | NameChange::Remove(path) | NameChange::Rename(_, path) => {
+                path
+            }
+        }
+    }
+
     fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
         match self {
             NameChange::Set(path, file) => {
@@ -257,6 +291,11 @@ impl NameChange {
 }
 
 impl State {
+    fn used(&self) -> u64 {
+        let bytes = |file: &usize| self.files[*file].now.len() as u64;
+        self.names.values().map(bytes).sum()
+    }
+
     fn file(&self, path: &Path) -> io::Result<&File> {
         let file = self.names.get(path).map(|file| &self.files[*file]);
         file.ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -328,6 +367,16 @@ impl State {
 }
 
 impl Left {
+    pub fn any(random: &mut Random) -> Left {
+        match random.below(8) {
+            0 => Left::Nothing,
+            1 => Left::All,
+            2 => Left::NamesOnly,
+            3..6 => Left::Blocks(512),
+            _ => Left::Blocks(4096),
+        }
+    }
+
     fn keeps_name(self, random: &mut Random) -> bool {
         match self {
             Left::Nothing => false,
@@ -376,6 +425,59 @@ fn put_blocks(to: &mut Vec<u8>, at: usize, bytes: &[u8], block: usize, random: &
     }
 }
 
+/// Damage to the bytes of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Damage {
+    Bit(usize),
+    /// From here, 4 KiB.
+    Zeros(usize),
+    /// Two sectors of 512 bytes.
+    Swapped(usize, usize),
+    /// The file ends here.
+    CutAt(usize),
+}
+
+impl Damage {
+    pub fn random(length: usize, random: &mut Random) -> Damage {
+        let sectors = (length as u64).div_ceil(512);
+        match random.below(4) {
+            0 => Damage::Bit(random.below(length as u64) as usize),
+            1 => Damage::Zeros(random.below(length as u64) as usize / 4096 * 4096),
+            2 => {
+                let mut sector = || random.below(sectors) as usize * 512;
+                Damage::Swapped(sector(), sector())
+            }
+            _ => Damage::CutAt(random.below(length as u64) as usize),
+        }
+    }
+
+    pub fn apply(&self, bytes: &mut Vec<u8>, random: &mut Random) {
+        let length = bytes.len();
+        match *self {
+            Damage::Bit(at) => bytes[at] ^= 1 << random.below(8),
+            Damage::Zeros(at) => bytes[at..length.min(at + 4096)].fill(0),
+            Damage::Swapped(one, two) => {
+                let (one, two) = (one.min(two), one.max(two));
+                for i in 0..512.min(length - two) {
+                    bytes.swap(one + i, two + i);
+                }
+            }
+            Damage::CutAt(at) => bytes.truncate(at),
+        }
+    }
+
+    /// The damaged places; the same twice if there is one.
+    pub fn places(&self, length: usize) -> [Range<usize>; 2] {
+        let one = |place: Range<usize>| [place.clone(), place];
+        match *self {
+            Damage::Bit(at) => one(at..at + 1),
+            Damage::Zeros(at) => one(at..at + 4096),
+            Damage::Swapped(one, two) => [one..one + 512, two..two + 512],
+            Damage::CutAt(at) => one(at..length),
+        }
+    }
+}
+
 impl Io for Disk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn IoFile>> {
         let file = self.change(|state| {
@@ -418,10 +520,13 @@ impl Io for Disk {
         self.change(|_| Ok(()))
     }
 
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.change(|state| {
-            state.pending_names.clear();
-            state.durable_names = state.names.clone();
+            let inside = |change: &mut NameChange| change.path().parent() == Some(path);
+            let durable: Vec<NameChange> = state.pending_names.extract_if(.., inside).collect();
+            durable
+                .iter()
+                .for_each(|change| change.apply(&mut state.durable_names));
             Ok(())
         })
     }
@@ -444,17 +549,26 @@ impl Io for Disk {
     }
 
     fn space(&self, _: &Path) -> io::Result<store::Space> {
-        Err(io::ErrorKind::Unsupported.into())
+        let inner = self.inner();
+        let total = inner.capacity.ok_or(io::ErrorKind::Unsupported)?;
+        let free = total.saturating_sub(inner.state.used());
+        Ok(store::Space { free, total })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.look(|state| {
-            let inside = state.names.keys().filter(|p| p.parent() == Some(path));
-            let entry = |path: &PathBuf| DirEntry {
-                path: path.clone(),
-                is_dir: false,
+            // A folder is there if a file is somewhere in it.
+            let entry = |file: &PathBuf| {
+                let rest = file.strip_prefix(path).ok()?;
+                let name = rest.components().next()?;
+                Some(DirEntry {
+                    path: path.join(name),
+                    is_dir: rest.components().count() > 1,
+                })
             };
-            Ok(inside.map(entry).collect())
+            let mut entries: Vec<DirEntry> = state.names.keys().filter_map(entry).collect();
+            entries.dedup();
+            Ok(entries)
         })
     }
 }
@@ -469,6 +583,10 @@ struct Handle {
 }
 
 impl Handle {
+    fn length(&self) -> usize {
+        self.disk.inner().state.files[self.file].now.len()
+    }
+
     fn write(&mut self, change: Change) -> io::Result<()> {
         assert!(!self.poisoned, "a file was written after a failed sync");
         let file = self.file;
@@ -485,19 +603,22 @@ impl IoFile for Handle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let turn = self.disk.turn()?;
         let half = matches!(turn, Turn::Half);
-        let bytes = if half {
-            &bytes[..bytes.len() / 2]
-        } else {
-            bytes
+        let wanted = match half {
+            true => bytes.len() / 2,
+            false => bytes.len(),
         };
+        // What was taken in advance needs no room.
+        let taken = self.length().saturating_sub(self.at).min(wanted);
+        let there = taken + self.disk.room(wanted - taken);
         self.write(Change::Write {
             at: self.at,
-            bytes: bytes.into(),
+            bytes: bytes[..there].into(),
         })?;
-        self.at += bytes.len();
-        match half {
-            true => Err(io::Error::from_raw_os_error(EIO)),
-            false => Ok(()),
+        self.at += there;
+        match (half, there < wanted) {
+            (true, _) => Err(io::Error::from_raw_os_error(EIO)),
+            (false, true) => Err(io::Error::from_raw_os_error(ENOSPC)),
+            (false, false) => Ok(()),
         }
     }
 
@@ -518,6 +639,10 @@ impl IoFile for Handle {
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
         let turn = self.disk.turn()?;
+        let more = (bytes as usize).saturating_sub(self.length());
+        if self.disk.room(more) < more {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
         self.write(Change::Length(bytes as usize))?;
         match turn {
             Turn::Work => Ok(()),

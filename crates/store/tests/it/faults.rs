@@ -174,6 +174,7 @@ fn open(path: &Path, io: FaultyIo) -> Result<Store, Error> {
         Settings {
             threads: 1,
             manifest_edits: 2,
+            ..Settings::default()
         },
         Arc::new(io),
     )

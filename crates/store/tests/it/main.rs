@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod faults;
 mod files;
+mod full;
 mod history;
 mod lossless;
 mod memory;

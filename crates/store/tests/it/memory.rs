@@ -89,3 +89,18 @@ fn many_small_commits_in_memory_do_not_make_many_batches() {
     assert!(store.version().table("queue_visits").unwrap().memory.len() <= 64);
     assert_eq!(rows(&store, "log").len(), 800);
 }
+
+#[test]
+fn a_link_is_known_however_many_have_come_since_and_nothing_is_in_a_file() {
+    let store = Store::in_memory();
+    assert!(!store.may_know(1), "the index is loaded");
+    for call in (0..3_000).step_by(100) {
+        commit_with(&store, &new_calls(call..call + 100), Mode::Memory, &[]).unwrap();
+    }
+    let forgotten = (0..3_000).find(|call| {
+        let events = call_events(*call);
+        let mut links = events.iter().flat_map(facts::event_links);
+        links.any(|link| !store.may_know(link))
+    });
+    assert_eq!(forgotten, None);
+}

@@ -12,7 +12,7 @@ use store::{
 };
 
 use crate::{
-    disk::{Disk, Random, State, tries},
+    disk::{Damage, Disk, Random, State, tries},
     wal_world::{Known, World, folder, open, replayed, settings},
 };
 
@@ -24,58 +24,6 @@ enum Ended {
     Sealed,
     Barrier,
     Killed,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Damage {
-    Bit(usize),
-    /// From here, 4 KiB.
-    Zeros(usize),
-    /// Two sectors of 512 bytes.
-    Swapped(usize, usize),
-    /// The file ends here.
-    CutAt(usize),
-}
-
-impl Damage {
-    fn random(length: usize, random: &mut Random) -> Damage {
-        let sectors = (length as u64).div_ceil(512);
-        match random.below(4) {
-            0 => Damage::Bit(random.below(length as u64) as usize),
-            1 => Damage::Zeros(random.below(length as u64) as usize / 4096 * 4096),
-            2 => {
-                let mut sector = || random.below(sectors) as usize * 512;
-                Damage::Swapped(sector(), sector())
-            }
-            _ => Damage::CutAt(random.below(length as u64) as usize),
-        }
-    }
-
-    fn apply(&self, bytes: &mut Vec<u8>, random: &mut Random) {
-        let length = bytes.len();
-        match *self {
-            Damage::Bit(at) => bytes[at] ^= 1 << random.below(8),
-            Damage::Zeros(at) => bytes[at..length.min(at + 4096)].fill(0),
-            Damage::Swapped(one, two) => {
-                let (one, two) = (one.min(two), one.max(two));
-                for i in 0..512.min(length - two) {
-                    bytes.swap(one + i, two + i);
-                }
-            }
-            Damage::CutAt(at) => bytes.truncate(at),
-        }
-    }
-
-    /// The damaged places; the same twice if there is one.
-    fn places(&self, length: usize) -> [Range<usize>; 2] {
-        let one = |place: Range<usize>| [place.clone(), place];
-        match *self {
-            Damage::Bit(at) => one(at..at + 1),
-            Damage::Zeros(at) => one(at..at + 4096),
-            Damage::Swapped(one, two) => [one..one + 512, two..two + 512],
-            Damage::CutAt(at) => one(at..length),
-        }
-    }
 }
 
 /// A frame as the format page says, read without the code that is tested.

@@ -8,16 +8,6 @@ use crate::{
 
 const STATES: &str = "CALLGAUGE_WAL_POWER_STATES";
 
-fn left(random: &mut Random) -> Left {
-    match random.below(8) {
-        0 => Left::Nothing,
-        1 => Left::All,
-        2 => Left::NamesOnly,
-        3..6 => Left::Blocks(512),
-        _ => Left::Blocks(4096),
-    }
-}
-
 /// A history of steps with the state of the disk before each change.
 fn history(seed: u64, steps: usize) -> (Vec<State>, Vec<(usize, Known)>) {
     let disk = Disk::default();
@@ -50,7 +40,7 @@ fn after_a_power_cut_at_any_operation_every_acknowledged_frame_is_there() {
         for (at, state) in states.iter().enumerate() {
             for turn in 0..per_change {
                 let known = known_at(&moments, at);
-                let left = left(&mut random);
+                let left = Left::any(&mut random);
                 let what = format!("seed {seed}, change {at}, turn {turn}, {left:?}");
                 let state = state.after_power_cut(left, &mut random);
                 nested += usize::from(survives(state, known, &mut random, &what));
@@ -75,7 +65,7 @@ fn survives(state: State, mut known: Known, random: &mut Random, what: &str) -> 
         let mut states = disk.take_history();
         states.push(disk.state());
         let at = random.below(states.len() as u64) as usize;
-        let state = states[at].after_power_cut(left(random), random);
+        let state = states[at].after_power_cut(Left::any(random), random);
         disk = Disk::of(state);
     }
     let (wal, frames) = open_and_check(&disk, &mut known, what);
@@ -90,7 +80,7 @@ fn survives(state: State, mut known: Known, random: &mut Random, what: &str) -> 
         let frames = world.random_frames();
         world.append(frames).unwrap();
     }
-    let left = left(random);
+    let left = Left::any(random);
     let state = world.disk.state().after_power_cut(left, random);
     open_and_check(&Disk::of(state), &mut world.known, what);
     in_between

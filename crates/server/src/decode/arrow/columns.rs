@@ -3,8 +3,10 @@
 //! A small Arrow body can stand for a huge text: dictionaries and views name one value many times.
 //! Only types are read whose text can be measured before it is written.
 
+use std::ops::Range;
+
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{Array, AsArray, OffsetSizeTrait, RecordBatch},
     datatypes::{DataType, Field, Schema},
 };
 
@@ -76,7 +78,7 @@ pub(super) fn holds_text(data_type: &DataType) -> bool {
 }
 
 /// Bytes that the rows of a batch take as JSON, about, and never much less than they do.
-pub(super) fn json_bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn json_bytes(batch: &RecordBatch) -> usize {
     let schema = batch.schema();
     let fields = schema.fields().iter().zip(batch.columns());
     fields.fold(0, |sum: usize, (field, column)| {
@@ -90,11 +92,11 @@ fn column_bytes(name: &str, column: &dyn Array) -> usize {
         .saturating_add(content_bytes(column))
 }
 
-/// Bytes of the texts, and all of what lies inside.
+/// Bytes of the texts, and all of what lies inside. Of a slice, only what lies in the slice.
 fn content_bytes(column: &dyn Array) -> usize {
     match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().value_data().len(),
-        DataType::LargeUtf8 => column.as_string::<i64>().value_data().len(),
+        DataType::Utf8 => between(column.as_string::<i32>().value_offsets()).len(),
+        DataType::LargeUtf8 => between(column.as_string::<i64>().value_offsets()).len(),
         DataType::Utf8View => {
             // The low half of a view is the length of its text.
             let lengths = column.as_string_view().views().iter();
@@ -109,10 +111,33 @@ fn content_bytes(column: &dyn Array) -> usize {
                 sum.saturating_add(column_bytes(field.name(), column.as_ref()))
             })
         }
-        DataType::List(_) => column_bytes("", column.as_list::<i32>().values().as_ref()),
-        DataType::LargeList(_) => column_bytes("", column.as_list::<i64>().values().as_ref()),
-        DataType::Map(..) => column_bytes("", column.as_map().entries()),
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            item_bytes(list.values().as_ref(), list.value_offsets())
+        }
+        DataType::LargeList(_) => {
+            let list = column.as_list::<i64>();
+            item_bytes(list.values().as_ref(), list.value_offsets())
+        }
+        DataType::Map(..) => {
+            let map = column.as_map();
+            item_bytes(map.entries(), map.value_offsets())
+        }
         _ => 0,
+    }
+}
+
+/// Bytes of the items that the offsets name.
+fn item_bytes<O: OffsetSizeTrait>(items: &dyn Array, offsets: &[O]) -> usize {
+    let named = between(offsets);
+    column_bytes("", items.slice(named.start, named.len()).as_ref())
+}
+
+/// From the first offset to the last one; they never fall.
+fn between<O: OffsetSizeTrait>(offsets: &[O]) -> Range<usize> {
+    match offsets {
+        [first, .., last] => first.as_usize()..last.as_usize(),
+        _ => 0..0,
     }
 }
 

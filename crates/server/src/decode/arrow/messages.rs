@@ -2,7 +2,7 @@
 
 use arrow::{
     datatypes::Schema,
-    ipc::{Message, RecordBatch, convert::fb_to_schema, root_as_message},
+    ipc::{Message, MessageHeader, RecordBatch, convert::fb_to_schema, root_as_message},
 };
 
 use super::{HINT, damaged};
@@ -11,30 +11,60 @@ use crate::{
     limits,
 };
 
+/// What a message is, after it was looked through.
+pub(super) enum Looked {
+    Schema(Schema),
+    /// So many rows.
+    Rows(u64),
+    Dictionary,
+    /// It carries nothing that is read here.
+    Other,
+}
+
 /// Checks lengths, compression and rows of every message; gives the schema.
 pub(super) fn check(mut rest: &[u8]) -> Result<Schema, BodyError> {
     let mut schema = None;
     let mut rows = 0;
     while let Some((message, body_bytes)) = next(&mut rest)? {
-        if let Some(found) = message.header_as_schema()
-            && schema.is_none()
-        {
-            schema = Some(fb_to_schema(found));
-        }
-        if let Some(batch) = message.header_as_record_batch() {
-            rows += check_batch(&batch, body_bytes)?;
-        }
-        if let Some(dictionary) = message.header_as_dictionary_batch() {
-            let values = dictionary
-                .data()
-                .ok_or_else(|| damaged("a dictionary is empty"))?;
-            check_batch(&values, body_bytes)?;
+        match look_through(&message, body_bytes)? {
+            Looked::Schema(found) if schema.is_none() => schema = Some(found),
+            Looked::Rows(more) => rows += more,
+            _ => {}
         }
         if rows > limits::EVENTS_MAX {
             return Err(feed::too_many());
         }
     }
     schema.ok_or_else(|| damaged("it has no schema"))
+}
+
+/// Reads the head of one message that came by itself.
+pub(super) fn head(bytes: &[u8]) -> Result<Message<'_>, BodyError> {
+    root_as_message(bytes).map_err(|_| damaged("a message's head is not valid"))
+}
+
+/// Checks one message against the bytes that came with it.
+pub(super) fn look_through(message: &Message<'_>, body_bytes: u64) -> Result<Looked, BodyError> {
+    match message.header_type() {
+        MessageHeader::Schema => {
+            let schema = message.header_as_schema();
+            let schema = schema.ok_or_else(|| damaged("a schema is empty"))?;
+            Ok(Looked::Schema(fb_to_schema(schema)))
+        }
+        MessageHeader::RecordBatch => {
+            let batch = message.header_as_record_batch();
+            let batch = batch.ok_or_else(|| damaged("a batch is empty"))?;
+            check_batch(&batch, body_bytes).map(Looked::Rows)
+        }
+        MessageHeader::DictionaryBatch => {
+            let dictionary = message.header_as_dictionary_batch();
+            let values = dictionary
+                .and_then(|dictionary| dictionary.data())
+                .ok_or_else(|| damaged("a dictionary is empty"))?;
+            check_batch(&values, body_bytes).map(|_| Looked::Dictionary)
+        }
+        _ => Ok(Looked::Other),
+    }
 }
 
 /// The next message and the length of its body; `None` at the end of the stream.
@@ -49,8 +79,7 @@ fn next<'b>(rest: &mut &'b [u8]) -> Result<Option<(Message<'b>, u64)>, BodyError
     if head_bytes == 0 {
         return Ok(None);
     }
-    let head = take(rest, head_bytes as usize)?;
-    let message = root_as_message(head).map_err(|_| damaged("a message's head is not valid"))?;
+    let message = head(take(rest, head_bytes as usize)?)?;
     let body_bytes = usize::try_from(message.bodyLength()).map_err(|_| damaged("a length"))?;
     take(rest, body_bytes)?;
     Ok(Some((message, body_bytes as u64)))

@@ -31,9 +31,14 @@ pub(super) struct Rows<'f, 'c> {
 
 impl<'f, 'c> Rows<'f, 'c> {
     pub(super) fn new(feed: &'f mut Feed<'c>) -> Self {
+        Rows::after(0, feed)
+    }
+
+    /// Rows are counted on from `rows`.
+    pub(super) fn after(rows: u64, feed: &'f mut Feed<'c>) -> Self {
         Rows {
             feed,
-            rows: 0,
+            rows,
             json_bytes_left: limits::ARROW_JSON_BYTES_MAX,
         }
     }

@@ -1,0 +1,66 @@
+//! `GET /api/v1/kpi`: KPIs over a range of time (H30 to H36).
+//!
+//! A request becomes an [`engine::KpiRequest`], never a piece of SQL.
+
+mod body;
+mod question;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+
+pub(super) use self::body::Body;
+pub(super) use self::question::PARAMETERS;
+use self::question::Question;
+use super::{App, Call, tally::Tally};
+use crate::{access::Identity, error::ApiError};
+
+/// Answers a KPI request.
+pub(super) async fn kpi(
+    State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut tally = Tally::new(&app, call.begun);
+    let answered = answer(&app, &call, &identity, &uri).await;
+    match &answered {
+        Ok(_) => tally.done(),
+        Err(error) => tally.failed(error),
+    }
+    answered
+}
+
+async fn answer(
+    app: &App,
+    call: &Call,
+    identity: &Identity,
+    uri: &Uri,
+) -> Result<Response, ApiError> {
+    let service = &app.queries;
+    let zone = &service.engine().settings().zone;
+    let now = (app.surroundings.now)();
+    let question = Question::read(uri.query(), zone, now)?;
+    let deadline = identity.deadline();
+    if let Some(seq) = question.min_seq {
+        let wait = deadline.unwrap_or(service.limits().deadline);
+        service.wait_for_seq(seq, wait).await?;
+    }
+    let request = question.request.clone();
+    let answer = service.kpi(&identity.caller(), request, deadline).await?;
+    let catalogue = Arc::clone(service.engine().catalogue());
+    let request_id = Arc::clone(&call.id);
+    let writing = app.decoders.spawn(async move {
+        let body = Body::of(&question, &answer, &catalogue, &request_id);
+        serde_json::to_vec(&body).expect("texts and numbers always serialise")
+    });
+    let body = writing.await.map_err(|_| ApiError::internal())?;
+    let mut response = body.into_response();
+    super::json(response.headers_mut());
+    Ok(response)
+}

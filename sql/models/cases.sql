@@ -1,0 +1,2 @@
+-- One row: one case.
+SELECT * FROM facts.cases

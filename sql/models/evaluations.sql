@@ -1,0 +1,2 @@
+-- One row: one evaluation of an agent's work.
+SELECT * FROM facts.evaluations
