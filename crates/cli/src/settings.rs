@@ -29,18 +29,28 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Memory for queries: half of the machine's, at least 256 MiB.
+/// Memory for queries: half of what there is, at least 256 MiB.
 pub fn query_memory_bytes() -> usize {
     const LEAST: usize = 256 << 20;
-    let total_kib = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        text.lines()
-            .next()?
-            .split_whitespace()
-            .nth(1)?
-            .parse::<usize>()
-            .ok()
+    memory_bytes().map_or(LEAST * 4, |all| all / 2).max(LEAST)
+}
+
+/// Memory of the whole process above which queries are ended: three quarters of what there is, so
+/// that a query costs itself and not the server.
+pub fn process_bytes_max() -> Option<u64> {
+    memory_bytes().map(|all| all as u64 / 4 * 3)
+}
+
+/// The machine's memory, or what a container may have of it.
+fn memory_bytes() -> Option<usize> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let kib = text.lines().next()?.split_whitespace().nth(1)?;
+        Some(kib.parse::<usize>().ok()? * 1024)
     });
-    total_kib.map_or(LEAST * 4, |kib| kib * 1024 / 2).max(LEAST)
+    // Says `max` where there is no limit.
+    let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(container).min()
 }
 
 /// Partitions of a query: one per core.

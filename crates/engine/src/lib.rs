@@ -40,7 +40,7 @@ pub use metadata::{KpiEntry, LineageStep, ParamEntry, PartEntry, TargetEntry};
 pub use models::model_specs;
 pub use request::*;
 pub use result::{QueryResult, ResultMeta, UsedKpi};
-pub use session::{Bounds, SessionSettings, Snapshot};
+pub use session::{Bounds, SessionChange, SessionSettings, Snapshot};
 use session::{Compiled, Seen};
 pub use settings::Settings;
 pub use statements::Action;

@@ -205,7 +205,7 @@ impl QueryService {
         }
         let work = Arc::clone(&planned.work);
         let ready = work.ready(params)?;
-        let deadline = self.deadline(options.deadline.or(work.asked.session.timeout));
+        let deadline = self.allowed(options.deadline.or(work.asked.session.timeout));
         let admitted = self
             .admit(&work.asked.caller, &work.asked.text, deadline)
             .await?;
@@ -273,7 +273,7 @@ impl QueryService {
             entry,
             runtime,
             alarm,
-        } = self.admit(caller, &text, self.deadline(deadline)).await?;
+        } = self.admit(caller, &text, self.allowed(deadline)).await?;
         let reader = Reader(Arc::clone(&entry));
         let engine = Arc::clone(&self.inner.engine);
         let answer = async move {
@@ -335,7 +335,7 @@ impl QueryService {
         if *arrived.borrow_and_update() >= seq {
             return Ok(());
         }
-        let deadline = self.deadline(Some(deadline));
+        let deadline = self.allowed(Some(deadline));
         let (rings, late) = oneshot::channel();
         let alarm = self.inner.clock.after(deadline, move || {
             let _ = rings.send(());
@@ -375,7 +375,8 @@ impl QueryService {
         self.inner.registry.stop();
     }
 
-    fn deadline(&self, asked: Option<Duration>) -> Duration {
+    /// How long somebody who asks for so long gets: never longer than the limit.
+    pub fn allowed(&self, asked: Option<Duration>) -> Duration {
         let most = self.inner.limits.deadline;
         asked.map_or(most, |asked| asked.min(most))
     }

@@ -18,7 +18,7 @@ use datafusion::execution::SessionState;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 use kpi::{Catalogue, Kpi, Targets};
@@ -35,7 +35,7 @@ pub use bounds::Bounds;
 pub(crate) use bounds::Seen;
 pub(crate) use compiled::{CATALOGUE, Compiled, SCHEMAS, plan_models, runtime};
 pub(crate) use options::KpiOptions;
-pub use options::SessionSettings;
+pub use options::{SessionChange, SessionSettings};
 use pinned::PinnedNow;
 pub(crate) use pinned::{Now, Pinned, now_of, pinned};
 
@@ -131,27 +131,18 @@ impl Snapshot {
     /// As [`Snapshot::sql`]; and a value that the variable cannot have.
     pub async fn sql_in(&self, text: &str, session: &mut SessionSettings) -> Result<QueryResult> {
         let action = guard::check(text, &GuardLimits::default())?.action;
-        if let Some(after) = session.after(&action)? {
-            *session = after;
-            return result::finish(&Schema::empty(), Vec::new(), self.meta(Vec::new()));
-        }
+        let statement = match action {
+            Action::Query(statement) => *statement,
+            Action::Change(change) => {
+                change.make(session)?;
+                return result::finish(&Schema::empty(), Vec::new(), self.meta(Vec::new()));
+            }
+        };
         let state = self.state_in(session);
-        let planned = self.planned(&state, action).await;
+        let planned = state.statement_to_plan(statement).await;
         let plan = planned.map_err(|e| self.explained(e))?;
         read_only(&plan)?;
         self.run_in(&state, plan).await
-    }
-
-    /// Plans what the guard has let in; of a statement that changes the session nothing.
-    pub(crate) async fn planned(
-        &self,
-        state: &SessionState,
-        action: Action,
-    ) -> datafusion::error::Result<LogicalPlan> {
-        match action {
-            Action::Query(statement) => state.statement_to_plan(*statement).await,
-            Action::Set { .. } | Action::Reset { .. } => LogicalPlanBuilder::empty(false).build(),
-        }
     }
 
     /// What is wrong, as well as it can be told here.

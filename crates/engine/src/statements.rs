@@ -10,24 +10,15 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::guard::syntax;
 use crate::service::{ErrorKind, QueryError};
+use crate::session::SessionChange;
 
 /// What a statement asks for.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Rows: a query, EXPLAIN, SHOW or DESCRIBE, to be planned as it is here.
     Query(Box<Statement>),
-    /// A variable of the session gets a value.
-    Set {
-        /// In lower case: `kpi.strict`.
-        name: String,
-        /// The text of the value, without quotes.
-        value: String,
-    },
-    /// A variable of the session is as if never set.
-    Reset {
-        /// In lower case; `None` is all of them.
-        name: Option<String>,
-    },
+    /// Another session for the statements that follow.
+    Change(SessionChange),
 }
 
 /// Sorts a statement.
@@ -39,7 +30,7 @@ pub(crate) fn classify(
         Statement::Statement(inner) => match *inner {
             ast::Statement::Set(set) => Ok(assignment(set)),
             ast::Statement::Reset(reset) => Ok(match reset.reset {
-                ast::Reset::ALL => Action::Reset { name: None },
+                ast::Reset::ALL => Action::Change(SessionChange::Reset { name: None }),
                 ast::Reset::ConfigurationParameter(name) => reset_of(&plain(&name)),
             }),
             ast::Statement::ShowVariable { variable } => show(&variable),
@@ -121,10 +112,10 @@ fn assignment(set: Set) -> Action {
         other => (other.to_string().to_lowercase(), Vec::new()),
     };
     let values: Vec<String> = values.iter().map(text_of).collect();
-    Action::Set {
+    Action::Change(SessionChange::Set {
         name,
         value: values.join(", "),
-    }
+    })
 }
 
 fn text_of(value: &Expr) -> String {
@@ -140,9 +131,9 @@ fn text_of(value: &Expr) -> String {
 
 fn reset_of(name: &str) -> Action {
     let name = name.to_lowercase();
-    Action::Reset {
+    Action::Change(SessionChange::Reset {
         name: (name != "all").then_some(name),
-    }
+    })
 }
 
 fn show(variable: &[Ident]) -> Result<Action, QueryError> {

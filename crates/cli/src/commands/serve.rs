@@ -72,6 +72,7 @@ fn announce(args: &Serve, server: &RunningServer) {
 fn query_limits() -> QueryLimits {
     QueryLimits {
         memory_bytes: settings::query_memory_bytes(),
+        process_bytes_max: settings::process_bytes_max(),
         ..QueryLimits::default()
     }
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
-    TableFactor, Visit, Visitor,
+    BinaryOperator, Expr, GroupByExpr, Ident, ObjectName, PipeOperator, Query, Select, SelectItem,
+    SetExpr, TableFactor, Visit, Visitor,
 };
 
 use super::{GuardLimits, rewrite, tokens, too_complex, too_deep};
@@ -199,6 +199,9 @@ impl Visitor for Counter<'_> {
         }
         let levels = 1 + query.pipe_operators.len();
         self.deeper(levels)?;
+        let joins = query.pipe_operators.iter();
+        let joins = joins.filter(|o| matches!(o, PipeOperator::Join(_))).count();
+        self.add_joins(joins)?;
         let names = with.map(|w| w.cte_tables.iter().map(|c| (c.alias.name.clone(), None)));
         self.queries.push(Frame {
             nodes: 0,

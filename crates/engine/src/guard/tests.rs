@@ -1,6 +1,7 @@
 //! What is refused, with which kind and where; and what the rewritten statement is.
 
 use super::*;
+use crate::session::SessionChange;
 
 fn checked(text: &str) -> Result<Checked, QueryError> {
     check(text, &GuardLimits::default())
@@ -272,7 +273,7 @@ fn syntax_errors_name_the_place_and_brackets_the_quotes() {
 #[test]
 fn sets_are_read_whatever_they_set() {
     let set = |text: &str| match checked(text).expect(text).action {
-        Action::Set { name, value } => (name, value),
+        Action::Change(SessionChange::Set { name, value }) => (name, value),
         other => panic!("{text}: {other:?}"),
     };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -295,7 +296,7 @@ fn sets_are_read_whatever_they_set() {
         set(text);
     }
     let reset = |text: &str| match checked(text).expect(text).action {
-        Action::Reset { name } => name,
+        Action::Change(SessionChange::Reset { name }) => name,
         other => panic!("{text}: {other:?}"),
     };
     assert_eq!(reset("RESET kpi.strict").as_deref(), Some("kpi.strict"));

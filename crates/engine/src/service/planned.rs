@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::params::Parameters;
 use super::{Caller, ErrorKind, QueryError};
 use crate::guard::{self, GuardLimits};
 use crate::result::ResultMeta;
-use crate::session::{SessionSettings, Snapshot, read_only};
+use crate::session::{SessionChange, SessionSettings, Snapshot, read_only};
+use crate::statements::Action;
 use crate::wire::{native_schema, wire_schema};
 use crate::{Engine, EngineError};
 
@@ -26,8 +27,8 @@ pub struct Planned {
     pub schema: SchemaRef,
     /// Parameters by position, named `$1` and so on, in wire types, all nullable.
     pub params: Vec<Field>,
-    /// The session after the statement, if it was a `SET` or `RESET`. There is nothing to run.
-    pub set: Option<SessionSettings>,
+    /// What the statement does to the session, if it is a `SET` or `RESET`. There is nothing to run.
+    pub set: Option<SessionChange>,
     /// What the result is computed from.
     pub meta: ResultMeta,
     /// Are the rows in an order that the statement asks for?
@@ -65,16 +66,20 @@ pub(super) struct Asked {
 /// Plans a statement over the newest version.
 pub(super) async fn plan(engine: Arc<Engine>, asked: Asked) -> Result<Planned, QueryError> {
     let checked = guard::check(&asked.text, &GuardLimits::default())?;
-    let after = asked.session.after(&checked.action);
-    let after = after.map_err(|e| of_kind(ErrorKind::BadParameter, e))?;
     let snapshot = engine.snapshot().await?;
     let state = snapshot.state_in(&asked.session);
-    let logical = snapshot.planned(&state, checked.action).await;
+    let statement = match checked.action {
+        Action::Query(statement) => *statement,
+        Action::Change(change) => {
+            // What cannot be made is said at once.
+            let tried = change.make(&mut asked.session.clone());
+            tried.map_err(|e| of_kind(ErrorKind::BadParameter, e))?;
+            return changed(snapshot, state, asked, change);
+        }
+    };
+    let logical = state.statement_to_plan(statement).await;
     let logical = logical.map_err(|e| told(&snapshot, e))?;
-    match after {
-        Some(after) => Ok(changed(snapshot, state, asked, after, logical)),
-        None => of_logical(snapshot, state, asked, (logical, checked.parameters)).await,
-    }
+    of_logical(snapshot, state, asked, (logical, checked.parameters)).await
 }
 
 fn of_kind(kind: ErrorKind, error: EngineError) -> QueryError {
@@ -89,27 +94,27 @@ fn changed(
     snapshot: Arc<Snapshot>,
     state: SessionState,
     asked: Asked,
-    after: SessionSettings,
-    logical: LogicalPlan,
-) -> Planned {
+    change: SessionChange,
+) -> Result<Planned, QueryError> {
+    let nothing = LogicalPlanBuilder::empty(false).build();
     let meta = snapshot.meta(Vec::new());
     let empty = Arc::new(Schema::empty());
-    Planned {
+    Ok(Planned {
         schema: wire_schema(&empty, meta.entries()),
         params: Vec::new(),
-        set: Some(after),
+        set: Some(change),
         ordered: false,
         meta,
         work: Arc::new(Work {
             asked,
             snapshot,
             state,
-            logical,
+            logical: nothing.map_err(QueryError::from)?,
             parameters: Parameters::default(),
             native: empty,
             first: Mutex::default(),
         }),
-    }
+    })
 }
 
 /// What a parsed query will give. `parameters`: how many its text has, known to its plan or not.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::clock::Clock;
+use super::clock::{Alarm, Clock};
 use super::gate::{Gate, Seat};
 use super::limits::{PLANNERS, STACK_BYTES, STUCK_MAX};
 use super::{ErrorKind, QueryError};
@@ -34,6 +34,8 @@ struct State<T> {
     /// Taken by whoever answers: the planner or the clock.
     answer: Option<oneshot::Sender<Result<T, QueryError>>>,
     seat: Option<Seat>,
+    /// Rings whether or not somebody still waits for the answer.
+    alarm: Option<Alarm>,
 }
 
 impl<T> Job<T> {
@@ -44,6 +46,7 @@ impl<T> Job<T> {
     /// The planner is through; if it was late, one less is stuck.
     fn done(&self, result: Result<T, QueryError>) {
         let mut state = self.state();
+        let alarm = state.alarm.take();
         match state.answer.take() {
             Some(answer) => {
                 state.seat = None;
@@ -53,6 +56,9 @@ impl<T> Job<T> {
                 self.stuck.fetch_sub(1, Ordering::Relaxed);
             }
         }
+        drop(state);
+        // Its act holds this job.
+        drop(alarm);
     }
 
     /// Others may plan while this one goes on.
@@ -104,14 +110,17 @@ impl Planners {
             state: Mutex::new(State {
                 answer: Some(answer),
                 seat: Some(seat),
+                alarm: None,
             }),
             stuck: Arc::clone(&self.stuck),
         });
         let late = Arc::clone(&job);
         let alarm = clock.after(deadline, move || late.late(deadline));
-        self.spawn(job, work)?;
+        job.state().alarm = Some(alarm);
+        if let Err(error) = self.spawn(Arc::clone(&job), work) {
+            job.done(Err(error));
+        }
         let result = answered.await;
-        drop(alarm);
         result.unwrap_or_else(|_| Err(QueryError::internal()))
     }
 

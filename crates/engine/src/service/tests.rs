@@ -74,6 +74,31 @@ async fn planners_that_do_not_end_are_counted_and_too_many_refuse_the_next() {
 }
 
 #[tokio::test]
+async fn a_planner_is_late_also_if_nobody_waits_for_it() {
+    let clock = Clock::start().expect("a thread");
+    let planners = Planners::new(tokio::runtime::Handle::current(), 1);
+    let release = Arc::new(Barrier::new(2));
+    let held = Arc::clone(&release);
+    let work = async move {
+        held.wait();
+        Ok(())
+    };
+    let asked = planners.run(&clock, Duration::from_millis(20), work);
+    // Polled once, it plans; then its client is gone.
+    assert!(asked.now_or_never().is_none());
+    let since = Instant::now();
+    while planners.stuck() == 0 && since.elapsed() < LONG {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(planners.stuck(), 1);
+    release.wait();
+    while planners.stuck() > 0 && since.elapsed() < LONG {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(planners.stuck(), 0);
+}
+
+#[tokio::test]
 async fn a_panic_while_planning_costs_one_statement() {
     let service = service();
     let panics = async { panic!("on purpose") };

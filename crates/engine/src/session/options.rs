@@ -12,7 +12,6 @@ use super::compiled::{CATALOGUE, Compiled, SCHEMAS};
 use crate::error::EngineError;
 use crate::functions;
 use crate::functions::calendar::parse_zone;
-use crate::statements::Action;
 
 extensions_options! {
     /// Options of KPI queries.
@@ -165,16 +164,36 @@ impl SessionSettings {
             state.register_udtf("kpi", compiled.kpi_function(zone));
         }
     }
+}
 
-    /// The session after a statement; `None` if it is none that changes one.
-    pub(crate) fn after(&self, action: &Action) -> Result<Option<Self>, EngineError> {
-        let mut after = self.clone();
-        match action {
-            Action::Set { name, value } => after.set(name, value)?,
-            Action::Reset { name } => after.reset(name.as_deref())?,
-            Action::Query(_) => return Ok(None),
+/// What one `SET` or `RESET` does. Sessions may be changed by several statements at a time, so a
+/// statement brings its change, not the session that it would have been alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// A variable gets a value.
+    Set {
+        /// In lower case: `kpi.strict`.
+        name: String,
+        /// The text of the value, without quotes.
+        value: String,
+    },
+    /// A variable is as if never set.
+    Reset {
+        /// In lower case; `None` is all of them.
+        name: Option<String>,
+    },
+}
+
+impl SessionChange {
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// A name or value that cannot be; nothing has changed then.
+    pub fn make(&self, session: &mut SessionSettings) -> Result<(), EngineError> {
+        match self {
+            SessionChange::Set { name, value } => session.set(name, value),
+            SessionChange::Reset { name } => session.reset(name.as_deref()),
         }
-        Ok(Some(after))
     }
 }
 

@@ -139,8 +139,10 @@ async fn what_is_planned_is_what_comes_for_every_query_of_the_sql_tests() {
             };
             let planned = door.service.plan(&caller("a"), &sql, &session).await;
             let planned = planned.unwrap_or_else(|e| panic!("{sql}: {e}"));
-            if let Some(after) = planned.set {
-                session = after;
+            if let Some(change) = planned.set {
+                change
+                    .make(&mut session)
+                    .unwrap_or_else(|e| panic!("{sql}: {e}"));
                 continue;
             }
             for native in [false, true] {

@@ -133,7 +133,7 @@ impl Flight {
             )
             .hint("execute it as a query"));
         };
-        caller.session.change_options(|options| *options = set);
+        caller.session.make(&set)?;
         Ok(0)
     }
 

@@ -81,14 +81,6 @@ impl Job {
     pub(super) fn cancel(&self) {
         self.cancelled.send_replace(true);
     }
-
-    fn run_options(&self) -> RunOptions {
-        RunOptions {
-            deadline: self.options.timeout,
-            rows: None,
-            native: self.is_native(),
-        }
-    }
 }
 
 /// Starts the work; it is done beside the threads that move bytes, and at the pace of whoever
@@ -164,11 +156,14 @@ impl Work {
         let (mut encoder, head) = Encoder::begin(job.schema());
         self.message(head).await?;
         if let Some(set) = &job.planned.set {
-            job.session.change_options(|options| *options = set.clone());
+            job.session.make(set)?;
             return Ok(());
         }
+        // All runs of a statement together have the time of one.
+        let timeout = job.options.timeout;
+        let until = Instant::now() + self.app.queries.allowed(timeout);
         for params in job.params.iter() {
-            let mut rows = self.begin(&job, params).await?;
+            let mut rows = self.begin(&job, params, until).await?;
             while let Some(batch) = self.unless_stopped(rows.next()).await? {
                 encoder.push(batch.map_err(ApiError::from)?);
                 loop {
@@ -185,9 +180,19 @@ impl Work {
         Ok(())
     }
 
-    async fn begin(&mut self, job: &Job, params: &[ArrayRef]) -> Result<ResultStream, Stop> {
+    async fn begin(
+        &mut self,
+        job: &Job,
+        params: &[ArrayRef],
+        until: Instant,
+    ) -> Result<ResultStream, Stop> {
         let queries = self.app.queries.clone();
-        let running = queries.run(&job.planned, params, job.run_options());
+        let options = RunOptions {
+            deadline: Some(until.saturating_duration_since(Instant::now())),
+            rows: None,
+            native: job.is_native(),
+        };
+        let running = queries.run(&job.planned, params, options);
         Ok(self
             .unless_stopped(running)
             .await?

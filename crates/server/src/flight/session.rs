@@ -14,7 +14,7 @@ use std::{
 
 use arrow::array::ArrayRef;
 use bytes::Bytes;
-use engine::SessionSettings;
+use engine::{SessionChange, SessionSettings, service::QueryError};
 use events::UtcMicros;
 use tokio::sync::watch;
 
@@ -100,6 +100,12 @@ impl Session {
 
     pub(super) fn change_options<T>(&self, change: impl FnOnce(&mut SessionSettings) -> T) -> T {
         change(&mut self.state().options)
+    }
+
+    /// Makes the change of a `SET` or `RESET`.
+    pub(super) fn make(&self, change: &SessionChange) -> Result<(), ApiError> {
+        let made = self.change_options(|options| change.make(options));
+        made.map_err(|error| QueryError::from(error).into())
     }
 
     /// Becomes true when the session ends.

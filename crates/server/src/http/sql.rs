@@ -29,6 +29,7 @@ use engine::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 pub(super) use json::Body;
 
@@ -79,7 +80,7 @@ pub(super) struct Question {
     zone: Option<String>,
     /// How long it may take; at most the server's own limit.
     timeout_ms: Option<u64>,
-    /// At most so many rows; the answer says if there were more.
+    /// At most so many rows; JSON says if there were more.
     limit: Option<u64>,
     /// Wait until this `committed_seq` of a receipt is visible.
     min_seq: Option<u64>,
@@ -120,7 +121,7 @@ pub(super) async fn sql(
         let form = Form::read(&parts.headers, &parameters)?;
         let question = question(&parts.headers, &received)?;
         drop(received);
-        let (planned, mut rows) = ask(&app, &identity, &question).await?;
+        let (planned, mut rows) = ask(&app, &identity, &question, call.begun).await?;
         // An error that shows at once still has its status.
         let first = rows.next().await.transpose().map_err(as_error)?;
         Ok((form, planned, rows, first))
@@ -161,13 +162,15 @@ async fn ask(
     app: &App,
     identity: &Identity,
     question: &Question,
+    begun: Instant,
 ) -> Result<(Planned, ResultStream), ApiError> {
     let service = &app.queries;
     let own = question.timeout_ms.map(Duration::from_millis);
-    let deadline = own.into_iter().chain(identity.deadline()).min();
+    let allowed = service.allowed(own.into_iter().chain(identity.deadline()).min());
+    // Waiting for events and planning are part of the time.
+    let left = || allowed.saturating_sub(begun.elapsed());
     if let Some(seq) = question.min_seq {
-        let wait = deadline.unwrap_or(service.limits().deadline);
-        service.wait_for_seq(seq, wait).await?;
+        service.wait_for_seq(seq, left()).await?;
     }
     let session = session(question.zone.as_deref())?;
     let planned = service
@@ -182,7 +185,7 @@ async fn ask(
     }
     let params = params(&question.params, planned.params.len())?;
     let options = RunOptions {
-        deadline,
+        deadline: Some(left()),
         rows: question.limit,
         native: false,
     };
