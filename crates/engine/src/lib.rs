@@ -11,6 +11,7 @@ mod error;
 mod examples;
 mod functions;
 pub mod guard;
+pub mod live;
 mod measure;
 mod metadata;
 mod models;
