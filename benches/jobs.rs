@@ -4,6 +4,7 @@
 //! cargo run --release -p benches -- import [--days N] [--agents N]
 //! cargo run --release -p benches -- queries [--visits N] [--python PATH]
 //! cargo run --release -p benches -- live [--days N] [--agents N] [--seconds N]
+//! cargo run --release -p benches -- flight [--visits N] [--python PATH]
 //! ```
 //!
 //! `import`: NDJSON of a simulated voice centre into an empty data folder. Beside it, on one
@@ -12,7 +13,12 @@
 //! in DuckDB over the same Parquet files; `--python` names a Python that has `duckdb`.
 //! `live`: a server and its clients in this process, over loopback; bodies of 1,000 events as fast
 //! as they are acknowledged, then bodies of 10 at 20,000 events/s while two analysts query.
+//! `flight`: ten million queue visits streamed over Flight SQL to the client of `arrow-flight` and
+//! to the ADBC driver, beside pyarrow reading the same Parquet files; what planning a KPI query
+//! takes, and how soon a KPI of one day comes to 8 clients. `--python` names a Python that has
+//! `adbc-driver-flightsql` and `pyarrow`.
 
+mod flight;
 mod import;
 mod live;
 mod queries;
@@ -22,23 +28,22 @@ use anyhow::{Result, bail};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    let python = text(&args, "--python").unwrap_or_else(|| "python3".to_owned());
     match args.first().map(String::as_str) {
         Some("import") => import::run(
             number(&args, "--days", 30)?,
             number(&args, "--agents", 120)?,
         ),
-        Some("queries") => {
-            let python = text(&args, "--python").unwrap_or_else(|| "python3".to_owned());
-            queries::run(number(&args, "--visits", 10_000_000)?, &python)
-        }
+        Some("queries") => queries::run(number(&args, "--visits", 10_000_000)?, &python),
         Some("live") => live::run(
             number(&args, "--days", 30)?,
             number(&args, "--agents", 120)?,
             number(&args, "--seconds", 20)?,
         ),
+        Some("flight") => flight::run(number(&args, "--visits", 10_000_000)?, &python),
         _ => bail!(
             "usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P] | \
-             live [--days N] [--agents N] [--seconds N]"
+             live [--days N] [--agents N] [--seconds N] | flight [--visits N] [--python P]"
         ),
     }
 }

@@ -107,27 +107,32 @@ fn bodies(days: u64, agents: u64, small_events: usize) -> Result<Bodies> {
     })
 }
 
-fn live_ingest(store: &Arc<Store>, newest: UtcMicros) -> Result<LiveIngest> {
+pub(crate) fn live_ingest(store: &Arc<Store>, newest: UtcMicros) -> Result<LiveIngest> {
     let begin = Instant::now();
     let clock = Arc::new(move || newest.plus_ms(begin.elapsed().as_millis() as i64));
     let settings = LiveSettings::new(IdentityKey::new([0; 32]), clock, [1; 32]);
     Ok(LiveIngest::start(Arc::clone(store), settings)?.0)
 }
 
-fn serve(
+pub(crate) fn serve(
     live: &LiveIngest,
     queries: &QueryService,
     newest: UtcMicros,
 ) -> Result<server::RunningServer> {
-    let settings = server::Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut settings = server::Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    settings.flight = Some(settings.listen);
     let surroundings = server::Surroundings {
         now: Arc::new(move || newest),
         run_id: 1,
         seed: [2; 32],
     };
+    let boards = server::live::Boards::open(None, queries.engine().catalogue())?;
     let backends = server::Backends {
         sink: Arc::new(live.clone()),
         queries: queries.clone(),
+        // Nobody looks at the board.
+        live: server::live::LiveFeed::new(boards, tokio::sync::watch::channel(None).1),
+        alerts: None,
     };
     Ok(server::Server::start(settings, surroundings, backends)?)
 }
@@ -354,15 +359,15 @@ fn bare_sync(path: &std::path::Path) -> Result<Histogram<u64>> {
 }
 
 /// Microseconds, three digits.
-fn histogram() -> Result<Histogram<u64>> {
+pub(crate) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new(3)?)
 }
 
-fn micros(time: Duration) -> u64 {
+pub(crate) fn micros(time: Duration) -> u64 {
     time.as_micros() as u64
 }
 
-fn latency(what: &str, took: &Histogram<u64>) {
+pub(crate) fn latency(what: &str, took: &Histogram<u64>) {
     let ms = |quantile| took.value_at_quantile(quantile) as f64 / 1_000.0;
     println!(
         "{what}: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms ({} times)",

@@ -1,4 +1,4 @@
-"""Running the callgauge binary from check scripts: find it, import events, ask KPIs and SQL."""
+"""What check scripts share: the binary, folders of data with questions, Python environments."""
 import csv
 import datetime
 import io
@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UTC = datetime.timezone.utc
@@ -29,6 +30,19 @@ def find_binary(given):
         if (target / profile / "callgauge").exists():
             return str(target / profile / "callgauge")
     raise SystemExit("no binary: run `cargo build`, or give one with --bin")
+
+
+def venv_python(folder, requirements):
+    """The Python of a virtual environment with these requirements; None without an index."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"SKIPPED: {requirements} cannot be installed: {done.stderr.strip()[-300:]}")
+        return None
+    return str(python)
 
 
 def micros(text_or_time):

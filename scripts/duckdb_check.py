@@ -58,6 +58,12 @@ def open_tables(data):
     if "interactions" in tables:
         connection.execute(LINKS)
         tables["links"] = []
+    if "agent_time" in tables:
+        connection.execute(MOMENTS)
+        tables["moments"] = []
+    if {"self_service", "interactions"} <= tables.keys():
+        connection.execute(SESSIONS)
+        tables["sessions"] = []
     return connection, set(tables), bounds
 
 
@@ -133,6 +139,40 @@ FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
 UNION ALL
 SELECT 'any_attempt', i.*, any_prev, attempt_next
 FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
+"""
+
+
+# Stretches of an agent's quarter of an hour in which nothing changes, with all that holds in them,
+# found by looking for what covers each, not by adding up begins and ends.
+MOMENTS = """
+CREATE TABLE moments AS
+WITH marks AS (
+  SELECT tenant_id, is_test, agent_id, slice_at, from_ms AS t FROM agent_time
+  UNION SELECT tenant_id, is_test, agent_id, slice_at, to_ms FROM agent_time
+),
+stretches AS (
+  SELECT *, lead(t) OVER (PARTITION BY tenant_id, is_test, agent_id, slice_at ORDER BY t) AS u
+  FROM marks
+)
+SELECT tenant_id, is_test, agent_id, slice_at, t, u - t AS ms,
+       count(*) FILTER (WHERE timeline = 'contact') AS contacts,
+       count(*) FILTER (WHERE timeline = 'ring') AS rings,
+       max(state) AS state,
+       coalesce(bool_and(paid) FILTER (WHERE timeline = 'status'), true) AS paid
+FROM stretches s JOIN agent_time a USING (tenant_id, is_test, agent_id, slice_at)
+WHERE u > t AND a.from_ms <= t AND a.to_ms >= u
+GROUP BY ALL
+"""
+
+# Self-service sessions with the time to the customer's next contact that an agent handled.
+SESSIONS = """
+CREATE TABLE sessions AS
+SELECT s.*, (
+  SELECT (min(epoch_us(i.started_at)) - epoch_us(s.started_at)) // 1000 FROM interactions i
+  WHERE i.tenant_id = s.tenant_id AND i.is_test = s.is_test AND i.customer_id = s.customer_id
+    AND i.handled AND i.started_at > s.started_at
+) AS gap_ms
+FROM self_service s
 """
 
 
@@ -291,6 +331,11 @@ def interactions():
         "transfers_per_handle": ended(total("transfers", "handled"), handled),
         "abandon_rate_interaction": started(n("abandoned"), n("handled OR abandoned")),
         "fcr_agent_flag": ended(n("handled AND resolved"), n("handled AND resolved IS NOT NULL")),
+        "complaints": started(n("complaint"), empty=0),
+        "escalation_rate_complaint": ended(
+            n("handled AND complaint AND escalated"), n("handled AND complaint")),
+        "disposition_other_share": ended(
+            n("handled AND disposition_code = 'other'"), n("handled AND dispositioned")),
     }
 
 
@@ -366,11 +411,110 @@ def quality():
     def case(a):
         return Kpi("cases", "solved_at", "channel", n(a), n("true"), "NOT is_open AND NOT merged")
 
+    def opened(a, b, more="true"):
+        return Kpi("cases", "opened_at", "channel", a, b, f"NOT merged AND {more}")
+
+    def took(time, column, more="true"):
+        return Kpi("cases", time, "channel", f"sum({column})", f"count({column})",
+                   f"NOT merged AND {more}")
+
+    def made(a, b=n("true"), time="evaluated_at", **more):
+        return Kpi("evaluations", time, "queue_id", a, b, "status = 'final'", **more)
+
+    due = "epoch_us(promise_at) <= {horizon}"
+    bad, slips = n("critical_errors > 0"), ("sum(noncritical_errors)",
+                                            "sum(noncritical_opportunities)")
+    kinds = {f"critical_error_rate_{kind}": made(n(f"critical_{kind} > 0"))
+             for kind in ("customer", "business", "compliance")}
     return {
+        **kinds,
+        "closure_rate": opened(n(f"closed_at <= promise_at AND {due}"), n(due)),
+        "closure_rate_ever": opened(n(f"closed_at IS NOT NULL AND {due}"), n(due)),
+        "cases_opened": Kpi("cases", "opened_at", "channel", n("true"), None, "NOT merged",
+                            empty=0),
+        "cases_closed": Kpi("cases", "closed_at", "channel", n("true"), None, "NOT merged",
+                            empty=0),
+        "resolution_rate_case": opened(n("solved_at IS NOT NULL AND NOT is_open"), n("true")),
+        "escalation_rate_case": opened(n("escalated"), n("true")),
+        "contacts_per_case": opened("sum(contacts)", n("true")),
+        "resolution_time_first": took("first_solved_at", "first_solve_ms"),
+        "resolution_time_full": took("solved_at", "full_solve_ms", "NOT is_open"),
+        "complaint_closure_time": took("closed_at", "close_ms", "complaint"),
+        "first_reply_time_case": took("opened_at", "first_reply_ms"),
+        "promise_kept_case": Kpi(
+            "cases", "promise_at", "channel", n(f"first_solved_at <= promise_at AND {due}"),
+            n(due), "NOT merged"),
+        "critical_error_rate": made(bad),
+        "critical_error_rate_by_contact": made(bad, time="contact_at"),
+        "critical_accuracy": made(n("critical_errors = 0")),
+        "auto_fail_rate": made(n("auto_fail")),
+        "noncritical_error_rate": made(*slips),
+        "noncritical_error_rate_by_contact": made(*slips, time="contact_at"),
+        "noncritical_error_rate_contacts": made(n("noncritical_errors > 0")),
+        "qa_score": made("sum(score_bp)", "count(score_bp)", factor=1 / 10000),
+        "qa_score_by_contact": made("sum(score_bp)", "count(score_bp)", time="contact_at",
+                                    factor=1 / 10000),
+        "qa_score_points": made("sum(points)", "sum(max_points)"),
         "fcr_case": case("contacts = 1"),
         "fcr_one_touch": case("agent_replies < 2"),
         "fcr_qa": Kpi("evaluations", "evaluated_at", "queue_id", n("resolved_judged"),
                       n("resolved_judged IS NOT NULL"), "status = 'final'"),
+    }
+
+
+def workforce():
+    """What agents did with their time."""
+    def slices(a, b=None, **more):
+        return Kpi("moments", "slice_at", "agent_id", a, b, **more)
+
+    def ms(condition):
+        return f"coalesce({total('ms', condition)}, 0)"
+
+    def rung(column):
+        return f"coalesce(sum({column}), 0)"
+
+    work, ring = "contacts > 0", "contacts = 0 AND rings > 0"
+    idle = "contacts = 0 AND rings = 0 AND state = 'available'"
+    away = "contacts = 0 AND rings = 0 AND state IN ('break', 'meal')"
+    paid = "contacts > 0 OR rings > 0 OR paid"
+    return {
+        "occupancy": slices(ms(work), ms(f"{work} OR ({idle})")),
+        "occupancy_with_ring": slices(ms(f"{work} OR ({ring})"),
+                                      ms(f"{work} OR ({ring}) OR ({idle})")),
+        "utilization": slices(ms(work), ms(paid)),
+        "utilization_logged_in": slices(ms(work), ms("true")),
+        "utilization_4ps": slices(ms(f"NOT ({away})"), ms(paid)),
+        "avg_concurrency": slices("coalesce(sum(contacts * ms), 0)", ms(work)),
+        "contact_time": slices(ms(work), empty=0),
+        "logged_in_time": slices(ms("true"), empty=0),
+        "agent_non_response_rate": Kpi("agent_time", "slice_at", "agent_id",
+                                       rung("offers_missed"), rung("offers")),
+    }
+
+
+def self_service():
+    """What the menu, the bot and the pages did for customers."""
+    def session(a, b=n("true")):
+        return Kpi("sessions", "started_at", "channel", a, b)
+
+    def mature(days):
+        return f"epoch_us(started_at) + {days * DAY_MS * 1000} <= {{horizon}}"
+
+    def resolved(days, more="true"):
+        kept = f"contained AND (gap_ms IS NULL OR gap_ms > {days * DAY_MS})"
+        return session(n(f"{kept} AND {more} AND {mature(days)}"), n(f"{more} AND {mature(days)}"))
+
+    return {
+        "containment_rate": session(n("contained")),
+        "self_service_completion": session(n("outcome = 'completed'")),
+        "handover_rate": session(n("outcome = 'escalated'")),
+        "context_carry_rate": session(n("outcome = 'escalated' AND context_passed"),
+                                      n("outcome = 'escalated'")),
+        "bot_answer_rate": session("sum(questions_answered)", "sum(questions)"),
+        "helpful_rate": session("sum(votes_helpful)", "sum(votes)"),
+        "resolved_containment": resolved(7),
+        "resolved_containment_24h": resolved(1),
+        "resolved_containment_completed": resolved(7, "outcome = 'completed'"),
     }
 
 
@@ -386,6 +530,9 @@ def trade():
         return Kpi("costs", "day_at", "channel", f"sum(amount) FILTER (WHERE {condition})")
 
     return {
+        "orders_delivered": Kpi("orders", "delivered_at", "queue_id", n("true"), empty=0),
+        "orders_returned": Kpi("orders", "returned_at", "queue_id", n("true"), empty=0),
+        "units_shipped": Kpi("orders", "shipped_at", "queue_id", "sum(units)", empty=0),
         "orders_placed": order(n("true"), empty=0),
         "valid_orders": order(n(f"valid AND {matured(7)}"), empty=0),
         "net_orders": order(n(f"net_kept AND {matured(45)}"), empty=0),
@@ -402,7 +549,7 @@ def trade():
 def all_kpis():
     """Every KPI over one table, by id."""
     return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **quality(),
-            **trade()}
+            **workforce(), **self_service(), **trade()}
 
 
 # KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).

@@ -3,6 +3,7 @@ import dataclasses
 import datetime
 import zoneinfo
 
+import oracle_agents as agents
 import oracle_worlds as worlds
 from callgauge_cli import UTC, micros, rfc3339
 from oracle_worlds import BASE, DAY, Unsupported
@@ -26,6 +27,7 @@ class Question:
     as_of: int = None
     factor: float = 1.0
     num_factor: float = 1.0
+    den_factor: float = 1.0
     empty_is_zero: bool = False
 
 
@@ -408,7 +410,7 @@ def net_close_rate(case, expected):
 
 def contacts_per_order(case, expected):
     if "reasons" in case["inputs"]:
-        raise Unsupported("totals of orders without the orders")
+        return Question(kpi="wismo_rate")
     linked = "WHERE order_id IS NOT NULL" if expected.get("variant") == "linked contacts" else ""
     return sql(f"(SELECT count(*) FROM facts.interactions {linked}) AS num, "
                "(SELECT count(*) FROM facts.orders) AS den")
@@ -433,6 +435,51 @@ def share_of_contacts(case, expected):
     return sql("sum(n) FILTER (WHERE place <= " + str(rank) + ") AS num, sum(n) AS den FROM "
                "(SELECT count(*) AS n, rank() OVER (ORDER BY count(*) DESC) AS place "
                "FROM facts.interactions GROUP BY reason_code)")
+
+
+# ---- agents' time, quality -------------------------------------------------------------------
+
+
+def of_agents(build):
+    """A query that the page of agents' time has."""
+    return lambda case, expected: sql(build(case, expected))
+
+
+def time_ratio(kpi):
+    """A KPI of one time over another: cases write both in minutes or in seconds."""
+    def build(case, expected):
+        name = kpi if isinstance(kpi, str) else kpi(expected)
+        rows = next(iter(case["inputs"].values()))
+        unit = 1 / 60000 if "start_min" in rows[0] else 1 / 1000
+        return Question(kpi=name, num_factor=unit, den_factor=unit)
+    return build
+
+
+def avoidable(case, expected):
+    if expected["variant"] == "contacts":
+        return Question(kpi="avoidable_rate")
+    return sql("sum(handle_ms) FILTER (WHERE avoidable) / 60000 AS num, "
+               "sum(handle_ms) / 60000 AS den FROM facts.contact_reasons")
+
+
+def critical_errors(case, expected):
+    if expected.get("variant", "").startswith("weighted"):
+        raise Unsupported("a sample is not weighted by its strata yet")
+    return Question(kpi="critical_error_rate")
+
+
+CLOSURE = {
+    "closed within the promise": "closure_rate",
+    "event form: closed in the period / opened in the period": "closure_rate_event",
+}
+
+
+def closure_rate(case, expected):
+    if expected["variant"] not in CLOSURE:
+        raise Unsupported("a case is closed by its promise or at all, not by a day of ours")
+    params = case["params"]
+    span = (BASE + params["period_from"] * DAY, BASE + params["period_to"] * DAY + worlds.us(3600))
+    return Question(kpi=CLOSURE[expected["variant"]], span=span)
 
 
 # ---- calendars ------------------------------------------------------------------------------
@@ -555,7 +602,9 @@ def split(question, group):
     return dataclasses.replace(question, dims=tuple(dims))
 
 
-UNITS = {"percent": (100.0, 1.0), "seconds": (1 / 1000, 1 / 1000)}
+UNITS = {
+    "percent": (100.0, 1.0), "seconds": (1 / 1000, 1 / 1000), "minutes": (1 / 60000, 1 / 60000),
+}
 
 
 def question(case, expected):
@@ -684,6 +733,38 @@ METRICS = {
         "disposition_coverage", f"SELECT {count_if('handled AND dispositioned')} AS num, "
         f"{count_if('handled')} AS den FROM facts.interactions"),
     "code_uses": facts("sum(array_length(disposition_codes)) AS value FROM facts.legs"),
+    "session_time": of_agents(agents.slice_sum("contact_sum_ms")),
+    "contact_time_union": of_agents(agents.slice_sum("on_contact_ms")),
+    "time_on_contact": of_agents(agents.slice_sum("on_contact_ms")),
+    "idle_time": of_agents(agents.slice_sum("idle_ms")),
+    "time_in_status": of_agents(agents.time_in_status),
+    "time_at_concurrency": of_agents(agents.at_concurrency),
+    "time_share": of_agents(agents.time_share),
+    "avg_concurrency": time_ratio("avg_concurrency"),
+    "slot_utilisation": time_ratio("slot_utilization"),
+    "occupancy": time_ratio(agents.occupancy),
+    "utilization": time_ratio(agents.utilization),
+    "aht_effective": plain("aht_effective"),
+    "aht_session": plain("aht"),
+    "critical_error_rate": critical_errors,
+    "critical_accuracy": plain("critical_accuracy"),
+    "noncritical_error_rate": plain("noncritical_error_rate"),
+    "noncritical_error_rate_interactions": plain("noncritical_error_rate_contacts"),
+    "critical_errors": facts("sum(critical_errors) AS value FROM facts.evaluations"),
+    "qa_score": of_agents(agents.qa_score),
+    "qa_score_mean": lambda case, expected: Question(
+        kpi="qa_score", factor=100.0, num_factor=1 / 100),
+    "ewt_mean_abs_error": plain("ewt_mae"),
+    # There an error is what was announced less what it took.
+    "ewt_bias": lambda case, expected: Question(kpi="ewt_bias", factor=-1.0, num_factor=-1.0),
+    "ewt_within_30s": plain("ewt_within_30s"),
+    "answered_before_announced": plain("ewt_kept"),
+    "avoidable_rate": avoidable,
+    "contacts_per_1000_units": plain("defect_contacts_per_1000"),
+    "containment_rate": plain("containment_rate"),
+    "completion_rate": plain("self_service_completion"),
+    "resolved_containment_rate": plain("resolved_containment_24h"),
+    "closure_rate": closure_rate,
     "day_length": day_length,
     "day_buckets": day_buckets,
     "hour_buckets": hour_buckets,

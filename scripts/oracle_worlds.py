@@ -412,10 +412,10 @@ def cost(world, amount, purpose, day=BASE):
               amount={"amount": str(amount), "currency": "EUR"}, allocate_by="none")
 
 
-def order(world, at, verified="passed", lines=((1, "10.00"),), **links):
+def order(world, at, verified="passed", lines=((1, "10.00"),), units=1, **links):
     """A new order, verified; returns its id."""
     name = links.pop("name", None) or world.name("order")
-    placed = [{"line_id": str(line), "sku": "sku", "units": 1,
+    placed = [{"line_id": str(line), "sku": "sku", "units": units,
                "value": {"amount": str(value), "currency": "EUR"}} for line, value in lines]
     world.add(at, "order.placed", order_id=name, customer_id=links.pop("customer", name + ".c"),
               lines=placed, kind="new", **links)
@@ -540,10 +540,23 @@ def dispositions(case):
     return world
 
 
+CLASSES = {"where is my order": "wismo", "defect": "defect"}
+
+
 def reasons(case):
-    """Contacts by reason."""
+    """Contacts by reason, what the reasons mean, and the orders beside them."""
     world = World()
+    totals = case["inputs"].get("totals", [{"orders": 0}])[0]
+    for n in range(totals["orders"]):
+        # The units that are more than one an order are in the first orders.
+        more = int(n < totals["units_shipped"] - totals["orders"])
+        name = order(world, BASE, units=1 + more)
+        world.add(BASE + SECOND, "order.shipped", order_id=name)
     for row in case["inputs"]["reasons"]:
+        if "avoidable" in row:
+            meaning = f"class={CLASSES.get(row['reason'], 'other')}; avoidable={row['avoidable']}"
+            world.add(BASE - DAY, "reference.changed", key=f"reason/{row['reason']}",
+                      value=meaning.lower(), effective_from=BASE - DAY)
         for _ in range(row["contacts"]):
             talk = 60 * row["handle_min"] / row["contacts"]
             world.contact(BASE, reason=row["reason"], talk=talk)

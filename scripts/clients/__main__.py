@@ -15,23 +15,10 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from callgauge_cli import find_binary  # noqa: E402
+from callgauge_cli import find_binary, venv_python  # noqa: E402
 from serving import Place  # noqa: E402
 
 CACHE = pathlib.Path.home() / ".cache" / "callgauge"
-
-
-def environment(folder, requirements):
-    """The Python of a virtual environment with these requirements; None without an index."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / requirements)]
-    done = subprocess.run(install, capture_output=True, text=True)
-    if done.returncode != 0:
-        print(f"SKIPPED: {requirements} cannot be installed: {done.stderr.strip()[-300:]}")
-        return None
-    return str(python)
 
 
 def checks():
@@ -83,11 +70,11 @@ def main():
     if arguments.inside:
         return inside(arguments)
     venv = pathlib.Path(os.environ.get("CALLGAUGE_VENV", CACHE / "venv"))
-    python = environment(venv, "requirements.txt")
+    python = venv_python(venv, HERE / "requirements.txt")
     if python is None:
         return 0
     # flightsql-dbapi needs an older SQLAlchemy than sqlalchemy-adbc.
-    dbapi = environment(venv.with_name(venv.name + "-dbapi"), "requirements-dbapi.txt")
+    dbapi = venv_python(venv.with_name(venv.name + "-dbapi"), HERE / "requirements-dbapi.txt")
     command = [python, str(HERE), "--inside", "--bin", arguments.bin]
     return subprocess.run(command + (["--dbapi", dbapi] if dbapi else [])).returncode
 

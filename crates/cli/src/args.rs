@@ -39,7 +39,7 @@ pub enum Colour {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Simulate a contact centre, store its events and show its KPIs.
+    /// Simulate a contact centre, show its KPIs, and serve it live with its wallboard.
     Demo(Demo),
     /// Write the events of a simulated contact centre to a file.
     Simulate(Simulate),
@@ -49,6 +49,8 @@ pub enum Command {
     Serve(Serve),
     /// Make, list and revoke the tokens of a server.
     Token(Token),
+    /// List and revoke the screens that may look at a live board.
+    Device(Device),
     /// Ask a running server whether it is well.
     Health(Health),
     /// Ask in SQL: one query, or a prompt.
@@ -93,10 +95,34 @@ pub struct Demo {
     /// How many agents work there.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=5000))]
     pub agents: u32,
-    /// Only print the table. (Serving a wallboard comes with a later release, so this is what
-    /// `demo` does today with or without the flag.)
+    /// Only print the table, of the same days for everybody, and end.
     #[arg(long)]
     pub no_serve: bool,
+    /// How fast the live day goes: 1 as it does, 60 an hour in a minute, 0 stands still.
+    #[arg(long, default_value_t = 1.0, value_parser = speed, conflicts_with = "no_serve")]
+    pub speed: f64,
+    /// What the clocks of the centre show when it goes live, as 10:30. Default: the time there, or
+    /// 10:30 while it is closed.
+    #[arg(long, value_name = "HH:MM", value_parser = time_of_day, conflicts_with = "no_serve")]
+    pub at: Option<chrono::NaiveTime>,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8080", conflicts_with = "no_serve")]
+    pub http: std::net::SocketAddr,
+    /// Where to answer Arrow Flight SQL.
+    #[arg(long, default_value = "127.0.0.1:50051", conflicts_with = "no_serve")]
+    pub flight: std::net::SocketAddr,
+}
+
+/// A speed that clocks can have: an hour a second at most.
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok();
+    let speed = speed.filter(|speed| (0.0..=3_600.0).contains(speed));
+    speed.ok_or_else(|| "a number from 0 to 3600, as 1 or 60".to_owned())
+}
+
+fn time_of_day(text: &str) -> Result<chrono::NaiveTime, String> {
+    let time = chrono::NaiveTime::parse_from_str(text, "%H:%M");
+    time.map_err(|_| "a time of day, as 10:30".to_owned())
 }
 
 /// `callgauge serve`
@@ -113,6 +139,13 @@ pub struct Serve {
     /// File of tokens, as `callgauge token` makes it. Without one nobody is asked for a token.
     #[arg(long, env = "CALLGAUGE_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// File of paired screens. Default: `devices` beside the token file, or in the configuration
+    /// folder.
+    #[arg(long, env = "CALLGAUGE_DEVICE_FILE", value_name = "FILE")]
+    pub device_file: Option<PathBuf>,
+    /// Folder with your own live boards (*.json), beside the built-in ones; see docs/live.md.
+    #[arg(long, value_name = "DIR")]
+    pub boards: Option<PathBuf>,
     /// Certificate for TLS, with those that lead to a known one (PEM). Read again when it changes.
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -131,6 +164,22 @@ pub struct Serve {
     /// Folders with your own definitions, after the built-in ones.
     #[arg(long = "kpi-dir")]
     pub dirs: Vec<PathBuf>,
+    /// File of alert rules, in place of the built-in ones; see docs/alerts.md.
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// Address that is told of every alert, as https://host/path; may be given several times, or in
+    /// the environment with commas, where other users of the machine do not see it.
+    #[arg(
+        long = "webhook",
+        env = "CALLGAUGE_WEBHOOKS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
+    pub webhooks: Vec<String>,
+    /// Certificates (PEM) that https webhooks are checked by, in place of those of the system.
+    #[arg(long, value_name = "FILE")]
+    pub webhook_ca: Option<PathBuf>,
     /// Source of events that do not say theirs.
     #[arg(long)]
     pub source: Option<String>,
@@ -184,12 +233,41 @@ pub enum TokenCommand {
     },
 }
 
+/// `callgauge device`
+#[derive(Debug, Args)]
+pub struct Device {
+    /// File of paired screens. Default: `devices` in the configuration folder.
+    #[arg(long, env = "CALLGAUGE_DEVICE_FILE", global = true)]
+    pub device_file: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DeviceCommand,
+}
+
+/// What `device` does.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Show what screens there are.
+    List,
+    /// Send a screen away. A running server ends its streams within five seconds.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
 /// `callgauge health`
 #[derive(Debug, Args)]
 pub struct Health {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub http: std::net::SocketAddr,
+    /// It speaks TLS. On this machine its certificate is not looked at.
+    #[arg(long)]
+    pub https: bool,
+    /// PEM file with the certificate, or one that signed it, to look at it all the same.
+    #[arg(long, value_name = "FILE", requires = "https")]
+    pub ca: Option<PathBuf>,
 }
 
 /// `callgauge repair`
@@ -222,9 +300,12 @@ pub struct Simulate {
     /// Events go here, one JSON object a line.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Events go to this server, as `http://127.0.0.1:8080`.
+    /// Events go to this server, as `http://127.0.0.1:8080` or `https://calls.example.com`.
     #[arg(long)]
     pub post: Option<String>,
+    /// PEM file with the certificates to trust instead of the system's.
+    #[arg(long, value_name = "FILE", requires = "post")]
+    pub ca: Option<PathBuf>,
     /// File that holds the token for the server.
     #[arg(long, requires = "post")]
     pub token_file: Option<PathBuf>,
@@ -386,6 +467,17 @@ pub struct KpiShow {
     /// Length of a bucket: 15m, 30m, 1h, 1d, 1w, 1mo. Default: the whole range as one.
     #[arg(long)]
     pub grain: Option<String>,
+    /// Each value over so many buckets, the last of which it is.
+    #[arg(
+        long,
+        value_name = "BUCKETS",
+        requires = "grain",
+        conflicts_with = "running"
+    )]
+    pub rolling: Option<u16>,
+    /// Each value over everything from the start of the range on.
+    #[arg(long, requires = "grain")]
+    pub running: bool,
     /// Dimensions to split by, as `queue_id,channel`.
     #[arg(long, value_delimiter = ',')]
     pub by: Vec<String>,

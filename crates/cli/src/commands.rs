@@ -2,16 +2,19 @@
 
 mod check;
 mod demo;
+mod device;
 mod follow;
 mod health;
 mod import;
 mod kpi;
 mod post;
 mod repair;
+mod replay;
 mod serve;
 mod simulate;
 mod sql;
 mod token;
+mod web;
 
 use std::{
     io::Write,
@@ -19,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use ::kpi::{Catalogue, Targets};
+use ::kpi::{Catalogue, Targets, alert::AlertRules};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use engine::{Engine, KpiAnswer, KpiRequest, Settings};
@@ -58,6 +61,7 @@ pub fn run(cli: &Cli) -> Result<Outcome> {
         Command::Import(args) => import::run(args, face),
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
+        Command::Device(args) => device::run(args),
         Command::Health(args) => health::run(args),
         Command::Repair(args) => repair::run(args),
         Command::Sql(args) => sql::run(args),
@@ -96,18 +100,34 @@ fn definitions(dirs: &[PathBuf]) -> Result<(Arc<Catalogue>, Arc<Targets>)> {
         layers.push(own);
         targets.push(own_targets);
     }
-    let catalogue = Catalogue::load(&layers, &models).map_err(|p| problems(&p))?;
-    let targets = Targets::load(&targets, &catalogue).map_err(|p| problems(&p))?;
+    let catalogue =
+        Catalogue::load(&layers, &models).map_err(|p| problems("KPI definitions", &p))?;
+    let targets =
+        Targets::load(&targets, &catalogue).map_err(|p| problems("KPI definitions", &p))?;
     Ok((Arc::new(catalogue), Arc::new(targets)))
 }
 
-fn problems(all: &[::kpi::Problem]) -> anyhow::Error {
+/// The alert rules of a file, or the built-in ones.
+fn alert_rules(file: Option<&Path>, catalogue: &Catalogue) -> Result<AlertRules> {
+    let rules = match file {
+        None => AlertRules::builtin(catalogue),
+        Some(path) => AlertRules::load(&[source_file(path)?], catalogue),
+    };
+    rules.map_err(|found| problems("alert rules", &found))
+}
+
+fn source_file(path: &Path) -> Result<::kpi::SourceFile> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(::kpi::SourceFile {
+        name: path.display().to_string(),
+        text,
+    })
+}
+
+fn problems(of: &str, all: &[::kpi::Problem]) -> anyhow::Error {
     let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!(
-        "KPI definitions have {} problem(s):\n{}",
-        all.len(),
-        lines.join("\n")
-    )
+    anyhow::anyhow!("{of} have {} problem(s):\n{}", all.len(), lines.join("\n"))
 }
 
 type Files = Vec<::kpi::SourceFile>;
@@ -122,13 +142,8 @@ fn files_of(dir: &Path) -> Result<(Files, Files)> {
     paths.sort();
     let (mut kpis, mut targets) = (Vec::new(), Vec::new());
     for path in paths {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let file = source_file(&path)?;
         let is_targets = path.file_name().is_some_and(|n| n == "targets.yml");
-        let file = ::kpi::SourceFile {
-            name: path.display().to_string(),
-            text,
-        };
         if is_targets { &mut targets } else { &mut kpis }.push(file);
     }
     Ok((kpis, targets))

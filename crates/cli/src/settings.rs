@@ -76,6 +76,11 @@ pub fn token_file() -> Option<PathBuf> {
     Some(user_folder("XDG_CONFIG_HOME", ".config")?.join("tokens"))
 }
 
+/// Where `callgauge device` finds paired screens when no file is named.
+pub fn device_file() -> Option<PathBuf> {
+    Some(user_folder("XDG_CONFIG_HOME", ".config")?.join("devices"))
+}
+
 /// The key that turns phone numbers and addresses into tokens. It lives outside the data folder,
 /// so that a copy of the data alone does not reveal anybody.
 ///

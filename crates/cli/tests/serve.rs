@@ -8,6 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use common::{BINARY, callgauge, text};
@@ -276,6 +277,101 @@ fn questions_are_answered_over_what_was_just_taken() {
     server.terminate();
 }
 
+/// A contact that enters a queue, and stays there.
+const ENTERS: &str = r#"{"source":"pbx","event_id":"w1","event_type":"queue.entered","occurred_at":"NOW","data":{"visit_id":"v1","interaction_id":"c1","queue_id":"sales","visit_kind":"customer"}}"#;
+
+#[test]
+fn the_live_board_shows_what_was_just_taken() {
+    let place = Place::new();
+    let boards = place.path("boards");
+    std::fs::create_dir(&boards).unwrap();
+    let own = r#"{"id":"own","version":1,"title":{"en":"Own"},"layout":"tiles",
+        "cells":[{"scope":"t","figures":["waiting"]},{"scope":"q","figures":["waiting"]}],
+        "tiles":[{"figure":"waiting"}]}"#;
+    std::fs::write(boards.join("own.json"), own).unwrap();
+    let boards = boards.display().to_string();
+    let server = place.serve_with(&["--boards", &boards, "--zone", "Asia/Shanghai"], &[]);
+    let agent = ureq::Agent::new_with_defaults();
+    let stream = format!("{}/api/v1/live/stream?board=own", server.url);
+    let stream = agent.get(stream).call().unwrap().into_body().into_reader();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let mut next = |event: &str| -> serde_json::Value {
+        let head = format!("event: {event}");
+        assert!(lines.any(|line| line == head), "no {event}");
+        let data = lines.next().unwrap();
+        serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap()
+    };
+    let whole = next("snapshot");
+    assert_eq!(whole["zone"], "Asia/Shanghai", "{whole}");
+    assert_eq!(whole["cells"][0]["k"], "t.waiting", "{whole}");
+    assert_eq!(whole["cells"][0]["v"], 0, "{whole}");
+    let now = whole["as_of"].as_i64().unwrap() * 1_000;
+    agent
+        .post(format!("{}/api/v1/events", server.url))
+        .header("Content-Type", "application/x-ndjson")
+        .send(ENTERS.replace("\"NOW\"", &now.to_string()))
+        .unwrap();
+    let delta = next("delta");
+    let cells = delta["cells"].as_array().unwrap();
+    for key in ["t.waiting", "q.sales.waiting"] {
+        assert!(
+            cells.iter().any(|cell| cell["k"] == key && cell["v"] == 1),
+            "{key}: {delta}"
+        );
+    }
+    server.signal("-TERM");
+    assert_eq!(next("bye")["reason"], "closing");
+    server.terminate();
+}
+
+#[test]
+fn a_board_with_a_slip_stops_the_start() {
+    let place = Place::new();
+    let boards = place.path("boards");
+    std::fs::create_dir(&boards).unwrap();
+    std::fs::write(boards.join("own.json"), r#"{"id":"own","tilse":[]}"#).unwrap();
+    let boards = boards.display().to_string();
+    let serve = [
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--data",
+        &place.data(),
+        "--boards",
+        &boards,
+    ];
+    let key = place.path("key").display().to_string();
+    let output = callgauge(&[&serve[..], &["--identity-key", &key]].concat());
+    let said = text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("own.json: line 1, column"),
+        "{said}"
+    );
+    assert!(said.contains("`tilse`"), "{said}");
+}
+
+#[test]
+fn devices_are_listed_and_revoked_in_their_file() {
+    let place = Place::new();
+    let file = place.path("devices").display().to_string();
+    let device = |words: &[&str]| callgauge(&[&["device", "--device-file", &file], words].concat());
+    assert!(
+        device(&["list"]).status.success(),
+        "a file that is not there is empty"
+    );
+    let line = format!("hall-2 now 2999-01-01T00:00:00Z {}", "ab".repeat(32));
+    std::fs::write(&file, line).unwrap();
+    let listed = text(&device(&["list"]).stdout);
+    assert!(
+        listed.contains("hall-2") && listed.contains("2999-01-01"),
+        "{listed}"
+    );
+    assert!(device(&["revoke", "hall-2"]).status.success());
+    assert!(!text(&device(&["list"]).stdout).contains("hall-2"));
+    let again = device(&["revoke", "hall-2"]);
+    assert_eq!(again.status.code(), Some(2), "{}", text(&again.stderr));
+}
+
 #[test]
 fn a_token_that_was_made_opens_the_door_and_a_revoked_one_does_not() {
     let place = Place::new();
@@ -407,4 +503,158 @@ fn data_syncs(trace: &Path) -> usize {
     text.lines()
         .filter(|line| line.contains("fdatasync("))
         .count()
+}
+
+#[test]
+fn events_are_sent_and_health_is_asked_over_tls() {
+    let place = Place::new();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| place.path(name).display().to_string());
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let server = place.serve_with(&["--tls-cert", &cert, "--tls-key", &key], &[]);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let address = server.url.strip_prefix("https://").unwrap();
+
+    let post = [
+        "simulate",
+        "--days",
+        "1",
+        "--agents",
+        "5",
+        "--post",
+        &server.url,
+    ];
+    let sent = callgauge(&[&post[..], &["--ca", &cert]].concat());
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    let empty = place.path("empty.pem").display().to_string();
+    std::fs::write(&empty, "").unwrap();
+    let refused = callgauge(&[&post[..], &["--ca", &empty]].concat());
+    assert!(
+        text(&refused.stderr).contains("no certificate in PEM"),
+        "{refused:?}"
+    );
+
+    let health = |more: &[&str]| callgauge(&[&["health", "--http", address][..], more].concat());
+    for more in [&["--https"][..], &["--https", "--ca", &cert]] {
+        let asked = health(more);
+        assert!(asked.status.success(), "{asked:?}");
+        assert!(text(&asked.stdout).contains("\"status\""), "{asked:?}");
+    }
+    let stranger = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&empty, stranger.cert.pem()).unwrap();
+    assert!(!health(&["--https", "--ca", &empty]).status.success());
+    assert!(!health(&[]).status.success(), "plain HTTP is not spoken");
+    server.terminate();
+}
+
+/// A demo that serves, and what it has printed up to then.
+fn demo(place: &Place) -> Serving {
+    let mut child = Command::new(BINARY)
+        .args([
+            "demo",
+            "--data",
+            &place.data(),
+            "--days",
+            "1",
+            "--agents",
+            "5",
+        ])
+        .args(["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"])
+        .args(["--at", "11:00", "--speed", "600"])
+        .env("LANG", "C")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut said, mut url) = (String::new(), None);
+    while !said.contains("Ctrl-C") {
+        let line = lines.next().expect("it goes live").unwrap();
+        let address = line.strip_prefix("Wallboard:").map(str::trim);
+        url = url.or(address.and_then(|a| Some(a.strip_suffix("/wallboard")?.to_owned())));
+        said.push_str(&line);
+        said.push('\n');
+    }
+    std::thread::spawn(move || lines.for_each(drop));
+    let url = url.unwrap();
+    Serving { child, url, said }
+}
+
+/// The one number that a query answers with.
+fn asked(server: &Serving, sql: &str) -> u64 {
+    let body = serde_json::json!({ "sql": sql }).to_string();
+    let request = ureq::post(format!("{}/api/v1/sql", server.url));
+    let request = request.header("Content-Type", "application/json");
+    let answer = request
+        .send(body)
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    answer["rows"][0][0].as_u64().expect("a number")
+}
+
+#[test]
+fn a_demo_goes_live_goes_on_where_it_was_and_ends_cleanly_on_ctrl_c() {
+    let place = Place::new();
+    let count = "SELECT count(*) FROM events.log";
+    let mut events = 0;
+    for _ in 0..2 {
+        let mut server = demo(&place);
+        assert!(server.said.contains("Service level"), "{}", server.said);
+        assert!(server.said.contains("grpc://127.0.0.1:"), "{}", server.said);
+        let page = ureq::get(format!("{}/wallboard", server.url))
+            .call()
+            .unwrap();
+        assert_eq!(page.status(), 200);
+        let begun = asked(&server, count);
+        assert!(begun >= events, "{begun} events after {events}");
+        // The day goes on by itself.
+        let since = Instant::now();
+        let later = loop {
+            let later = asked(&server, count);
+            if later > begun {
+                break later;
+            }
+            assert!(
+                since.elapsed() < Duration::from_secs(60),
+                "stuck at {later}"
+            );
+        };
+        server.signal("-INT");
+        assert!(server.child.wait().unwrap().success());
+        events = later;
+    }
+    let double = "SELECT count(*) - count(DISTINCT event_id) FROM events.log";
+    assert_eq!(place.count(double), "0");
+    let check = callgauge(&["check", "--data", &place.data()]);
+    assert!(check.status.success(), "{}", text(&check.stdout));
+}
+
+#[test]
+fn a_wrong_alert_rule_or_webhook_stops_the_start_with_its_place() {
+    let place = Place::new();
+    let rules = place.0.path().join("alerts.yml");
+    let rule = "- { id: r, title: { en: R }, figure: wating, scope: total, op: above, warn: 1 }\n";
+    std::fs::write(&rules, rule).unwrap();
+    let start = |more: &[&str]| {
+        let serve = ["serve", "--data", &place.data(), "--http", "127.0.0.1:0"];
+        let output = callgauge(&[&serve[..], more].concat());
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let said = start(&["--alerts", rules.to_str().unwrap()]);
+    assert!(
+        said.contains("alerts.yml:1:38: r: there is no figure `wating`"),
+        "{said}"
+    );
+    assert!(said.contains("did you mean `waiting`?"), "{said}");
+    let said = start(&["--webhook", "ftp://host/secret"]);
+    assert!(
+        said.contains("webhook 1: it begins with neither http:// nor https://"),
+        "{said}"
+    );
+    assert!(!said.contains("secret"), "{said}");
 }

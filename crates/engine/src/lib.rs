@@ -195,6 +195,14 @@ impl Engine {
         }
     }
 
+    /// From now on keeps what commits change, as [`Store::follow`]; `None` of one fixed version.
+    pub(crate) fn follow(&self, rows_max: usize) -> Option<Arc<store::Follower>> {
+        match &self.source {
+            Source::Store(store) => Some(store.follow(rows_max)),
+            Source::Version(_) => None,
+        }
+    }
+
     /// The newest version.
     pub(crate) fn version(&self) -> Arc<Version> {
         match &self.source {

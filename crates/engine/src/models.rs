@@ -18,8 +18,8 @@ use crate::error::EngineError;
 use crate::session;
 use crate::settings::Settings;
 
-/// Name and SELECT of every model.
-pub(crate) const MODELS: [(&str, &str); 11] = [
+/// Name and SELECT of every model. One that reads another stands after it.
+pub(crate) const MODELS: [(&str, &str); 19] = [
     (
         "queue_visits",
         include_str!("../../../sql/models/queue_visits.sql"),
@@ -48,6 +48,38 @@ pub(crate) const MODELS: [(&str, &str); 11] = [
     (
         "repeat_links",
         include_str!("../../../sql/models/repeat_links.sql"),
+    ),
+    (
+        "agent_slices",
+        include_str!("../../../sql/models/agent_slices.sql"),
+    ),
+    (
+        "leg_shares",
+        include_str!("../../../sql/models/leg_shares.sql"),
+    ),
+    (
+        "self_service",
+        include_str!("../../../sql/models/self_service.sql"),
+    ),
+    (
+        "contact_reasons",
+        include_str!("../../../sql/models/contact_reasons.sql"),
+    ),
+    (
+        "customer_contacts",
+        include_str!("../../../sql/models/customer_contacts.sql"),
+    ),
+    (
+        "order_contacts",
+        include_str!("../../../sql/models/order_contacts.sql"),
+    ),
+    (
+        "schedules",
+        include_str!("../../../sql/models/schedules.sql"),
+    ),
+    (
+        "forecasts",
+        include_str!("../../../sql/models/forecasts.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod compare;
+mod over;
 mod period;
 mod posted;
 mod prepare;
@@ -19,6 +20,8 @@ use kpi::{Clock, Direction, ParamValue, Status, Unit};
 pub use crate::functions::calendar::{Bucket, Calendar, CalendarError, Grain};
 pub use crate::functions::calendar::{parse_grain, parse_zone};
 pub use compare::Compare;
+pub use over::{Over, ROLLING_BUCKETS_MAX};
+pub(crate) use period::first_shown;
 pub use period::{parse_instant, previous_period};
 
 use crate::session::Snapshot;
@@ -46,6 +49,8 @@ pub struct KpiRequest {
     pub only: Vec<Only>,
     /// IANA zone of the buckets; the engine's setting when absent.
     pub zone: Option<String>,
+    /// With a grain and a range: values over more than their bucket.
+    pub over: Option<Over>,
     /// Also ask for another period, to stand beside this one.
     pub compare: Option<Compare>,
     /// With dimensions: also a row a KPI (and bucket) over all of their values, without
@@ -77,7 +82,8 @@ pub struct KpiAnswer {
     pub from: Option<UtcMicros>,
     /// End of the range asked for.
     pub to: Option<UtcMicros>,
-    /// The range that stands beside it, if one was asked for.
+    /// The range that stands beside it, if one was asked for; of several, from the start of the
+    /// first to the end of the last.
     pub compared: Option<(UtcMicros, UtcMicros)>,
     /// Bucket size.
     pub grain: Option<Grain>,
@@ -167,7 +173,7 @@ pub struct KpiRow {
     pub target: Option<f64>,
     /// How the value stands to it.
     pub status: Status,
-    /// The value of the same dimensions in the bucket that is compared with, if asked for.
+    /// The value of the same dimensions in the bucket or buckets compared with, if asked for.
     pub previous: Option<f64>,
     /// What the value is.
     pub unit: Unit,
@@ -257,36 +263,69 @@ async fn compared(
     request: &KpiRequest,
 ) -> Result<KpiAnswer, EngineError> {
     let mut answer = ask(engine, snapshot, request).await?;
-    if let Some(compare) = request.compare {
-        let zone = parse_zone(&answer.zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
-        let other = compare.other(request, zone)?;
+    let Some(compare) = request.compare else {
+        return Ok(answer);
+    };
+    let asker = asker(engine, snapshot);
+    let zone = asker.zone(request)?;
+    let kpis = asker.kpis(request)?;
+    compare.check_kpis(asker.catalogue, &kpis)?;
+    let mut periods = Vec::new();
+    for single in compare.singles() {
+        let other = single.other(request, zone)?;
+        // A week from before the first event would make the mean smaller, and means nothing.
+        let begins = other.from.unwrap_or(snapshot.bounds.history_start);
+        if compare.is_mean() && begins < snapshot.bounds.history_start {
+            continue;
+        }
         match ask(engine, snapshot, &other).await {
-            Ok(beside) => {
-                answer.compared = other.from.zip(other.to);
-                answer.put_beside(&beside, compare, zone);
-            }
+            Ok(beside) => periods.push(answer.beside(&beside, single, zone)),
             // Nothing to compare with, and not the fault of the period asked for.
-            Err(error) if error.is_about_the_data() => {}
+            Err(error) if error.is_about_the_data() => continue,
             Err(error) => return Err(error),
         }
+        let hull = answer.compared.or(other.from.zip(other.to));
+        let (from, to) = hull.zip(other.from.zip(other.to)).map_or_else(
+            || (None, None),
+            |((a, b), (c, d))| (Some(a.min(c)), Some(b.max(d))),
+        );
+        answer.compared = from.zip(to);
     }
+    answer.put_beside(&kpis, &periods);
     Ok(answer)
 }
 
+/// The answer to a request about one period.
 async fn ask(
     engine: &Engine,
     snapshot: &Snapshot,
     request: &KpiRequest,
 ) -> Result<KpiAnswer, EngineError> {
-    let state = snapshot.state();
-    let asker = Asker {
+    match request.over {
+        Some(over) => over::ask(engine, snapshot, request, over).await,
+        None => within(engine, snapshot, request).await,
+    }
+}
+
+fn asker<'a>(engine: &'a Engine, snapshot: &'a Snapshot) -> Asker<'a> {
+    Asker {
         catalogue: snapshot.catalogue(),
         targets: snapshot.targets(),
         views: snapshot.views(),
         bounds: snapshot.bounds,
         default_zone: &engine.settings().zone,
         revision: snapshot.version.committed_seq,
-    };
+    }
+}
+
+/// The same, every value over its own bucket.
+async fn within(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    request: &KpiRequest,
+) -> Result<KpiAnswer, EngineError> {
+    let state = snapshot.state();
+    let asker = asker(engine, snapshot);
     let mut posted = Posted::unknown(asker.zone(request)?);
     for question in asker.questions(request, Some(&state))? {
         let found = snapshot.run(question.plan.clone()).await?;

@@ -15,6 +15,7 @@ mod error;
 mod gate;
 mod hazards;
 mod limits;
+mod listening;
 mod memory;
 mod params;
 mod planned;
@@ -222,7 +223,7 @@ impl QueryService {
                 }
             }
         };
-        let plan = hazards::tamed(plan)?;
+        let plan = hazards::tamed(plan, &admitted.entry)?;
         let schema = match options.native {
             true => Arc::clone(planned.native_schema()),
             false => Arc::clone(&planned.schema),
@@ -324,6 +325,25 @@ impl QueryService {
     /// Ends a query. True: there is one of that id that the caller may see.
     pub fn cancel(&self, caller: &Caller, id: u64) -> bool {
         self.inner.registry.cancel(caller, id)
+    }
+
+    /// The sequence up to which queries see everything, told whenever it rises.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.inner.arrived.clone()
+    }
+
+    /// Does work of the house itself on the threads of queries, where it takes nobody's turn.
+    /// `None`: the service has ended, or the work has panicked.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (send, done) = oneshot::channel();
+        self.inner.spawn(async move {
+            // Nobody waits any more: then it was for nothing.
+            let _ = send.send(work.await);
+        });
+        done.await.ok()
     }
 
     /// Waits until queries see everything up to a sequence of the log.

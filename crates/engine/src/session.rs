@@ -6,6 +6,7 @@
 
 mod bounds;
 mod compiled;
+mod explained;
 mod kpi_schema;
 mod options;
 mod pinned;
@@ -223,7 +224,8 @@ impl Snapshot {
         plan: LogicalPlan,
     ) -> datafusion::error::Result<(Arc<dyn ExecutionPlan>, Vec<result::UsedKpi>)> {
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
-            return Ok((state.create_physical_plan(&plan).await?, Vec::new()));
+            let explanation = state.create_physical_plan(&plan).await?;
+            return Ok((explained::without_files(explanation, state)?, Vec::new()));
         }
         let options = state.config_options();
         let analysed = state

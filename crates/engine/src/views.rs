@@ -108,7 +108,7 @@ pub(crate) enum Fold {
 }
 
 impl Fold {
-    fn of_rows(agg: Agg) -> Fold {
+    pub(crate) fn of_rows(agg: Agg) -> Fold {
         match agg {
             Agg::CountIf => Fold::Count,
             Agg::Min => Fold::Min,

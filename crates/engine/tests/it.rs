@@ -12,8 +12,14 @@ mod definitions;
 mod engine;
 #[path = "it/hostile.rs"]
 mod hostile;
+#[path = "it/hostile_list.rs"]
+mod hostile_list;
 #[path = "it/ledger.rs"]
 mod ledger;
+#[path = "it/live.rs"]
+mod live;
+#[path = "it/live_ewt.rs"]
+mod live_ewt;
 #[path = "it/service.rs"]
 mod service;
 #[path = "it/slt.rs"]

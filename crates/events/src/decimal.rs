@@ -30,6 +30,17 @@ impl Decimal {
         let value = whole.checked_mul(Self::ONE)?.checked_add(places)?;
         (value <= Self::MAX).then_some(Decimal(if negative { -value } else { value }))
     }
+
+    /// The nearest decimal; `None` for what is no number, or has more than 18 digits.
+    pub fn nearest(value: f64) -> Option<Self> {
+        let scaled = (value * Self::ONE as f64).round();
+        (scaled.abs() <= Self::MAX as f64).then_some(Decimal(scaled as i128))
+    }
+
+    /// The nearest floating-point number.
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / Self::ONE as f64
+    }
 }
 
 impl fmt::Display for Decimal {

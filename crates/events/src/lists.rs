@@ -108,6 +108,10 @@ closed_list! { /** What money is spent for. */ CostPurpose {
 closed_list! { /** How a shared cost line is split. */ AllocateBy {
     None "none", ShareMs "share_ms", Contacts "contacts", StaffedMs "staffed_ms",
 } }
+closed_list! {
+    /** What a rule says about a figure: `unknown` when nobody can tell. */
+    AlertState { Ok "ok", Warn "warn", Critical "critical", Unknown "unknown", }
+}
 closed_list! { /** What a correction does to its target. */ CorrectionOp {
     Replace "replace", Retract "retract",
 } }

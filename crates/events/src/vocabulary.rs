@@ -294,6 +294,20 @@ vocabulary! {
     ReferenceChanged = "reference.changed", rank 0 {
         key: Text, value: Text, effective_from: UtcMicros, restate: Option<bool>,
     }
+    // ---- alerts -------------------------------------------------------------------------------
+    /// A rule about a figure finds another state. One `alert_id` goes from the first warning until
+    /// all is well again; `scope` and `figure` are those of a cell of the live board.
+    AlertChanged = "alert.changed", rank 10 {
+        alert_id: Text, rule_id: Text, figure: Text, scope: Text, queue_id: Option<Text>,
+        state: AlertState, value: Option<Decimal>, peak: Option<Decimal>, n: Option<i64>,
+        rearmed: Option<bool>,
+    }
+    /// Somebody has seen an alert.
+    AlertAcknowledged = "alert.acknowledged", rank 20 {
+        alert_id: Text, acknowledged_by: Text, note: Option<Text>,
+    }
+
+    // ---- sources ------------------------------------------------------------------------------
     /// A source says it has sent everything up to a moment.
     SourceWatermark = "source.watermark", rank 0 {
         complete_until: UtcMicros, history_start: Option<UtcMicros>,

@@ -6,21 +6,29 @@
 //! and the fold says at which horizon it would decide anew ([`Folded::deadline`]).
 
 mod agents;
+mod alerts;
 mod by_id;
 mod callbacks;
 mod cases;
 mod contacts;
 mod costs;
+mod customers;
 mod drafts;
 mod effective;
 mod evaluations;
+mod forecasts;
 mod gather;
 mod interactions;
 mod legs;
 mod orders;
+mod plans;
+mod references;
+mod self_service;
 mod sink;
+mod slices;
 mod surveys;
 mod visits;
+mod work;
 
 use events::{Event, UtcMicros};
 
@@ -137,6 +145,11 @@ fn rows_of(g: &Gathered<'_>, sink: &mut Sink<'_>) -> agents::Settled {
         others(g, &nothing, sink);
     }
     costs::cost_rows(g, sink);
+    plans::schedule_rows(g, sink);
+    forecasts::forecast_rows(g, sink);
+    customers::customer_rows(g, sink);
+    references::code_rows(g, sink);
+    alerts::alert_rows(g, sink);
     agents::agent_rows(g, sink)
 }
 
@@ -149,6 +162,7 @@ fn contact_rows(g: &Gathered<'_>, sink: &mut Sink<'_>) {
     let story = interactions::Story::new(contacts, visits, legs);
     visits::visit_rows(g, &story, sink);
     legs::leg_rows(g, &story, sink);
+    work::time_rows(g, &story, sink);
     let orders = others(g, &story, sink);
     interactions::interaction_rows(g, &story, &orders, sink);
 }
@@ -161,6 +175,7 @@ fn others(
     callbacks::callback_rows(g, story, sink);
     surveys::survey_rows(g, story, sink);
     evaluations::evaluation_rows(g, story, sink);
+    self_service::session_rows(g, story, sink);
     cases::case_rows(g, sink);
     orders::order_rows(g, story, sink)
 }

@@ -22,6 +22,6 @@ pub use fold::{FoldContext, fold_entity};
 pub use folder::{FoldError, Folder, fold_all};
 pub use history::{History, HistoryError, NoHistory};
 pub use links::{Link, LinkKind, Links, event_links, link_hash, links};
-pub use profiles::{Profile, Profiles};
+pub use profiles::{Profile, Profiles, TENURE_BANDS};
 pub use rows::*;
 pub use settings::FoldSettings;

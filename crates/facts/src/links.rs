@@ -26,15 +26,16 @@ pub enum LinkKind {
     Cost,
     /// Sessions and states of one agent.
     Agent,
-    /// Profile changes of one agent.
+    /// Profile changes, hire and capacity of one agent.
     Profile,
-    /// Schedules, absences, employment and capacity of one agent.
+    /// Schedules and absences of one agent.
     Plan,
     Customer,
     Forecast,
     Reference,
     Watermark,
     Message,
+    Alert,
     /// An event that belongs to nothing else.
     Single,
 }
@@ -61,6 +62,7 @@ impl LinkKind {
             LinkKind::Reference => "reference",
             LinkKind::Watermark => "watermark",
             LinkKind::Message => "message",
+            LinkKind::Alert => "alert",
             LinkKind::Single => "event",
         }
     }
@@ -87,21 +89,21 @@ impl LinkKind {
             LinkKind::Watermark => 17,
             LinkKind::Message => 18,
             LinkKind::Single => 19,
+            LinkKind::Alert => 32,
         }
+    }
+
+    /// Do its events tell how far the sources have come? Alerts are what this program itself has
+    /// found: no contact may be given up because of one.
+    pub(crate) const fn tells_time(self) -> bool {
+        !matches!(self, LinkKind::Alert)
     }
 
     /// Do events of this kind make facts today? The others are only kept in the log.
     pub(crate) const fn is_folded(self) -> bool {
         !matches!(
             self,
-            LinkKind::Profile
-                | LinkKind::Plan
-                | LinkKind::Customer
-                | LinkKind::Forecast
-                | LinkKind::Reference
-                | LinkKind::Watermark
-                | LinkKind::Message
-                | LinkKind::Single
+            LinkKind::Profile | LinkKind::Watermark | LinkKind::Message | LinkKind::Single
         )
     }
 }
@@ -229,6 +231,8 @@ pub fn links(event: &Event) -> Links<'_> {
         E::ForecastPublished(d) => Links::one(K::Forecast, &d.queue_id),
         E::TargetSet(d) => Links::one(K::Reference, &d.key),
         E::ReferenceChanged(d) => Links::one(K::Reference, &d.key),
+        E::AlertChanged(d) => Links::one(K::Alert, &d.alert_id),
+        E::AlertAcknowledged(d) => Links::one(K::Alert, &d.alert_id),
         E::SourceWatermark(_) => Links::one(K::Watermark, &event.source),
         other => leg_links(other)
             .or_else(|| callback_links(other))
@@ -326,8 +330,8 @@ fn agent_links(data: &EventData) -> Option<Links<'_>> {
         E::AgentStateChanged(d) => Links::one(K::Agent, &d.agent_id),
         E::AgentHeartbeat(d) => Links::one(K::Agent, &d.agent_id),
         E::AgentProfileChanged(d) => Links::one(K::Profile, &d.agent_id),
-        E::AgentCapacityChanged(d) => Links::one(K::Plan, &d.agent_id),
-        E::AgentHired(d) => Links::one(K::Plan, &d.agent_id),
+        E::AgentCapacityChanged(d) => Links::one(K::Profile, &d.agent_id),
+        E::AgentHired(d) => Links::one(K::Profile, &d.agent_id),
         E::AgentLeft(d) => Links::one(K::Plan, &d.agent_id),
         E::SchedulePublished(d) => Links::one(K::Plan, &d.agent_id),
         E::AbsenceRecorded(d) => Links::one(K::Plan, &d.agent_id),

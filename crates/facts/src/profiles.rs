@@ -2,10 +2,22 @@
 
 use std::sync::Arc;
 
-use events::{Event, EventData, Text, UtcMicros};
+use events::{Date, Event, EventData, Text, UtcMicros};
 use hashbrown::{HashMap, HashSet};
 
 use crate::fold::{Effective, effective};
+
+/// Names of the lengths of service, each with its last day after the day of hire.
+pub const TENURE_BANDS: [(i32, &str); 6] = [
+    (30, "0-30d"),
+    (90, "31-90d"),
+    (180, "91-180d"),
+    (365, "181-365d"),
+    (730, "1-2y"),
+    (i32::MAX, "2y+"),
+];
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Where an agent belongs from a moment on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -18,9 +30,27 @@ pub struct Profile {
     pub site_id: Option<Text>,
     /// Skills that the agent has; carried over likewise.
     pub skills: Option<Vec<Text>>,
+    /// Contacts that the agent may have at a time: those of the channel with most, because
+    /// channels exclude each other; carried over likewise.
+    pub slots: Option<i64>,
+    /// The latest day of hire; carried over likewise.
+    pub hired_on: Option<Date>,
 }
 
-/// The profile history of all agents, made of `agent.profile_changed` events.
+impl Profile {
+    /// The length of service at a moment, of [`TENURE_BANDS`]. Days are those of UTC.
+    pub fn tenure_band(&self, at: UtcMicros) -> Option<Text> {
+        let today = at.0.div_euclid(DAY_MICROS);
+        let days = today - i64::from(self.hired_on?.0);
+        let band = TENURE_BANDS
+            .iter()
+            .find(|(last, _)| days <= i64::from(*last))?;
+        (days >= 0).then(|| Text::new_static(band.1))
+    }
+}
+
+/// The profile history of all agents, made of `agent.profile_changed`, `agent.hired` and
+/// `agent.capacity_changed` events.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
     tenants: HashMap<Text, Tenant>,
@@ -41,13 +71,13 @@ impl Profiles {
     pub fn learn<'a>(&mut self, events: impl IntoIterator<Item = &'a Arc<Event>>) -> Changed {
         let mut changed = Changed::default();
         for event in events {
-            if let EventData::AgentProfileChanged(data) = &event.data {
+            if let Some(agent_id) = profiled(&event.data) {
                 let tenant = self.tenants.entry(event.tenant_id.clone()).or_default();
-                let agent = tenant.entry(data.agent_id.clone()).or_default();
+                let agent = tenant.entry(agent_id.clone()).or_default();
                 agent.events.push(Arc::clone(event));
                 changed
                     .agents
-                    .insert((event.tenant_id.clone(), data.agent_id.clone()));
+                    .insert((event.tenant_id.clone(), agent_id.clone()));
             }
         }
         for (tenant, agent) in &changed.agents {
@@ -61,7 +91,7 @@ impl Profiles {
 
     /// A copy, if some of these events will change the profiles.
     pub(crate) fn clone_if_any(&self, events: &[Arc<Event>]) -> Option<Self> {
-        let is_change = |e: &Arc<Event>| matches!(e.data, EventData::AgentProfileChanged(_));
+        let is_change = |e: &Arc<Event>| profiled(&e.data).is_some();
         events.iter().any(is_change).then(|| self.clone())
     }
 
@@ -102,11 +132,24 @@ impl Changed {
     }
 }
 
+/// The agent whose profile an event changes.
+fn profiled(data: &EventData) -> Option<&Text> {
+    match data {
+        EventData::AgentProfileChanged(d) => Some(&d.agent_id),
+        EventData::AgentHired(d) => Some(&d.agent_id),
+        EventData::AgentCapacityChanged(d) => Some(&d.agent_id),
+        _ => None,
+    }
+}
+
 /// The agent whose profile an event's facts show.
 fn agent_of(data: &EventData) -> Option<&Text> {
     match data {
         EventData::LegConnected(d) => Some(&d.agent_id),
         EventData::QueueLeft(d) => d.agent_id.as_ref(),
+        EventData::OfferStarted(d) => Some(&d.agent_id),
+        EventData::OfferEnded(d) => Some(&d.agent_id),
+        EventData::SchedulePublished(d) => Some(&d.agent_id),
         EventData::SurveySent(d) => d.agent_id.as_ref(),
         EventData::SurveyAnswered(d) => d.agent_id.as_ref(),
         EventData::OrderPlaced(d) => d.agent_id.as_ref(),
@@ -128,6 +171,8 @@ fn history(events: &[Arc<Event>]) -> Vec<Profile> {
         change.team_id = change.team_id.take().or(before.team_id);
         change.site_id = change.site_id.take().or(before.site_id);
         change.skills = change.skills.take().or(before.skills);
+        change.slots = change.slots.or(before.slots);
+        change.hired_on = change.hired_on.or(before.hired_on);
     }
     changes
 }
@@ -139,6 +184,17 @@ fn change(known: &Effective<'_>) -> Option<Profile> {
             team_id: d.team_id.clone(),
             site_id: d.site_id.clone(),
             skills: d.skills.clone(),
+            ..Profile::default()
+        }),
+        EventData::AgentCapacityChanged(d) => Some(Profile {
+            from: known.at,
+            slots: d.slots.values().copied().max(),
+            ..Profile::default()
+        }),
+        EventData::AgentHired(d) => Some(Profile {
+            from: UtcMicros(i64::from(d.effective_on.0).saturating_mul(DAY_MICROS)),
+            hired_on: Some(d.effective_on),
+            ..Profile::default()
         }),
         _ => None,
     }

@@ -114,6 +114,8 @@ fact_tables! {
     Leg = "legs", key [leg_id], time "connected_at" {
         leg_id: Text, interaction_id: Text, root_id: Text, visit_id: Option<Text>, leg_no: i64,
         agent_id: Text, team_id: Option<Text>, site_id: Option<Text>, queue_id: Option<Text>,
+        /// How long the agent had been with us, of [`TENURE_BANDS`]; NULL without a day of hire.
+        tenure_band: Option<Text>,
         channel: Text, direction: Text,
         /// The last role.
         role: Text,
@@ -167,6 +169,83 @@ fact_tables! {
         state: Text, reason: Option<Text>, started_at: UtcMicros, ended_at: Option<UtcMicros>,
         duration_ms: Option<i64>, routable: bool, productive: bool, paid: bool,
         session_id: Option<Text>, team_id: Option<Text>, leg_id: Option<Text>,
+    }
+
+    /// A span of an agent's time inside one quarter of an hour (UTC), once it is over.
+    ///
+    /// Spans are cut at the quarters, so that a question about a day reads that day only.
+    AgentTime = "agent_time", key [agent_id, timeline, span_id, slice_at, from_ms], time "slice_at" {
+        agent_id: Text,
+        /// `status`: what the agent said to be doing; `contact`: work on a leg; `ring`: an offer.
+        timeline: Text,
+        /// Leg of a contact; visit and offer of a ring; empty for a status.
+        span_id: Text,
+        /// Start of the quarter.
+        slice_at: UtcMicros,
+        /// Begin and end of the span within the quarter, each in whole milliseconds.
+        from_ms: i64, to_ms: i64,
+        /// Of a status.
+        state: Option<Text>,
+        productive: bool, paid: bool,
+        /// Of a ring: 1 in the quarter in which it began, or in which it began and was missed.
+        offers: i64, offers_missed: i64,
+        /// Of a status: contacts that the agent may have at a time.
+        slots: Option<i64>,
+        team_id: Option<Text>, site_id: Option<Text>, tenure_band: Option<Text>,
+    }
+
+    /// A planned activity of an agent inside one quarter of an hour (UTC), of the newest version.
+    ScheduleTime = "schedule_time", key [agent_id, slice_at, from_ms], time "slice_at" {
+        agent_id: Text, slice_at: UtcMicros, from_ms: i64, to_ms: i64, activity: Text,
+        version: i64, on_queue: bool, productive: bool, paid: bool, tracked: bool,
+        /// Why the agent was away then, if that was recorded.
+        absence_kind: Option<Text>,
+        team_id: Option<Text>, site_id: Option<Text>, tenure_band: Option<Text>,
+    }
+
+    /// One session with a menu, bot or page.
+    SelfService = "self_service", key [session_id], time "started_at" {
+        session_id: Text, interaction_id: Option<Text>, customer_id: Option<Text>, kind: Text,
+        channel: Option<Text>,
+        /// The last one that a step named.
+        intent: Option<Text>,
+        started_at: UtcMicros, ended_at: Option<UtcMicros>,
+        /// NULL while it runs. Without an end of its own: `escalated` if the contact asked for an
+        /// agent, `abandoned` if it ended.
+        outcome: Option<Text>,
+        /// Over, and no agent was asked for.
+        contained: bool,
+        context_passed: Option<bool>, questions: i64, questions_answered: i64, votes: i64,
+        votes_helpful: i64, steps: i64,
+    }
+
+    /// What was expected of a queue and channel in one slice, as one version said.
+    Forecast = "forecasts", key [queue_id, channel, slice_at, version], time "slice_at" {
+        queue_id: Text, channel: Text, slice_at: UtcMicros, version: i64, forecast_offered: i64,
+        forecast_aht_ms: i64, required_agents: Option<Decimal>, published_at: UtcMicros,
+    }
+
+    /// What a reason or disposition code meant for some time.
+    CodeMeaning = "code_map", key [kind, code, valid_from], time "valid_from" {
+        /// `reason` or `disposition`.
+        kind: Text,
+        code: Text, valid_from: UtcMicros,
+        /// NULL: until further notice.
+        valid_to: Option<UtcMicros>,
+        reason_class: Option<Text>, root_cause: Option<Text>, owner_dept: Option<Text>,
+        avoidable: Option<bool>,
+        /// Does the disposition count as a real chance to sell?
+        sales_valid: Option<bool>,
+    }
+
+    /// What a customer was to us for some time.
+    Customer = "customers", key [customer_id, valid_from], time "valid_from" {
+        customer_id: Text, valid_from: UtcMicros, valid_to: Option<UtcMicros>,
+        /// `active` or `ended`.
+        status: Text,
+        /// Carried over where a change does not name it, as is the value.
+        segment: Option<Text>,
+        recurring_value: Option<Decimal>, currency: Option<Text>,
     }
 
     /// One survey, sent and perhaps answered.
@@ -249,6 +328,14 @@ fact_tables! {
         sample_weight: Option<Decimal>,
     }
 
+    /// One item of an evaluation's form.
+    EvaluationItem = "evaluation_items", key [evaluation_id, item_id], time "evaluated_at" {
+        evaluation_id: Text, item_id: Text, evaluated_at: UtcMicros,
+        /// `none`, `customer`, `business` or `compliance`.
+        critical: Text,
+        applicable: bool, error: bool, points: i64, max_points: i64, weight: i64, auto_fail: bool,
+    }
+
     /// One case.
     Case = "cases", key [case_id], time "opened_at" {
         case_id: Text, customer_id: Option<Text>, channel: Option<Text>,
@@ -267,6 +354,37 @@ fact_tables! {
         agent_replies: i64,
         escalated: bool, first_reply_ms: Option<i64>, first_solve_ms: Option<i64>,
         full_solve_ms: Option<i64>,
+    }
+
+    /// One alert of a rule over the live board, from its first warning until all is well again.
+    Alert = "alerts", key [alert_id], time "started_at" {
+        alert_id: Text, rule_id: Text,
+        /// As a cell of the live board has it: `service_level@30m`, `waiting`.
+        figure: Text,
+        /// As a cell of the live board has it: `t` is the whole centre, `q.sales` a queue.
+        scope: Text,
+        queue_id: Option<Text>,
+        /// The worst it came to: `warn` or `critical`.
+        level: Text,
+        /// What it is now: `warn`, `critical`, `unknown`, or `ok` once it is over.
+        state: Text,
+        started_at: UtcMicros, ended_at: Option<UtcMicros>,
+        /// Since when it is what it is now.
+        changed_at: UtcMicros,
+        /// Time as a warning; that of the present state is added when it ends, here as below.
+        warn_ms: i64,
+        critical_ms: i64, unknown_ms: i64,
+        /// At the last change: durations in milliseconds, ratios 0 to 1.
+        value: Option<Decimal>,
+        /// The worst value up to the last change.
+        peak: Option<Decimal>,
+        /// How many things the value was about.
+        n: Option<i64>,
+        /// Has somebody seen it since it began, got worse or was raised again?
+        acknowledged: bool,
+        acknowledged_at: Option<UtcMicros>, acknowledged_by: Option<Text>, note: Option<Text>,
+        /// How often it was raised again because nobody ended it.
+        rearmed: i64,
     }
 
     /// A finding that did not stop a row from being made.

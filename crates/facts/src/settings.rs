@@ -18,6 +18,8 @@ pub struct FoldSettings {
     pub keep_closed_ms: i64,
     /// Most events of such entities kept in memory, whatever their age.
     pub max_kept_events: usize,
+    /// Longest span of an agent's time, or planned activity, that is cut into quarters of an hour.
+    pub max_span_ms: i64,
     /// Most days that one cost line may cover.
     pub max_cost_days: i64,
     /// Within this time after its opening a case is promised to be solved, if nothing else is said.
@@ -33,6 +35,7 @@ impl Default for FoldSettings {
             idle_close_ms: 24 * HOUR_MS,
             keep_closed_ms: 48 * HOUR_MS,
             max_kept_events: 200_000,
+            max_span_ms: 31 * 24 * HOUR_MS,
             max_cost_days: 4_000,
             case_promise_ms: 7 * 24 * HOUR_MS,
         }

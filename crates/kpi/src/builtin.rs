@@ -72,9 +72,63 @@ const FILES: &[(&str, &str)] = &[
         "sql/kpis/financial/cost_per_order.yml",
         include_str!("../../../sql/kpis/financial/cost_per_order.yml"),
     ),
+    (
+        "sql/kpis/customer/cases.yml",
+        include_str!("../../../sql/kpis/customer/cases.yml"),
+    ),
+    (
+        "sql/kpis/customer/complaints.yml",
+        include_str!("../../../sql/kpis/customer/complaints.yml"),
+    ),
+    (
+        "sql/kpis/customer/loyalty.yml",
+        include_str!("../../../sql/kpis/customer/loyalty.yml"),
+    ),
+    (
+        "sql/kpis/operations/self_service.yml",
+        include_str!("../../../sql/kpis/operations/self_service.yml"),
+    ),
+    (
+        "sql/kpis/operations/drivers.yml",
+        include_str!("../../../sql/kpis/operations/drivers.yml"),
+    ),
+    (
+        "sql/kpis/operations/order_contacts.yml",
+        include_str!("../../../sql/kpis/operations/order_contacts.yml"),
+    ),
+    (
+        "sql/kpis/operations/order_flow.yml",
+        include_str!("../../../sql/kpis/operations/order_flow.yml"),
+    ),
+    (
+        "sql/kpis/workforce/slices.yml",
+        include_str!("../../../sql/kpis/workforce/slices.yml"),
+    ),
+    (
+        "sql/kpis/workforce/effective.yml",
+        include_str!("../../../sql/kpis/workforce/effective.yml"),
+    ),
+    (
+        "sql/kpis/workforce/schedules.yml",
+        include_str!("../../../sql/kpis/workforce/schedules.yml"),
+    ),
+    (
+        "sql/kpis/workforce/forecasts.yml",
+        include_str!("../../../sql/kpis/workforce/forecasts.yml"),
+    ),
+    (
+        "sql/kpis/quality/evaluations.yml",
+        include_str!("../../../sql/kpis/quality/evaluations.yml"),
+    ),
+    (
+        "sql/kpis/financial/cost_per_minute.yml",
+        include_str!("../../../sql/kpis/financial/cost_per_minute.yml"),
+    ),
 ];
 
 const TARGETS: &[(&str, &str)] = &[("sql/targets.yml", include_str!("../../../sql/targets.yml"))];
+
+const ALERTS: &[(&str, &str)] = &[("sql/alerts.yml", include_str!("../../../sql/alerts.yml"))];
 
 fn files(table: &[(&str, &str)]) -> Vec<SourceFile> {
     let file = |(name, text): &(&str, &str)| SourceFile {
@@ -87,6 +141,11 @@ fn files(table: &[(&str, &str)]) -> Vec<SourceFile> {
 /// The shipped definition files: the first layer of [`crate::Catalogue::load`].
 pub fn builtin_files() -> Vec<SourceFile> {
     files(FILES)
+}
+
+/// The shipped alert rules: what [`crate::alert::AlertRules::builtin`] reads.
+pub(crate) fn builtin_alerts() -> Vec<SourceFile> {
+    files(ALERTS)
 }
 
 /// The shipped targets file: the first layer of [`crate::Targets::load`].

@@ -7,7 +7,7 @@ mod measured;
 mod params;
 
 use crate::definition::{Bucket, Buckets, Kind, Kpi, Lifecycle, Maturity, Place, Source, Title};
-use crate::file::{RawKpi, RawLifecycle};
+use crate::file::{RawKpi, RawLifecycle, RawTitle};
 use crate::model::ModelSpec;
 use crate::place::{At, Pos};
 use crate::read::Sources;
@@ -145,21 +145,8 @@ impl<'a> Checker<'a> {
 
     fn title(&mut self, raw: &RawKpi) -> Checked<Title> {
         let title = self.required(raw.title.as_ref(), "title")?;
-        let en = title.en.clone();
-        if en.trim().is_empty() {
-            return Err(self.note(title.pos, "the English title is empty", "add `en: ...`"));
-        }
-        let given = [("zh-CN", &title.zh_cn), ("zh-TW", &title.zh_tw)];
-        let absent = given.into_iter().filter(|(_, text)| text.is_none());
-        let missing = absent.map(|(language, _)| language).collect();
-        let zh_cn = title.zh_cn.clone().unwrap_or_else(|| en.clone());
-        let zh_tw = title.zh_tw.clone().unwrap_or_else(|| zh_cn.clone());
-        Ok(Title {
-            en,
-            zh_cn,
-            zh_tw,
-            missing,
-        })
+        Title::of(title)
+            .ok_or_else(|| self.note(title.pos, "the English title is empty", "add `en: ...`"))
     }
 
     fn lifecycle(&mut self, raw: &RawKpi) -> Checked<Lifecycle> {
@@ -192,4 +179,26 @@ fn source(raw: &RawKpi) -> Source {
             basis: source.basis.clone(),
             seeds: source.seeds.clone().unwrap_or_default(),
         })
+}
+
+impl Title {
+    /// The titles of a file, one standing in for another; `None` if there is not even an English
+    /// one.
+    pub(crate) fn of(raw: &RawTitle) -> Option<Self> {
+        let en = raw.en.clone();
+        if en.trim().is_empty() {
+            return None;
+        }
+        let given = [("zh-CN", &raw.zh_cn), ("zh-TW", &raw.zh_tw)];
+        let absent = given.into_iter().filter(|(_, text)| text.is_none());
+        let missing = absent.map(|(language, _)| language).collect();
+        let zh_cn = raw.zh_cn.clone().unwrap_or_else(|| en.clone());
+        let zh_tw = raw.zh_tw.clone().unwrap_or_else(|| zh_cn.clone());
+        Some(Title {
+            en,
+            zh_cn,
+            zh_tw,
+            missing,
+        })
+    }
 }

@@ -153,7 +153,7 @@ pub(crate) const USUAL_HORIZON: UtcMicros = UtcMicros(1_782_864_000_000_000);
 pub(crate) const USUAL_HISTORY_START: UtcMicros = UtcMicros(1_735_689_600_000_000);
 
 /// What a column holds that a row does not name; others hold NULL, an empty text, 0 or false.
-const NEUTRAL: [(&str, &str, &str); 23] = [
+const NEUTRAL: [(&str, &str, &str); 38] = [
     ("queue_visits", "visit_kind", "customer"),
     ("queue_visits", "channel", "voice"),
     ("queue_visits", "direction", "inbound"),
@@ -174,6 +174,21 @@ const NEUTRAL: [(&str, &str, &str); 23] = [
     ("evaluations", "status", "final"),
     ("repeat_links", "scope", "issue"),
     ("repeat_links", "channel", "voice"),
+    ("leg_shares", "role", "primary"),
+    ("leg_shares", "initiation", "queue"),
+    ("leg_shares", "channel", "voice"),
+    ("leg_shares", "direction", "inbound"),
+    ("self_service", "kind", "ivr"),
+    ("contact_reasons", "channel", "voice"),
+    ("contact_reasons", "direction", "inbound"),
+    ("customer_contacts", "channel", "voice"),
+    ("customer_contacts", "direction", "inbound"),
+    ("order_contacts", "kind", "new"),
+    ("order_contacts", "lines", "1"),
+    ("order_contacts", "units", "1"),
+    ("schedules", "activity", "queue"),
+    ("forecasts", "channel", "voice"),
+    ("forecasts", "version", "1"),
     ("*", "tenant_id", "default"),
     ("*", "source", "example"),
     ("*", "fact_rev", "1"),
@@ -202,7 +217,7 @@ pub(crate) fn whole_row(model: &ModelSpec, mut cells: Cells, times: &[&str]) -> 
     }
     match model.name.as_str() {
         "queue_visits" => derive_visit(&mut cells),
-        "legs" => derive_leg(&mut cells),
+        "legs" | "leg_shares" => derive_leg(&mut cells),
         _ => {}
     }
     let cell = |c: &ColumnSpec| {

@@ -8,10 +8,13 @@
 //! This crate does no I/O, knows no SQL engine and no clock. Row expressions stay SQL text: what
 //! needs an engine (does it parse, what type has it, do the examples come out) is checked there.
 
+pub mod alert;
 mod builtin;
 mod catalogue;
 mod check;
 mod definition;
+pub mod erlang;
+mod ewt;
 mod example;
 mod file;
 mod hash;
@@ -34,6 +37,7 @@ pub use definition::{
     Additivity, Agg, Bucket, Buckets, Clock, Derived, Direction, Empty, Kind, Kpi, Lifecycle,
     Maturity, Measured, ParamKind, Part, Place, Source, Title, UnitKind, Window,
 };
+pub use ewt::{Ahead, Ewt};
 pub use example::{Cell, Example, ExampleRow, ExampleTable, Expected, ExpectedOf};
 pub use file::json_schema;
 pub use model::{ColumnKind, ColumnSpec, ModelSpec};

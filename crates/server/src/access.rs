@@ -9,6 +9,7 @@ use engine::service::Caller;
 use events::{Text, UtcMicros};
 
 use crate::{
+    devices::Device,
     error::{ApiError, Code},
     limits,
     reload::Reloading,
@@ -28,25 +29,37 @@ pub enum Right {
     Catalog,
     /// Ask in SQL.
     Sql,
+    /// See alerts.
+    Alerts,
+    /// Say that one has seen an alert.
+    Acknowledge,
     /// See and cancel one's own queries.
     Queries,
     /// See and cancel everybody's queries.
     QueriesAll,
     /// Read the metrics.
     Metrics,
+    /// Look at the live board.
+    Live,
+    /// Let screens in, and send them away.
+    Devices,
 }
 
 impl Right {
     /// All rights, in the order of the table.
-    pub const ALL: [Right; 8] = [
+    pub const ALL: [Right; 12] = [
         Right::Ingest,
         Right::IngestArrow,
         Right::Kpi,
         Right::Catalog,
         Right::Sql,
+        Right::Alerts,
+        Right::Acknowledge,
         Right::Queries,
         Right::QueriesAll,
         Right::Metrics,
+        Right::Live,
+        Right::Devices,
     ];
 
     /// A word for documents and messages.
@@ -57,9 +70,13 @@ impl Right {
             Right::Kpi => "kpi",
             Right::Catalog => "catalog",
             Right::Sql => "sql",
+            Right::Alerts => "alerts",
+            Right::Acknowledge => "acknowledge",
             Right::Queries => "queries",
             Right::QueriesAll => "queries_all",
             Right::Metrics => "metrics",
+            Right::Live => "live",
+            Right::Devices => "devices",
         }
     }
 }
@@ -102,17 +119,29 @@ impl Role {
             Role::Ingest => &[R::Ingest],
             Role::IngestArrow => &[R::IngestArrow],
             // No SQL before rows can be kept apart by queue below every user expression.
-            Role::Supervisor => &[R::Kpi, R::Catalog, R::Queries],
-            Role::Analyst => &[R::Kpi, R::Catalog, R::Sql, R::Queries],
+            Role::Supervisor => &[
+                R::Kpi,
+                R::Catalog,
+                R::Alerts,
+                R::Acknowledge,
+                R::Queries,
+                R::Live,
+                R::Devices,
+            ],
+            Role::Analyst => &[R::Kpi, R::Catalog, R::Sql, R::Alerts, R::Queries, R::Live],
             Role::Admin => &[
                 R::Kpi,
                 R::Catalog,
                 R::Sql,
+                R::Alerts,
+                R::Acknowledge,
                 R::Queries,
                 R::QueriesAll,
                 R::Metrics,
+                R::Live,
+                R::Devices,
             ],
-            Role::Operator => &[R::Queries, R::QueriesAll, R::Metrics],
+            Role::Operator => &[R::Alerts, R::Queries, R::QueriesAll, R::Metrics],
             Role::Metrics => &[R::Metrics],
         }
     }
@@ -143,6 +172,9 @@ impl Role {
     }
 }
 
+/// What a paired screen may: it has no role, but one board ([`Identity::board`]).
+pub const DEVICE_RIGHTS: &[Right] = &[Right::Live];
+
 /// The table as Markdown, as `docs/http.md` shows it.
 pub fn role_table() -> String {
     let mut text = String::from("| role |");
@@ -150,10 +182,12 @@ pub fn role_table() -> String {
         text.push_str(&format!(" `{}` |", right.as_str()));
     }
     text.push_str(&format!("\n|---|{}\n", "---|".repeat(Right::ALL.len())));
-    for role in Role::ALL {
-        text.push_str(&format!("| `{}` |", role.as_str()));
+    let roles = Role::ALL.map(|role| (format!("`{}`", role.as_str()), role.rights()));
+    let device = ("a paired screen".to_owned(), DEVICE_RIGHTS);
+    for (name, rights) in roles.into_iter().chain([device]) {
+        text.push_str(&format!("| {name} |"));
         for right in Right::ALL {
-            let may = role.rights().contains(&right);
+            let may = rights.contains(&right);
             text.push_str(if may { " yes |" } else { " |" });
         }
         text.push('\n');
@@ -170,6 +204,8 @@ pub(crate) struct Identity {
     pub token: Option<TokenId>,
     /// The sources whose events it may send; all when absent.
     pub sources: Option<Arc<[Text]>>,
+    /// Of a paired screen: the only board that it may look at.
+    pub board: Option<Arc<str>>,
     rights: Arc<[Right]>,
 }
 
@@ -180,7 +216,19 @@ impl Identity {
             name: "local".into(),
             token: None,
             sources: None,
+            board: None,
             rights: Right::ALL.into(),
+        }
+    }
+
+    /// A paired screen.
+    pub(crate) fn device(device: &Device) -> Self {
+        Identity {
+            name: device.name.as_str().into(),
+            token: Some(device.id()),
+            sources: None,
+            board: Some(device.board.as_str().into()),
+            rights: DEVICE_RIGHTS.into(),
         }
     }
 
@@ -270,8 +318,15 @@ impl Access {
             name: token.name.as_str().into(),
             token: Some(token.id()),
             sources: token.sources.clone(),
+            board: None,
             rights: rights.into(),
         })
+    }
+
+    /// Is a token still there, and may it still do this?
+    pub(crate) fn still_may(&self, token: TokenId, right: Right) -> bool {
+        let tokens = self.tokens.as_ref();
+        tokens.is_none_or(|tokens| tokens.current().may(token, right, (self.now)()))
     }
 }
 

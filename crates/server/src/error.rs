@@ -39,6 +39,7 @@ pub(crate) enum Code {
     Internal,
     Unimplemented,
     StorageStopped,
+    NotReady,
     Stopping,
     Deadline,
     StorageFull,
@@ -82,6 +83,7 @@ impl Code {
             Code::Internal => (S::INTERNAL_SERVER_ERROR, G::Internal, "internal"),
             Code::Unimplemented => (S::NOT_IMPLEMENTED, G::Unimplemented, "unimplemented"),
             Code::StorageStopped => (S::SERVICE_UNAVAILABLE, G::Unavailable, "storage_stopped"),
+            Code::NotReady => (S::SERVICE_UNAVAILABLE, G::Unavailable, "not_ready"),
             Code::Stopping => (S::SERVICE_UNAVAILABLE, G::Unavailable, "stopping"),
             Code::Deadline => (S::GATEWAY_TIMEOUT, G::DeadlineExceeded, "deadline"),
             Code::StorageFull => (S::INSUFFICIENT_STORAGE, G::Unavailable, "storage_full"),
@@ -237,6 +239,13 @@ impl From<ApiError> for tonic::Status {
 }
 
 impl ApiError {
+    /// An answer would be larger than JSON may be. `hint`: what to ask for instead.
+    pub(crate) fn too_much_json(hint: &str) -> Self {
+        let megabytes = limits::JSON_ANSWER_BYTES_MAX / (1024 * 1024);
+        let message = format!("the answer has more than {megabytes} MiB of JSON");
+        ApiError::new(Code::QueryLimit, message).hint(hint)
+    }
+
     /// Storage takes nothing more.
     pub(crate) fn stopped() -> Self {
         ApiError::new(

@@ -13,9 +13,11 @@
 //! translates.
 
 mod actions;
+mod calls;
 mod door;
 mod encode;
 mod ids;
+mod incoming;
 mod ingest;
 mod metadata;
 mod put;
@@ -46,6 +48,7 @@ use tonic::{Status, codegen::Service};
 use self::{
     door::Caller,
     ids::{Id, Ids},
+    incoming::Held,
     metadata::About,
     session::Sessions,
     tickets::Tickets,
@@ -56,6 +59,8 @@ use crate::{
     http::{App, Call, seats::Seat},
     limits,
 };
+
+pub use self::calls::{FlightCall, FlightCallKind, flight_calls};
 
 /// Names a session for clients that keep cookies.
 const COOKIE: &str = "arrow_flight_session_id";
@@ -77,18 +82,26 @@ pub(crate) struct Flight {
 impl Flight {
     /// A door of `app`.
     pub(crate) fn new(app: Arc<App>) -> Arc<Self> {
-        Arc::new(Flight {
+        let flight = Arc::new(Flight {
             ids: Ids::new(&app.surroundings.seed),
             app,
             sessions: Sessions::default(),
             tickets: Tickets::default(),
             ingests: Semaphore::new(limits::INGESTS_MAX),
             words: engine::function_names(),
-        })
+        });
+        // For the metrics, which belong to the other door. There is one Flight door at most.
+        let _ = flight.app.flight.set(Arc::downgrade(&flight));
+        flight
     }
 
     fn now(&self) -> UtcMicros {
         (self.app.surroundings.now)()
+    }
+
+    /// Tickets and sessions that there are.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.tickets.len(), self.sessions.len())
     }
 
     fn about(&self, identity: &Identity) -> About<'_> {
@@ -141,9 +154,8 @@ impl Flight {
     fn open_session(&self, credential: Credential) -> Result<Caller, ApiError> {
         let token = credential.secret();
         let identity = self.app.access.identify(token.as_deref())?;
-        let (session, secret) = self
-            .sessions
-            .open(&self.ids, identity.clone(), token, self.now());
+        let now = self.now();
+        let (session, secret) = self.sessions.open(&self.ids, &identity, token, now)?;
         Ok(Caller {
             identity,
             session,
@@ -178,12 +190,12 @@ impl Flight {
         }
         let identity = self.app.access.identify(credential.secret().as_deref())?;
         let by_cookie = cookie(headers).and_then(|secret| self.sessions.find(secret, now));
-        let session = by_cookie
-            .filter(|session| session.name == identity.name)
-            .unwrap_or_else(|| {
-                self.sessions
-                    .of_connection(&self.ids, seat.id(), &identity, now)
-            });
+        let session = match by_cookie.filter(|session| session.holder == identity.token) {
+            Some(session) => session,
+            None => self
+                .sessions
+                .of_connection(&self.ids, seat.id(), &identity, now)?,
+        };
         Ok(Caller {
             identity,
             session,
@@ -289,6 +301,16 @@ async fn call(
             }
             return refuse(error);
         }
+    }
+    if message_bytes_max == limits::PUT_MESSAGE_BYTES_MAX {
+        request = match Held::none(&flight.app.bytes_in_flight) {
+            Ok(held) => {
+                let mut request = request.map(|body| held.counting(body));
+                request.extensions_mut().insert(held);
+                request
+            }
+            Err(error) => return refuse(error),
+        };
     }
     let mut service = FlightServiceServer::from_arc(flight)
         .max_decoding_message_size(message_bytes_max)

@@ -2,14 +2,17 @@
 
 pub(crate) mod accept;
 pub(crate) mod access;
+mod alerts;
 mod ask;
-mod body;
+pub(crate) mod body;
 mod catalog;
+mod devices;
 mod guarded;
 mod health;
 mod idempotency;
 mod ingest;
 mod kpi;
+mod live;
 mod openapi;
 mod page;
 mod parameters;
@@ -25,9 +28,10 @@ mod watch;
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -60,8 +64,12 @@ pub use self::{
 };
 use crate::{
     Backends,
-    access::Access,
+    access::{Access, Identity, Right},
+    alerts::Alerts,
+    devices::Devices,
     error::{ApiError, Code},
+    flight::Flight,
+    live::Live,
     metrics::Metrics,
     settings::{Settings, Surroundings},
     sink::EventSink,
@@ -76,13 +84,20 @@ pub(crate) struct App {
     pub sink: Arc<dyn EventSink>,
     pub queries: QueryService,
     pub access: Access,
+    /// Paired screens; `None` where there is no file for them.
+    pub devices: Option<Arc<Devices>>,
+    pub live: Live,
+    /// Where rules are watched.
+    pub alerts: Option<Arc<Alerts>>,
     seats: Arc<Seats>,
     pub metrics: Metrics,
     catalog: catalog::Catalog,
     /// Bytes of bodies that may be in flight.
-    bytes_in_flight: Arc<Semaphore>,
+    pub bytes_in_flight: Arc<Semaphore>,
     idempotency: Arc<Idempotency>,
     pub waiting: Arc<Waiting>,
+    /// The other door, if it is open.
+    pub flight: OnceLock<Weak<Flight>>,
     /// Where bodies are decoded: never on the threads that move bytes.
     pub decoders: Handle,
     stopping: Receiver<bool>,
@@ -102,7 +117,7 @@ impl App {
         settings: Settings,
         surroundings: Surroundings,
         backends: Backends,
-        access: Access,
+        (access, devices): (Access, Option<Arc<Devices>>),
         decoders: Handle,
         stopping: Receiver<bool>,
     ) -> Arc<Self> {
@@ -114,22 +129,60 @@ impl App {
             per_token: settings.connections_per_token_max,
         };
         let bytes = settings.bytes_in_flight_max.min(u32::MAX as usize);
+        let alerts = backends.alerts.clone();
+        let alerts = alerts.map(|alerting| Alerts::new(alerting, &backends, &surroundings));
         Arc::new(App {
             seats: Seats::new(limits),
+            live: Live::new(backends.live, &settings),
             bytes_in_flight: Arc::new(Semaphore::new(bytes)),
             settings,
             surroundings,
             sink: backends.sink,
             queries: backends.queries,
             access,
+            devices,
+            alerts,
             metrics: Metrics::default(),
             catalog: catalog::Catalog::default(),
             idempotency: Arc::default(),
             waiting: Arc::default(),
+            flight: OnceLock::new(),
             decoders,
             stopping,
             requests: AtomicU64::new(0),
         })
+    }
+
+    /// Waits until queries see what a receipt told the sequence of.
+    ///
+    /// # Errors
+    /// No receipt has had that sequence; the time is over; the service ends.
+    async fn wait_for_seq(&self, seq: u64, time: Duration) -> Result<(), ApiError> {
+        if seq > self.sink.state().committed_seq {
+            return Err(ApiError::new(
+                Code::BadParameter,
+                format!("`min_seq`: no receipt has had the sequence {seq} so far"),
+            )
+            .hint("take `committed_seq` from the receipt of the events to wait for"));
+        }
+        Ok(self.queries.wait_for_seq(seq, time).await?)
+    }
+
+    /// Tells when the server is about to end.
+    pub(crate) fn stopping(&self) -> Receiver<bool> {
+        self.stopping.clone()
+    }
+
+    /// Has somebody who was let in still the right that it came in with?
+    pub(crate) fn still_may(&self, identity: &Identity, right: Right) -> bool {
+        let Some(token) = identity.token else {
+            return true;
+        };
+        match (&identity.board, &self.devices) {
+            (Some(_), Some(devices)) => devices.has(token, (self.surroundings.now)()),
+            (Some(_), None) => false,
+            (None, _) => self.access.still_may(token, right),
+        }
     }
 
     fn request_id(&self) -> Arc<str> {
@@ -181,14 +234,15 @@ async fn respond(
             response
         }
     };
-    let response = finish(response, &id);
+    let response = finish(response, &id, app.settings.tls.is_some());
     app.metrics.request(route, response.status().as_u16());
     // Until the last byte is sent.
     Ok(response.map(|body| Body::new(Guarded { body, at_work })))
 }
 
-/// What every answer has: the request id, and the body of its error if it is one.
-fn finish(mut response: Response, id: &str) -> Response {
+/// What every answer has: the request id, and the body of its error if it is one. `tls`: does the
+/// server speak nothing else? Then clients may keep to it.
+fn finish(mut response: Response, id: &str, tls: bool) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         *response.body_mut() = Body::from(error.body(id));
         response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -210,6 +264,10 @@ fn finish(mut response: Response, id: &str) -> Response {
         .or_insert(HeaderValue::from_static(
             "default-src 'self'; frame-ancestors 'none'",
         ));
+    if tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     headers.insert(
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),

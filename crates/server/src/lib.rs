@@ -12,17 +12,21 @@
 //! limit in [`limits`].
 
 pub mod access;
+pub mod alerts;
 mod decode;
+pub mod devices;
 mod error;
 mod flight;
 mod http;
 pub mod limits;
+pub mod live;
 mod metrics;
 mod reload;
 mod settings;
 mod sink;
 mod tls;
 pub mod tokens;
+pub mod wallboard;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -35,6 +39,7 @@ use tokio::{
 };
 
 pub use self::{
+    flight::{FlightCall, FlightCallKind, flight_calls},
     http::{RouteInfo, openapi, routes},
     settings::{Settings, Surroundings},
     sink::{Answer, Collector, EventSink},
@@ -42,8 +47,10 @@ pub use self::{
 };
 use crate::{
     access::Access,
+    devices::{DeviceFileError, Devices},
     flight::Flight,
     http::accept::{self, Door, Wire},
+    live::LiveFeed,
     tls::Tls,
     tokens::TokenFileError,
 };
@@ -69,6 +76,9 @@ pub enum StartError {
     /// The token file cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    /// The file of paired screens cannot be used.
+    #[error(transparent)]
+    Devices(#[from] DeviceFileError),
     /// The address cannot be had.
     #[error("cannot listen on {addr}: {error}")]
     Listen {
@@ -89,6 +99,10 @@ pub struct Backends {
     pub sink: Arc<dyn EventSink>,
     /// Who answers questions.
     pub queries: QueryService,
+    /// What the live board shows.
+    pub live: LiveFeed,
+    /// What is watched; without it the routes of alerts are not there.
+    pub alerts: Option<alerts::Alerting>,
 }
 
 /// The doors.
@@ -123,6 +137,9 @@ impl Server {
             settings.token_file.as_deref(),
             Arc::clone(&surroundings.now),
         )?;
+        let devices = settings.device_file.as_deref();
+        let devices = devices.map(|path| Devices::open(path, &surroundings.seed).map(Arc::new));
+        let devices = devices.transpose()?;
         let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
         for place in [Some(settings.listen), settings.flight]
             .into_iter()
@@ -141,13 +158,20 @@ impl Server {
             settings,
             surroundings,
             backends,
-            access,
+            (access, devices),
             decoders.handle().clone(),
             stopping.clone(),
         );
         let door = Door::new(http::router(&app), Wire::Http, tls.as_ref())?;
         tracing::info!(%addr, tls = tls.is_some(), "listening");
+        // They end with their threads.
+        decoders.spawn(live::publish(Arc::clone(&app)));
+        decoders.spawn(live::keep_alerts(Arc::clone(&app)));
+        network.spawn(live::watch_readers(Arc::clone(&app)));
         let mut tasks = Vec::new();
+        if let Some(alerts) = &app.alerts {
+            tasks.push(network.spawn(Arc::clone(alerts).run(stopping.clone())));
+        }
         if let Some((listener, addr)) = flight {
             let flight = Flight::new(Arc::clone(&app));
             let door = Door::new(flight::router(&flight), Wire::Grpc, tls.as_ref())?;

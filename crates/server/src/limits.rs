@@ -121,8 +121,8 @@ pub const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a body that holds a query.
 pub const QUERY_BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of the JSON that a query is answered with. CSV and Arrow are streamed and have no such
-/// limit.
+/// Bytes of the JSON that a query or a KPI request is answered with. CSV and Arrow are streamed and
+/// have no such limit.
 pub const JSON_ANSWER_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// Bytes of a streamed answer that are sent at a time, about.
@@ -164,6 +164,9 @@ pub const TICKET_LIFE: Duration = Duration::from_secs(5 * 60);
 /// Tickets of one session.
 pub const TICKETS_PER_SESSION_MAX: usize = 64;
 
+/// Tickets of one token; of everybody, where no tokens are asked for.
+pub const TICKETS_PER_CALLER_MAX: usize = 256;
+
 /// Tickets of all sessions.
 pub const TICKETS_MAX: usize = 1_000;
 
@@ -200,3 +203,120 @@ pub const INGEST_DELIVERY_ROWS_MAX: usize = 10_000;
 
 /// Bytes of the same, as JSON.
 pub const INGEST_DELIVERY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Streams of live boards.
+pub const LIVE_STREAMS_MAX: usize = 1_000;
+
+/// Time between two frames, at least: what changes in between is one.
+pub const LIVE_FRAME_EVERY: Duration = Duration::from_millis(250);
+
+/// Time between two frames, at most, and between two ticks.
+pub const LIVE_TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// After so long of silence a stream says that it is there.
+pub const LIVE_HEART_BEAT: Duration = Duration::from_secs(15);
+
+/// How long a reader of a stream may take nothing while there is something to take.
+pub const LIVE_STALL_MAX: Duration = Duration::from_secs(20);
+
+/// How long bytes of a stream may wait for the other side to confirm them.
+pub const LIVE_UNCONFIRMED_MAX: Duration = Duration::from_secs(20);
+
+/// How often readers are looked after, at least.
+pub const LIVE_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a reader that was told to go may stay.
+pub const LIVE_LEAVE_MAX: Duration = Duration::from_secs(2);
+
+/// How long a stream lasts.
+pub const LIVE_AGE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How far back a reader can go on from where it was.
+pub const LIVE_RESUME_MAX: Duration = Duration::from_secs(60);
+
+/// When a reader whose stream has ended comes back.
+pub const LIVE_RETRY: Duration = Duration::from_secs(2);
+
+/// Bytes of a stream that its connection takes at a time.
+pub const LIVE_PIECE_BYTES: usize = 16 * 1024;
+
+/// What the system is asked to keep of a stream that its reader has not confirmed; Linux keeps
+/// twice as much. With it at most 64 KiB wait for one reader: these, and two pieces.
+pub const LIVE_SEND_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Alerts that are remembered for readers who come later.
+pub const ALERTS_KEPT_MAX: usize = 1_024;
+
+/// Files in a folder of boards.
+pub const BOARDS_MAX: usize = 64;
+
+/// Bytes of a board's id.
+pub const BOARD_ID_BYTES_MAX: usize = 40;
+
+/// Characters of a title on a board.
+pub const BOARD_TITLE_CHARS_MAX: usize = 80;
+
+/// Figures of one scope of a board; also its tiles.
+pub const BOARD_FIGURES_MAX: usize = 200;
+
+/// Bytes of a body about devices.
+pub const DEVICE_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Screens that wait to be paired.
+pub const PAIRINGS_MAX: usize = 256;
+
+/// How long the code of a screen is good.
+pub const PAIRING_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// Wrong codes of one who confirms, until the life of a code is over.
+pub const PAIRING_TRIES_MAX: u32 = 5;
+
+/// Letters of a code.
+pub const PAIRING_CODE_LETTERS: usize = 6;
+
+/// Days that a screen may look at its board.
+pub const DEVICE_DAYS_MAX: u32 = 90;
+
+/// How often a screen that waits may ask whether it is paired.
+pub const PAIRING_POLL: Duration = Duration::from_secs(2);
+/// How often rules look at the board although it makes no frame.
+pub const ALERT_TICK: Duration = Duration::from_secs(1);
+
+/// Age of a frame from which on nobody can tell what the floor looks like.
+pub const ALERT_STALE_MS: i64 = 15_000;
+
+/// Scopes of all rules.
+pub const ALERT_SCOPES_MAX: usize = 20_000;
+
+/// How long an alert that is over is listed.
+pub const ALERT_HISTORY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Alerts that are over and listed.
+pub const ALERTS_ENDED_MAX: usize = 2_000;
+
+/// Alerts that are read back after a restart, the open ones first.
+pub const ALERTS_RESTORED_MAX: usize = 20_000;
+
+/// Pause before what was open is asked for again.
+pub const ALERT_HISTORY_RETRY: Duration = Duration::from_millis(500);
+
+/// Changes of alerts that wait for the pipeline.
+pub const ALERT_EVENTS_WAITING_MAX: usize = 10_000;
+
+/// Characters of a note.
+pub const ALERT_NOTE_CHARS_MAX: usize = 1_000;
+
+/// Bytes of the body that acknowledges an alert.
+pub const ALERT_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Time for one try of a webhook, from the connection to the answer's status.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause before a webhook is tried again; each further one is twice as long.
+pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Tries of a webhook.
+pub const WEBHOOK_TRIES: u32 = 6;
+
+/// Changes that wait for a webhook; more are not told.
+pub const WEBHOOK_WAITING_MAX: usize = 256;

@@ -17,11 +17,23 @@ use std::{
 use engine::service::QueryStats;
 use ingest::live::LiveState;
 
+use crate::live::LiveStats;
+
 /// Upper bounds of histograms of times, in microseconds.
 const BOUNDS_US: [u64; 16] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
+
+/// What is open now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open {
+    pub connections: usize,
+    /// Tickets and sessions, where there is a Flight door.
+    pub flight: Option<(usize, usize)>,
+    /// What the live board sends.
+    pub live: LiveStats,
+}
 
 /// Counters of one server.
 #[derive(Debug, Default)]
@@ -31,6 +43,10 @@ pub(crate) struct Metrics {
     /// By door and what became of them.
     queries: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     query_times: Times,
+    /// How old frames of the live board were when they were sent out.
+    live_lags: Times,
+    /// Streams whose readers read nothing, or did not go.
+    pub live_cut: Counter,
     /// Requests without a valid token.
     pub auth_failures: Counter,
     /// Connections closed to make room for a newer one, or not taken at all.
@@ -76,7 +92,11 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -104,13 +124,13 @@ impl Metrics {
         self.query_times.add(took);
     }
 
+    /// A frame of the live board was sent out, so long after what counted as now in it.
+    pub(crate) fn live_lag(&self, lag: Duration) {
+        self.live_lags.add(lag);
+    }
+
     /// All of it as Prometheus text.
-    pub(crate) fn text(
-        &self,
-        state: &LiveState,
-        queries: &QueryStats,
-        connections: usize,
-    ) -> String {
+    pub(crate) fn text(&self, state: &LiveState, queries: &QueryStats, open: Open) -> String {
         let mut page = Page::default();
         page.kind("build_info", "gauge", "the version that runs");
         page.line(
@@ -126,7 +146,17 @@ impl Metrics {
             "from the head of a request to its acknowledgement",
         );
         self.query_lines(&mut page, queries);
-        self.http_lines(&mut page, connections);
+        self.live_lines(&mut page, &open.live);
+        self.http_lines(&mut page, open.connections);
+        if let Some((tickets, sessions)) = open.flight {
+            let about = "results that Flight clients were promised and may read";
+            page.gauge("flight_tickets", about, tickets as u64);
+            page.gauge(
+                "flight_sessions",
+                "sessions of Flight clients",
+                sessions as u64,
+            );
+        }
         process_lines(&mut page);
         page.0
     }
@@ -176,6 +206,36 @@ impl Metrics {
             "bytes that queries have spilled to disk",
             stats.spilled_bytes,
         );
+    }
+
+    fn live_lines(&self, page: &mut Page, stats: &LiveStats) {
+        page.kind(
+            "sse_clients",
+            "gauge",
+            "streams of live boards: up to date, or with full buffers",
+        );
+        for (state, count) in [("live", stats.live), ("behind", stats.behind)] {
+            page.line("sse_clients", &format!("{{state=\"{state}\"}}"), count);
+        }
+        page.counter(
+            "sse_clients_cut_total",
+            "streams that were cut because nobody read them",
+            self.live_cut.get(),
+        );
+        self.live_lags.lines(
+            page,
+            "live_lag_seconds",
+            "from what counted as now in a frame to its sending out",
+        );
+        if let Some(age) = stats.watermark_age {
+            let name = "watermark_age_seconds";
+            page.kind(
+                name,
+                "gauge",
+                "time since the newest event of the live board",
+            );
+            page.line(name, "", age.as_secs_f64());
+        }
     }
 
     fn http_lines(&self, page: &mut Page, connections: usize) {

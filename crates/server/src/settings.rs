@@ -16,6 +16,9 @@ pub struct Settings {
     /// The file of tokens ([`crate::tokens`]). Without one, only loopback is listened on and no
     /// token is asked for. A file that changes is read again.
     pub token_file: Option<PathBuf>,
+    /// The file of paired screens ([`crate::devices`]), which need not be there yet. Without one
+    /// no screen can be paired. A file that changes is read again.
+    pub device_file: Option<PathBuf>,
     /// Certificate and key. Without them connections are not encrypted, and only loopback is
     /// listened on unless `insecure` says otherwise.
     pub tls: Option<TlsFiles>,
@@ -44,6 +47,16 @@ pub struct Settings {
     pub connections_per_token_max: usize,
     /// Bytes of all bodies in flight; at most 4 GiB.
     pub bytes_in_flight_max: usize,
+    /// Streams of live boards.
+    pub live_streams_max: usize,
+    /// Time between two frames of a stream, at least.
+    pub live_frame_every: Duration,
+    /// After so long of silence a stream says that it is there.
+    pub live_heart_beat: Duration,
+    /// How long a reader of a stream may take nothing while there is something to take.
+    pub live_stall_max: Duration,
+    /// How long a stream lasts.
+    pub live_age_max: Duration,
     /// Threads that move bytes.
     pub network_threads: usize,
     /// Threads that inflate and decode.
@@ -57,6 +70,7 @@ impl Settings {
             listen,
             flight: None,
             token_file: None,
+            device_file: None,
             tls: None,
             insecure: false,
             header_timeout: limits::HEADER_TIMEOUT,
@@ -69,6 +83,11 @@ impl Settings {
             connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
             connections_per_token_max: limits::CONNECTIONS_PER_TOKEN_MAX,
             bytes_in_flight_max: limits::BYTES_IN_FLIGHT_MAX,
+            live_streams_max: limits::LIVE_STREAMS_MAX,
+            live_frame_every: limits::LIVE_FRAME_EVERY,
+            live_heart_beat: limits::LIVE_HEART_BEAT,
+            live_stall_max: limits::LIVE_STALL_MAX,
+            live_age_max: limits::LIVE_AGE_MAX,
             network_threads: limits::NETWORK_THREADS,
             decode_threads: thread::available_parallelism().map_or(1, usize::from),
         }

@@ -21,9 +21,13 @@ use constant_time_eq::constant_time_eq_32;
 use events::{Text, UtcMicros};
 use sha2::{Digest, Sha256};
 
-use crate::{access::Role, limits};
+use crate::{
+    access::{Right, Role},
+    limits,
+};
 
 pub use edit::{NewToken, TokenInfo, create, list, revoke};
+pub(crate) use edit::{change_text, hex};
 
 /// Why a token file was not taken or not changed.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +82,13 @@ pub(crate) struct Token {
 
 /// Tells tokens apart, also when the file was read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TokenId([u8; 32]);
+pub(crate) struct TokenId(pub(crate) [u8; 32]);
+
+impl TokenId {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 impl Tokens {
     /// Reads a token file.
@@ -111,6 +121,18 @@ impl Tokens {
         self.0.is_empty()
     }
 
+    /// Is there such a token, and may it do this?
+    pub(crate) fn may(&self, id: TokenId, right: Right, now: UtcMicros) -> bool {
+        self.0.iter().any(|token| {
+            token.id() == id
+                && token.expires.is_none_or(|end| now < end)
+                && token
+                    .roles
+                    .iter()
+                    .any(|role| role.rights().contains(&right))
+        })
+    }
+
     /// Finds the token that was presented. Every stored hash is compared in full, so that the time
     /// it takes tells nothing.
     pub(crate) fn check(&self, presented: &str, now: UtcMicros) -> Result<&Token, Denied> {
@@ -129,17 +151,17 @@ impl Tokens {
     }
 }
 
-fn hash_of(token: &str) -> [u8; 32] {
+pub(crate) fn hash_of(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
 /// Where a comment begins; a line without anything else is none.
-fn content(line: &str) -> Option<&str> {
+pub(crate) fn content(line: &str) -> Option<&str> {
     let line = line.split('#').next().unwrap_or_default().trim();
     Some(line).filter(|line| !line.is_empty())
 }
 
-fn text_of(path: &Path) -> std::io::Result<String> {
+pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     let file = fs::File::open(path)?;
     file.take(limits::TOKEN_FILE_BYTES_MAX)
@@ -213,7 +235,7 @@ impl Token {
     }
 }
 
-fn parse_hash(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn parse_hash(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0; 32];
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;

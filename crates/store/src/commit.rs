@@ -13,7 +13,7 @@ use events::{Event, UtcMicros};
 use facts::FactEdit;
 
 use crate::{
-    DataFile, QuarantineRow, Result, Version,
+    DataFile, QuarantineRow, Result, TableChange, Version,
     files::{CHECKPOINT, Files},
     folder::data_path,
     links::LinkBlock,
@@ -21,7 +21,7 @@ use crate::{
     manifest::Sidecar,
     parquet_file::{Encoded, encode},
     quarantine::quarantine_batch,
-    replace::{replace_rows, spec_of, take_rows},
+    replace::{keys_of, replace_rows, spec_of, take_rows},
     rows::batch_of,
     sort::sorted,
     tables::{LOG, QUARANTINE, TableSpec, known},
@@ -170,6 +170,8 @@ struct TableOutcome {
     log_memory: Vec<LogBlocks>,
     /// Of the log: what is known of each new file.
     log_files: Vec<(Arc<DataFile>, LogBlocks)>,
+    /// Rows of a fact table, if somebody wants to know.
+    change: Option<TableChange>,
 }
 
 /// Everything a commit makes, before it counts.
@@ -179,6 +181,17 @@ pub(crate) struct Outcome {
     /// Memory batches of the log that are new.
     pub log_memory: Vec<LogBlocks>,
     pub checkpoint: Option<Arc<DataFile>>,
+    /// For those who follow.
+    pub told: Told,
+}
+
+/// What those who follow a store are told of a new version.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The rows that a commit changed; none if the same rows lie elsewhere.
+    Rows(Vec<TableChange>),
+    /// That rows may have changed which nobody can list.
+    Unknown,
 }
 
 /// Memory batches of the log that are in a file already, which does not count yet.
@@ -203,6 +216,8 @@ pub(crate) struct Preparation<'a> {
     pub checkpoint: &'a [&'a Event],
     /// What a flush finds done.
     pub log: Option<PreparedLog>,
+    /// Does somebody want to know which rows change?
+    pub followed: bool,
     pub threads: usize,
 }
 
@@ -251,6 +266,7 @@ pub(crate) fn prepare(from: &Preparation<'_>) -> Result<Outcome> {
         log_files: Vec::new(),
         log_memory: Vec::new(),
         checkpoint: None,
+        told: Told::Rows(Vec::new()),
     };
     for done in run(jobs, from.threads) {
         match done? {
@@ -273,6 +289,9 @@ impl Outcome {
             self.log_memory = done.log_memory[known..].to_vec();
             self.version.log_memory = done.log_memory;
             self.log_files = done.log_files;
+        }
+        if let (Told::Rows(changes), Some(change)) = (&mut self.told, done.change) {
+            changes.push(change);
         }
         self.version
             .tables
@@ -348,6 +367,7 @@ fn change_table(
         table: table.clone(),
         log_memory: Vec::new(),
         log_files: Vec::new(),
+        change: None,
     };
     if spec.name == LOG {
         done.log_memory = from.version.log_memory.clone();
@@ -361,6 +381,11 @@ fn change_table(
         }
         Change::Facts(edit) => {
             let added = batch_of(&edit.added, spec.name, from.seq)?;
+            done.change = from.followed.then(|| TableChange {
+                table: spec.name,
+                removed: keys_of(&edit.removed, spec.name),
+                added: added.clone(),
+            });
             replace_rows(spec, &mut done.table, &edit.removed, added, from.files)?;
         }
     }

@@ -11,7 +11,7 @@ use events::UtcMicros;
 use crate::{
     DataFile, Error, Result, Version,
     columns::{text, time},
-    commit::{FileWriter, Outcome, merged},
+    commit::{FileWriter, Outcome, Told, merged},
     files::Files,
     index::read_links,
     log::{LogBlocks, merge_log},
@@ -157,6 +157,7 @@ pub(crate) fn replaced(
         log_files: log_files.into_iter().collect(),
         log_memory: Vec::new(),
         checkpoint: None,
+        told: Told::Rows(Vec::new()),
     })
 }
 

@@ -22,6 +22,7 @@
 //! All access to files goes through [`Io`], so that a test can make each operation fail. The clock
 //! is not read; times come with the commit.
 
+mod changes;
 mod columns;
 mod commit;
 mod compact;
@@ -47,6 +48,7 @@ mod tables;
 mod version;
 pub mod wal;
 
+pub use changes::{Change, Follower, TableChange, row_keys};
 pub use commit::{Commit, Committed, Mode, PreparedLog};
 pub use error::{Error, LostRows, Result};
 pub use ids::{EventIds, content_hash, event_id_hash};

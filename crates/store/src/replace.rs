@@ -64,6 +64,11 @@ pub(crate) fn replace_rows(
     merge_memory(spec, table)
 }
 
+/// Identities of the rows of one table.
+pub(crate) fn keys_of(rows: &FactRows, table: &str) -> Vec<Vec<u8>> {
+    Wanted::of(rows, table).keys.into_keys().collect()
+}
+
 /// Keys of rows that are to go, with their times.
 struct Wanted<'a> {
     table: &'a str,
@@ -363,6 +368,7 @@ fn entity_column(table: &str) -> Option<(LinkKind, &'static str)> {
         "orders" => Some((LinkKind::Order, "order_id")),
         "callbacks" => Some((LinkKind::Callback, "callback_id")),
         "costs" => Some((LinkKind::Cost, "cost_id")),
+        "alerts" => Some((LinkKind::Alert, "alert_id")),
         _ => None,
     }
 }

@@ -21,9 +21,10 @@ use events::{Event, UtcMicros};
 use object_store::ObjectStore;
 
 use crate::{
-    Commit, Committed, DataFile, Error, EventIds, Mode, PreparedLog, QuarantineRow, Result,
-    Version,
-    commit::{FileWriter, Outcome, Preparation, prepare, write_log},
+    Commit, Committed, DataFile, Error, EventIds, Follower, Mode, PreparedLog, QuarantineRow,
+    Result, Version,
+    changes::{Change, Followers},
+    commit::{FileWriter, Outcome, Preparation, Told, prepare, write_log},
     compact,
     files::Files,
     folder::{self, Leftovers, ManifestRead, ManifestWriter, SIDE_FILES},
@@ -68,6 +69,7 @@ pub struct Store {
     state: Mutex<State>,
     index: LogIndex,
     listeners: Listeners,
+    followers: Followers,
     unknown: Vec<PathBuf>,
 }
 
@@ -282,6 +284,7 @@ impl Store {
             state: Mutex::new(state),
             index: LogIndex::default(),
             listeners: Listeners::default(),
+            followers: Followers::default(),
             unknown,
         }
     }
@@ -304,6 +307,12 @@ impl Store {
     /// Tells `listener` of every newer version, for as long as somebody else holds it.
     pub fn on_version(&self, listener: &Arc<Listener>) {
         self.listeners.add(listener);
+    }
+
+    /// From now on keeps the rows that commits change, for as long as somebody else holds the
+    /// result: at most `rows_max` of them wait, not counting the last commit's.
+    pub fn follow(&self, rows_max: usize) -> Arc<Follower> {
+        self.followers.add(rows_max)
     }
 
     /// Reads the files of all versions, by [`DataFile::path`]. The hash of each is compared before
@@ -371,6 +380,7 @@ impl Store {
                 writer: None,
                 checkpoint: &[],
                 log: None,
+                followed: self.followers.any(),
                 threads: self.settings.threads,
             })?;
             state.checkpoint = match commit.checkpoint {
@@ -527,6 +537,7 @@ impl Store {
             writer: Some(&out),
             checkpoint: write.checkpoint,
             log: write.log,
+            followed: self.followers.any(),
             threads: self.settings.threads,
         });
         let next_file = &out.next;
@@ -580,11 +591,21 @@ impl Store {
     }
 
     fn install(&self, state: &mut State, outcome: Outcome) {
+        let unknown = matches!(outcome.told, Told::Unknown);
+        if let Told::Rows(tables) = outcome.told
+            && !tables.is_empty()
+        {
+            let seq = outcome.version.committed_seq;
+            self.followers.tell(Change { seq, tables });
+        }
         let version = Arc::new(outcome.version);
         state.versions.push(Arc::downgrade(&version));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&version);
         self.index
             .committed(&version, &outcome.log_files, &outcome.log_memory);
+        if unknown {
+            self.followers.lose();
+        }
         self.listeners.tell(&version);
     }
 
@@ -630,6 +651,7 @@ impl Store {
             log_files: Vec::new(),
             log_memory: Vec::new(),
             checkpoint: None,
+            told: Told::Unknown,
         };
         self.index.reload_links();
         self.install(&mut state, outcome);

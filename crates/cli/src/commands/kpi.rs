@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chrono::{NaiveDate, TimeZone};
 use comfy_table::{Table, presets};
-use engine::{Engine, Grain, KpiRequest, parse_grain, parse_zone};
+use engine::{Engine, Grain, KpiRequest, Over, parse_grain, parse_zone};
 use events::UtcMicros;
 use kpi::Catalogue;
 
@@ -111,12 +111,17 @@ fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
         from: parse_time(args.from.as_deref(), zone, "--from")?,
         to: parse_time(args.to.as_deref(), zone, "--to")?,
         grain: grain(args.grain.as_deref())?,
+        over: args
+            .rolling
+            .map(Over::Buckets)
+            .or(args.running.then_some(Over::Start)),
         by: args.by.clone(),
         filters: args.filter.iter().cloned().collect(),
         zone: Some(args.zone.clone()),
         ..KpiRequest::default()
     };
     let engine = open_engine(open_to_read(&args.data.dir)?, definitions, settings)?;
+    let request = kpi_table::with_range(&engine, request)?;
     let failures = print(&engine, &request, args, face)?;
     for why in &failures {
         eprintln!("note: {why}");

@@ -5,6 +5,10 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use ureq::{Agent, http::StatusCode};
 
+use super::web::{self, Trust};
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Tries before a server that takes nothing is given up.
 const TRIES: u32 = 60;
 /// Longest wait between two tries.
@@ -18,21 +22,19 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// The server at `url`, with the token that the file holds.
+    /// The server at `url`, with the token that the file holds. `ca`: certificates that are
+    /// trusted, if not the system's.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn new(url: &str, token_file: Option<&Path>) -> Result<Self> {
+    /// The file or the certificates cannot be read.
+    pub fn new(url: &str, token_file: Option<&Path>, ca: Option<&Path>) -> Result<Self> {
         let token = token_file.map(|path| {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the token {}", path.display()))?;
             anyhow::Ok(text.trim().to_owned())
         });
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)));
         Ok(Poster {
-            agent: config.build().into(),
+            agent: web::agent(url, TIMEOUT, Trust::File(ca))?,
             url: format!("{}/api/v1/events", url.trim_end_matches('/')),
             token: token.transpose()?,
         })

@@ -1,20 +1,41 @@
 //! `callgauge serve`: events in and questions answered, over HTTP and Flight SQL, until told to
 //! stop.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use ::kpi::Catalogue;
 use anyhow::{Context, Result, bail};
-use engine::service::{QueryLimits, QueryService};
-use events::Text;
+use engine::{
+    live::{LiveBoard, LiveSettings},
+    service::{QueryLimits, QueryService},
+};
+use events::{Text, UtcMicros};
 use ingest::{
     IdentityKey,
-    live::{LiveIngest, LiveSettings},
+    live::{LiveIngest, LiveSettings as IngestSettings},
 };
-use server::{Backends, RunningServer, Server, Surroundings, TlsFiles};
+use server::{
+    Backends, RunningServer, Server, Surroundings, TlsFiles,
+    alerts::{Alerting, Webhook},
+    live::{Boards, FramePump, LiveFeed},
+};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{Outcome, args::Serve, output::grouped, settings};
+
+/// What a server takes from its surroundings.
+#[derive(Clone)]
+pub struct House {
+    /// The time of day.
+    pub now: Arc<dyn Fn() -> UtcMicros + Send + Sync>,
+    /// Key of the tokens that stand for identities.
+    pub key: [u8; 32],
+}
 
 /// Opens the folder, takes events and answers questions until SIGTERM or Ctrl-C, and leaves
 /// everything in Parquet.
@@ -23,11 +44,30 @@ use crate::{Outcome, args::Serve, output::grouped, settings};
 /// The folder or its log cannot be read, a definition or token is wrong, the address cannot be
 /// listened on, or the end was not clean.
 pub fn run(args: &Serve) -> Result<Outcome> {
+    let house = House {
+        now: Arc::new(settings::now),
+        key: settings::identity_key(args.identity_key.as_deref())?,
+    };
+    serve_while(args, &house, |server, signals| {
+        announce(args, server);
+        Ok(signals.wait())
+    })
+}
+
+/// Serves while `work` goes on, which returns the name of the signal that ended it.
+///
+/// # Errors
+/// As [`run`], and those of the work; the server is ended cleanly after them too.
+pub fn serve_while(
+    args: &Serve,
+    house: &House,
+    work: impl FnOnce(&RunningServer, &mut Signals) -> Result<&'static str>,
+) -> Result<Outcome> {
     let mut signals = Signals::listen()?;
     let definitions = super::definitions(&args.dirs)?;
     let engine = super::engine_settings(&args.zone, &args.params, &definitions.0)?;
     let store = Arc::new(Store::create_or_open(&args.data.dir)?);
-    let live = open(args, &store)?;
+    let live = open(args, house, &store)?;
     let opened = super::open_engine(store, definitions, engine)
         .and_then(|engine| {
             // Compiles the definitions: what is wrong with them is known now, and the first
@@ -35,21 +75,28 @@ pub fn run(args: &Serve) -> Result<Outcome> {
             super::bounds(&engine)?;
             Ok(QueryService::start(Arc::new(engine), query_limits())?)
         })
-        .and_then(|queries| Ok((listen(args, &live, &queries)?, queries)));
-    let (server, queries) = match opened {
+        .and_then(|queries| {
+            let (pump, feed) = live_board(args, house, &queries)?;
+            let alerts = alerting(args, queries.engine().catalogue(), &feed)?;
+            let server = listen(args, house, &live, &queries, (feed, alerts))?;
+            Ok((server, pump, queries))
+        });
+    let (server, pump, queries) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             live.shut_down()?;
             return Err(error);
         }
     };
-    announce(args, &server);
-    let name = signals.wait();
-    eprintln!("{name}: finishing");
+    let worked = work(&server, &mut signals);
+    if let Ok(name) = &worked {
+        eprintln!("{name}: finishing");
+    }
     server.stop();
+    drop(pump);
     queries.stop();
     live.shut_down().context("the end was not clean")?;
-    Ok(Outcome::Clean)
+    worked.map(|_| Outcome::Clean)
 }
 
 fn announce(args: &Serve, server: &RunningServer) {
@@ -59,6 +106,7 @@ fn announce(args: &Serve, server: &RunningServer) {
     };
     let url = format!("{scheme}://{}", server.addr());
     eprintln!("listening on {url}");
+    eprintln!("wallboard: {url}/wallboard");
     eprintln!("events: POST {url}/api/v1/events; questions: {url}/api lists the routes");
     if let Some(addr) = server.flight_addr() {
         eprintln!("Arrow Flight SQL: {grpc}://{addr}");
@@ -77,13 +125,13 @@ fn query_limits() -> QueryLimits {
     }
 }
 
-fn open(args: &Serve, store: &Arc<Store>) -> Result<LiveIngest> {
-    let key = settings::identity_key(args.identity_key.as_deref())?;
-    let live = LiveSettings {
+fn open(args: &Serve, house: &House, store: &Arc<Store>) -> Result<LiveIngest> {
+    let live = IngestSettings {
+        clock: Arc::clone(&house.now),
         default_source: args.source.as_deref().map(Text::from),
         budget_bytes: args.buffer_mib << 20,
         keep_rejected_days: (args.keep_rejected > 0).then_some(args.keep_rejected),
-        ..live_settings(key)?
+        ..live_settings(house.key)?
     };
     start(store, &args.data.dir, live)
 }
@@ -92,9 +140,9 @@ fn open(args: &Serve, store: &Arc<Store>) -> Result<LiveIngest> {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn live_settings(key: [u8; 32]) -> Result<LiveSettings> {
+pub fn live_settings(key: [u8; 32]) -> Result<IngestSettings> {
     let key = IdentityKey::new(key);
-    Ok(LiveSettings::new(
+    Ok(IngestSettings::new(
         key,
         Arc::new(settings::now),
         settings::random()?,
@@ -105,7 +153,7 @@ pub fn live_settings(key: [u8; 32]) -> Result<LiveSettings> {
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn start(store: &Arc<Store>, dir: &Path, live: LiveSettings) -> Result<LiveIngest> {
+pub fn start(store: &Arc<Store>, dir: &Path, live: IngestSettings) -> Result<LiveIngest> {
     let (live, recovered) = LiveIngest::start(Arc::clone(store), live)
         .with_context(|| format!("cannot go on with the log of {}", dir.display()))?;
     if recovered.events > 0 || recovered.cut_bytes > 0 {
@@ -119,9 +167,61 @@ pub fn start(store: &Arc<Store>, dir: &Path, live: LiveSettings) -> Result<LiveI
     Ok(live)
 }
 
-fn listen(args: &Serve, live: &LiveIngest, queries: &QueryService) -> Result<RunningServer> {
+/// What the live board shows, and what keeps it going.
+fn live_board(
+    args: &Serve,
+    house: &House,
+    queries: &QueryService,
+) -> Result<(FramePump, LiveFeed)> {
+    let engine = queries.engine();
+    let boards = Boards::open(args.boards.as_deref(), engine.catalogue())?;
+    let board = LiveSettings {
+        zone: args.zone.clone(),
+        kpis: boards.kpis().into_iter().collect(),
+        // A page counts in floating point: not more bits than it can tell apart.
+        epoch: u64::from(u32::from_le_bytes(settings::random()?)),
+        ..LiveSettings::default()
+    };
+    let board = Arc::new(LiveBoard::new(Arc::clone(engine), board)?);
+    let (pump, frames) = FramePump::start(board, queries.clone(), Arc::clone(&house.now))?;
+    Ok((pump, LiveFeed::new(boards, frames)))
+}
+
+/// As asked for, or beside the tokens, or in the user's own folder.
+fn device_file(args: &Serve) -> Option<PathBuf> {
+    let beside = args
+        .token_file
+        .as_ref()
+        .map(|tokens| tokens.with_file_name("devices"));
+    args.device_file.clone().or(beside).or_else(|| {
+        let path = settings::device_file()?;
+        // Without a folder of the user no screen can be paired, which is no reason not to start.
+        std::fs::create_dir_all(path.parent()?).ok()?;
+        Some(path)
+    })
+}
+
+/// Rules and webhooks, over frames of the live board.
+fn alerting(args: &Serve, catalogue: &Catalogue, feed: &LiveFeed) -> Result<Alerting> {
+    let rules = super::alert_rules(args.alerts.as_deref(), catalogue)?;
+    Ok(Alerting {
+        rules: Arc::new(rules),
+        frames: feed.frames.clone(),
+        news: feed.alerts.clone(),
+        webhooks: Webhook::all(&args.webhooks, args.webhook_ca.as_deref())?,
+    })
+}
+
+fn listen(
+    args: &Serve,
+    house: &House,
+    live: &LiveIngest,
+    queries: &QueryService,
+    (feed, alerts): (LiveFeed, Alerting),
+) -> Result<RunningServer> {
     let mut http = server::Settings::new(args.http);
     http.token_file = args.token_file.clone();
+    http.device_file = device_file(args);
     http.insecure = args.insecure;
     http.flight = args.flight;
     http.tls = match (&args.tls_cert, &args.tls_key) {
@@ -132,13 +232,15 @@ fn listen(args: &Serve, live: &LiveIngest, queries: &QueryService) -> Result<Run
         _ => None,
     };
     let surroundings = Surroundings {
-        now: Arc::new(settings::now),
+        now: Arc::clone(&house.now),
         run_id: u64::from_le_bytes(settings::random()?),
         seed: settings::random()?,
     };
     let backends = Backends {
         sink: Arc::new(live.clone()),
         queries: queries.clone(),
+        live: feed,
+        alerts: Some(alerts),
     };
     Ok(Server::start(http, surroundings, backends)?)
 }

@@ -36,7 +36,7 @@ pub fn run(args: &Simulate) -> Result<Outcome> {
         (None, None) => bail!("say where the events go: --out FILE or --post URL"),
     };
     let events = match (&args.out, &args.post) {
-        (None, Some(url)) => post_events(&mut world, url, args.token_file.as_deref())?,
+        (None, Some(url)) => post_events(&mut world, url, args)?,
         _ => write_events(&mut world, Path::new(&target))?,
     };
     println!("{target}: {} events, seed {}", grouped(events), args.seed);
@@ -53,8 +53,8 @@ pub fn run(args: &Simulate) -> Result<Outcome> {
 /// Events of one request.
 const POST_EVENTS: u64 = 1_000;
 
-fn post_events(world: &mut World, url: &str, token_file: Option<&Path>) -> Result<u64> {
-    let poster = Poster::new(url, token_file)?;
+fn post_events(world: &mut World, url: &str, args: &Simulate) -> Result<u64> {
+    let poster = Poster::new(url, args.token_file.as_deref(), args.ca.as_deref())?;
     let bar = progress::bar("sending", STEPS, false);
     let mut lines = Vec::new();
     let mut count = 0_u64;

@@ -51,6 +51,7 @@ impl Board {
         let compared = has_period_before(engine, request)?;
         let plain = KpiRequest {
             grain: None,
+            over: None,
             by: Vec::new(),
             compare: compared.then_some(Compare::Previous),
             ..request.clone()
@@ -371,6 +372,22 @@ fn range_of(engine: &Engine, request: &KpiRequest) -> Result<(UtcMicros, UtcMicr
     let bounds = bounds(engine)?;
     let from = request.from.unwrap_or(bounds.history_start);
     Ok((from, request.to.unwrap_or(bounds.horizon)))
+}
+
+/// The request with the range that the data have, where it needs one and names none.
+///
+/// # Errors
+/// The data cannot be read.
+pub fn with_range(engine: &Engine, request: KpiRequest) -> Result<KpiRequest> {
+    if request.over.is_none() {
+        return Ok(request);
+    }
+    let (from, to) = range_of(engine, &request)?;
+    Ok(KpiRequest {
+        from: Some(from),
+        to: Some(to),
+        ..request
+    })
 }
 
 /// The request cut into buckets; KPIs that do not go as fine are left out of the chart.

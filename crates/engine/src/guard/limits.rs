@@ -32,7 +32,7 @@ pub struct GuardLimits {
     pub parameters: usize,
     /// Brackets in brackets, and expressions in expressions; a chain of one operator is one level.
     pub depth: usize,
-    /// Operands of a chain of one associative operator.
+    /// Operands of a chain of one operator: OR, AND, + or ||.
     pub chain_operands: usize,
     /// Longest way through the syntax tree before chains are balanced.
     pub spine: usize,

@@ -1,7 +1,8 @@
 //! Makes a checked statement one that is planned quickly and understood.
 //!
-//! - A long chain of one associative operator, a tree that leans to the left, is balanced; in a
-//!   chain of ORs the equalities of one column become one IN.
+//! - A long chain of OR, AND or `||`, a tree that leans to the left, is balanced; in a chain of
+//!   ORs the equalities of one column become one IN. A sum stays as it is: floats are rounded
+//!   from left to right.
 //! - The unit of `timestampdiff(DAY, a, b)` is a word there, and a text for our function.
 
 use std::collections::HashMap;
@@ -43,7 +44,7 @@ impl VisitorMut for Rewriter {
     }
 }
 
-/// The operator of a chain whose order of evaluation does not matter.
+/// The operator of a chain that counts as one level, though it leans to the left.
 pub(super) fn chain_operator(expr: &Expr) -> Option<&BinaryOperator> {
     use BinaryOperator::{And, Or, Plus, StringConcat};
     match expr {
@@ -56,7 +57,7 @@ fn balance(expr: &mut Expr) {
     let Some(operator) = chain_operator(expr).cloned() else {
         return;
     };
-    if operands(expr, &operator) < BALANCED_FROM {
+    if operator == BinaryOperator::Plus || operands(expr, &operator) < BALANCED_FROM {
         return;
     }
     let chain = std::mem::replace(expr, Expr::Value(Value::Null.into()));
@@ -147,7 +148,8 @@ fn equality(expr: &Expr) -> Option<(&Expr, &Expr, bool)> {
     };
     let text = match &value.value {
         Value::SingleQuotedString(_) => true,
-        Value::Number(digits, _) if digits.bytes().all(|b| b.is_ascii_digit()) => false,
+        // A longer number is a float, and would make floats of the others in its list.
+        Value::Number(digits, _) if digits.parse::<i64>().is_ok() => false,
         _ => return None,
     };
     match left.as_ref() {

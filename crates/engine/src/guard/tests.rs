@@ -172,8 +172,8 @@ fn long_chains_are_balanced_and_equalities_become_a_list() {
     let wanted = format!("SELECT 1 FROM t WHERE a IN ({listed}) OR b IN ('x') OR c > 1");
     assert_eq!(rewritten(&text), wanted);
 
-    let sums = format!("SELECT 1{}", " + 1".repeat(499));
-    let Action::Query(statement) = checked(&sums).expect("500 operands").action else {
+    let long = format!("SELECT '1'{}", " || '1'".repeat(499));
+    let Action::Query(statement) = checked(&long).expect("500 operands").action else {
         panic!("a query");
     };
     assert_eq!(
@@ -183,6 +183,22 @@ fn long_chains_are_balanced_and_equalities_become_a_list() {
     );
     assert_eq!(statement.to_string().matches('1').count(), 500);
     too_complex(&format!("SELECT 1{}", " + 1".repeat(500)));
+}
+
+#[test]
+fn a_sum_stays_in_its_order_and_a_number_too_long_for_a_list_out_of_it() {
+    let sum = format!("SELECT a{} FROM t", " + b".repeat(40));
+    assert_eq!(rewritten(&sum), sum);
+    let numbers: Vec<String> = (1..=20).map(|i| format!("a = {i}")).collect();
+    let text = format!(
+        "SELECT 1 FROM t WHERE {} OR a = 99999999999999999999",
+        numbers.join(" OR ")
+    );
+    let rewritten = rewritten(&text);
+    assert!(
+        rewritten.ends_with("20) OR a = 99999999999999999999"),
+        "{rewritten}"
+    );
 }
 
 /// Levels of the deepest expression below the topmost.

@@ -15,6 +15,7 @@ use super::prepare::{Asker, Columns, Query};
 use super::{AnsweredKpi, KpiAnswer, KpiRequest, KpiRow};
 use crate::compile::two_currencies;
 use crate::functions::calendar::Calendar;
+use crate::session::Bounds;
 use crate::{EngineError, UsedKpi};
 
 /// Values of the dimensions of one group.
@@ -35,7 +36,7 @@ struct Numbers {
 /// A KPI that was asked for.
 #[derive(Clone)]
 pub(super) struct Asked {
-    pub kpi: Kpi,
+    pub kpi: Arc<Kpi>,
     pub about: AnsweredKpi,
     /// Where the rows of the KPI and its inputs end.
     pub to: Option<i64>,
@@ -58,8 +59,8 @@ pub(crate) struct Answering {
     /// Those asked for, in their order.
     asked: Vec<Asked>,
     /// Those asked for and all their inputs, by id.
-    known: BTreeMap<String, Kpi>,
-    targets: Targets,
+    known: BTreeMap<String, Arc<Kpi>>,
+    targets: Arc<Targets>,
     dims: Vec<String>,
     posted: Posted,
     buckets: Option<Calendar>,
@@ -81,10 +82,10 @@ impl Answering {
         every: Vec<i64>,
     ) -> Self {
         let mut known = BTreeMap::new();
-        let mut open: Vec<&Kpi> = asked.iter().map(|a| &a.kpi).collect();
+        let mut open: Vec<&Kpi> = asked.iter().map(|a| &*a.kpi).collect();
         while let Some(kpi) = open.pop() {
             open.extend(kpi.inputs().iter().filter_map(|id| asker.catalogue.get(id)));
-            known.insert(kpi.id.clone(), kpi.clone());
+            known.insert(kpi.id.clone(), Arc::new(kpi.clone()));
         }
         let answer = KpiAnswer {
             rows: Vec::new(),
@@ -102,7 +103,7 @@ impl Answering {
         Answering {
             asked,
             known,
-            targets: asker.targets.clone(),
+            targets: Arc::clone(asker.targets),
             dims: request.by.clone(),
             posted,
             buckets: request.grain.map(|grain| Calendar::new(grain, zone)),
@@ -111,6 +112,21 @@ impl Answering {
             failed: BTreeMap::new(),
             answer,
         }
+    }
+
+    /// The same question of another range and other bounds, with what was taken so far.
+    /// `every` are starts of buckets that get a row whatever there is in them.
+    pub(super) fn over(
+        &self,
+        (from, to): (UtcMicros, UtcMicros),
+        bounds: Bounds,
+        every: Vec<i64>,
+    ) -> Self {
+        let mut again = self.clone();
+        (again.answer.from, again.answer.to) = (Some(from), Some(to));
+        (again.answer.as_of, again.answer.horizon) = (bounds.as_of, bounds.horizon);
+        again.every = every;
+        again
     }
 
     /// The KPIs asked for.
@@ -407,7 +423,7 @@ fn not_all_posted(kpi: &str, input: &str) -> String {
 }
 
 /// The operands of a value's division, a constant factor left aside.
-fn operands(value: &Value) -> Option<(&Value, &Value)> {
+pub(super) fn operands(value: &Value) -> Option<(&Value, &Value)> {
     match value {
         Value::Div(a, b) if matches!(**b, Value::Number(_)) => operands(a),
         Value::Div(a, b) => Some((a, b)),

@@ -1,4 +1,4 @@
-//! The period that stands beside the one asked for.
+//! The period that stands beside the one asked for, or the mean of several.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,11 @@ use chrono::{DateTime, Days, LocalResult, Months, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use events::UtcMicros;
 
+use kpi::{Agg, Catalogue, Empty, Kpi, Value};
+
+use super::answer::operands;
 use super::period::{first_shown, previous_period};
-use super::{KpiAnswer, KpiRequest};
+use super::{KpiAnswer, KpiRequest, KpiRow};
 use crate::EngineError;
 use crate::functions::calendar::{Calendar, Grain};
 
@@ -21,9 +24,50 @@ pub enum Compare {
     /// The same days of the month and clock times so many months before. What a shorter month
     /// does not have is its last day.
     Months(u16),
+    /// The mean of the same clock times one week before, two weeks before, up to so many; weeks
+    /// before the first event are left out. The mean of a ratio is the ratio of all of them
+    /// together: sum of numerators over sum of denominators.
+    Weeks(u16),
 }
 
 impl Compare {
+    /// The periods compared with, each by itself.
+    pub(super) fn singles(self) -> Vec<Compare> {
+        match self {
+            Compare::Weeks(weeks) => (1..=weeks).map(|week| Compare::Days(7 * week)).collect(),
+            single => vec![single],
+        }
+    }
+
+    /// Is it about the mean of several periods?
+    pub(super) fn is_mean(self) -> bool {
+        matches!(self, Compare::Weeks(_))
+    }
+
+    /// Refuses the mean of what has none: a percentile of all weeks is not the mean of theirs.
+    pub(super) fn check_kpis(
+        self,
+        catalogue: &Catalogue,
+        kpis: &[&Kpi],
+    ) -> Result<(), EngineError> {
+        let of_values = |kpi: &Kpi| {
+            let mut parts = kpi.parts().iter();
+            parts.any(|part| part.agg == Agg::Histogram) && operands(&kpi.value).is_none()
+        };
+        let mut kpis = kpis.iter().filter(|_| self.is_mean());
+        let percentile = kpis.find(|kpi| catalogue.inputs_of(kpi).into_iter().any(of_values));
+        match percentile {
+            None => Ok(()),
+            Some(kpi) => Err(EngineError::refused(
+                format!(
+                    "{} is a percentile, and those of several weeks have no mean",
+                    kpi.id
+                ),
+                "compare it with one week, as `-7d`",
+            )),
+        }
+    }
+
     /// The same question about the other period.
     pub(super) fn other(self, request: &KpiRequest, zone: Tz) -> Result<KpiRequest, EngineError> {
         let (Some(from), Some(to)) = (request.from, request.to) else {
@@ -52,6 +96,7 @@ impl Compare {
     fn check(self, grain: Option<Grain>) -> Result<(), EngineError> {
         let largest = match self {
             Compare::Previous => return Ok(()),
+            Compare::Weeks(_) => Grain::W1,
             Compare::Days(days) if days % 7 == 0 => Grain::W1,
             Compare::Days(_) => Grain::D1,
             Compare::Months(months) if months % 12 == 0 => Grain::Y1,
@@ -77,6 +122,7 @@ impl Compare {
         let before = match self {
             Compare::Previous => Some(local),
             Compare::Days(days) => local.checked_sub_days(Days::new(days.into())),
+            Compare::Weeks(weeks) => local.checked_sub_days(Days::new(7 * u64::from(weeks))),
             Compare::Months(months) => local.checked_sub_months(Months::new(months.into())),
         };
         before.map_or(at, |local| instant(local, zone))
@@ -91,9 +137,14 @@ fn instant(local: NaiveDateTime, zone: Tz) -> UtcMicros {
 }
 
 impl KpiAnswer {
-    /// Puts the values of the other period beside those of this one: first bucket beside first
-    /// bucket, or each beside the one at the same place of the calendar.
-    pub(super) fn put_beside(&mut self, other: &KpiAnswer, compare: Compare, zone: Tz) {
+    /// The rows of another period that belong beside those of this one, in their order: first
+    /// bucket beside first bucket, or each beside the one at the same place of the calendar.
+    pub(super) fn beside(
+        &self,
+        other: &KpiAnswer,
+        compare: Compare,
+        zone: Tz,
+    ) -> Vec<Option<KpiRow>> {
         let calendar = self.grain.map(|grain| Calendar::new(grain, zone));
         let starts = |answer: &KpiAnswer| -> Vec<i64> {
             match (&calendar, answer.from, answer.to) {
@@ -115,18 +166,62 @@ impl KpiAnswer {
         let known: BTreeMap<_, _> = other
             .rows
             .iter()
-            .map(|row| ((&row.kpi, &row.dims, row.period_start), row.value))
+            .map(|row| ((&row.kpi, &row.dims, row.period_start), row))
             .collect();
-        for row in &mut self.rows {
+        let of = |row: &KpiRow| {
             let period = match row.period_start {
                 None => None,
-                Some(at) => match counterparts.get(&at.0) {
-                    Some(at) => Some(UtcMicros(*at)),
-                    None => continue,
-                },
+                Some(at) => Some(UtcMicros(*counterparts.get(&at.0)?)),
             };
-            row.previous = known.get(&(&row.kpi, &row.dims, period)).copied().flatten();
+            let found = known.get(&(&row.kpi, &row.dims, period))?;
+            Some(KpiRow::clone(found))
+        };
+        self.rows.iter().map(of).collect()
+    }
+
+    /// Puts beside each row what there was in one period, or the mean of several.
+    pub(super) fn put_beside(&mut self, kpis: &[&Kpi], periods: &[Vec<Option<KpiRow>>]) {
+        for (place, row) in self.rows.iter_mut().enumerate() {
+            let found: Vec<_> = periods.iter().map(|rows| rows[place].as_ref()).collect();
+            row.previous = match (&found[..], kpis.iter().find(|kpi| kpi.id == row.kpi)) {
+                ([only], _) => only.and_then(|row| row.value),
+                (several, Some(kpi)) => mean(kpi, several),
+                (_, None) => None,
+            };
         }
+    }
+}
+
+/// The mean of a KPI over some periods: of a ratio, that of all of them together.
+fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
+    if operands(&kpi.value).is_some() {
+        let pairs = periods.iter().flatten();
+        let pairs = pairs.filter_map(|row| row.numerator.zip(row.denominator));
+        let (above, below) = pairs.fold((0.0, 0.0), |(a, b), (num, den)| (a + num, b + den));
+        return match below == 0.0 {
+            true => None,
+            false => scaled(&kpi.value, above / below),
+        };
+    }
+    let nothing = (kpi.empty == Empty::Zero).then_some(0.0);
+    let value = |row: &Option<&KpiRow>| row.map_or(nothing, |row| row.value);
+    let values: Vec<f64> = periods.iter().filter_map(value).collect();
+    let count = values.len();
+    (count > 0).then(|| values.into_iter().sum::<f64>() / count as f64)
+}
+
+/// The value of a ratio whose division gives `quotient`: its constant factors are put back.
+fn scaled(value: &Value, quotient: f64) -> Option<f64> {
+    match value {
+        Value::Div(a, b) => match **b {
+            Value::Number(by) => Some(scaled(a, quotient)? / by),
+            _ => Some(quotient),
+        },
+        Value::Mul(a, b) => match (&**a, &**b) {
+            (Value::Number(by), of) | (of, Value::Number(by)) => Some(scaled(of, quotient)? * by),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

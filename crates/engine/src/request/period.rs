@@ -44,7 +44,7 @@ pub fn parse_instant(text: &str, zone: Tz) -> Result<UtcMicros, EngineError> {
     }
 }
 
-pub(super) fn first_shown(local: NaiveDateTime, zone: Tz) -> UtcMicros {
+pub(crate) fn first_shown(local: NaiveDateTime, zone: Tz) -> UtcMicros {
     let local = local.and_utc().timestamp_micros();
     UtcMicros(Calendar::new(Grain::D1, zone).when_local(local))
 }

@@ -1,6 +1,7 @@
 //! From a request to the queries that answer it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -37,7 +38,7 @@ const KPIS_MAX: usize = 200;
 /// What a request is answered from.
 pub(crate) struct Asker<'a> {
     pub catalogue: &'a Catalogue,
-    pub targets: &'a Targets,
+    pub targets: &'a Arc<Targets>,
     pub views: &'a Views,
     pub bounds: Bounds,
     /// IANA zone of requests that name none.
@@ -48,7 +49,7 @@ pub(crate) struct Asker<'a> {
 /// The queries of a request, with what makes an answer of their results.
 #[derive(Clone)]
 pub(crate) struct Prepared {
-    queries: Vec<Query>,
+    queries: Arc<[Query]>,
     answering: Answering,
 }
 
@@ -61,6 +62,21 @@ impl Prepared {
     /// The queries, their plans still with `MEASURE` in them.
     pub(crate) fn queries(&self) -> &[Query] {
         &self.queries
+    }
+
+    /// The same questions of another range and with other bounds of the data, for who runs them
+    /// without their plans: what was prepared must have no range, no result yet, and no KPI whose
+    /// rows end early. `every` are starts of buckets that get a row whatever there is in them.
+    pub(crate) fn over(
+        &self,
+        range: (UtcMicros, UtcMicros),
+        bounds: Bounds,
+        every: Vec<i64>,
+    ) -> Prepared {
+        Prepared {
+            queries: Arc::clone(&self.queries),
+            answering: self.answering.over(range, bounds, every),
+        }
     }
 
     /// Takes a query's result.
@@ -96,6 +112,11 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// Model and time column of its rows.
+    pub fn source(&self) -> (&str, &str) {
+        (&self.rows.model, &self.rows.time)
+    }
+
     /// Where its rows end.
     pub fn to(&self) -> Option<i64> {
         self.rows.to
@@ -164,7 +185,7 @@ impl<'a> Asker<'a> {
                 }
             }
             let about = self.about(kpi, matured_to)?;
-            let kpi = kpi.clone();
+            let kpi = Arc::new(kpi.clone());
             asked.push(Asked { kpi, about, to });
         }
         let queries = rows

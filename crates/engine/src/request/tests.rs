@@ -736,3 +736,182 @@ async fn the_metadata_tables_tell_how_a_kpi_is_made() {
             > 0
     );
 }
+
+/// What a query gives in its first row and column.
+async fn number(engine: &Engine, sql: &str) -> Option<f64> {
+    let result = engine.sql(sql).await.expect("an answer");
+    let column = arrow::compute::cast(
+        result.batches[0].column(0),
+        &arrow::datatypes::DataType::Float64,
+    );
+    let column = column.expect("a number");
+    let numbers = arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&column);
+    arrow::array::Array::is_valid(numbers, 0).then(|| numbers.value(0))
+}
+
+/// Service level by hand: of visits with a verdict, those answered within 20 s; a short abandon
+/// has none. Also the wait behind the percentile, and a count.
+async fn by_hand(engine: &Engine, from: &str, to: &str, queue: Option<&str>) -> [Option<f64>; 3] {
+    let queue = queue.map_or(String::new(), |queue| format!(" AND queue_id = '{queue}'"));
+    let rows = format!(
+        "FROM facts.queue_visits WHERE entered_at >= '{from}' AND entered_at < '{to}'{queue}"
+    );
+    let level = format!(
+        "SELECT CAST(SUM(CASE WHEN answered AND wait_ms <= 20000 THEN 1 ELSE 0 END) AS DOUBLE) \
+         / NULLIF(SUM(CASE WHEN answered OR wait_ms >= 5000 THEN 1 ELSE 0 END), 0) {rows}"
+    );
+    let longest = format!("SELECT MAX(wait_ms) {rows}");
+    [
+        number(engine, &level).await,
+        number(engine, &longest).await,
+        number(engine, &format!("SELECT COUNT(*) {rows}")).await,
+    ]
+}
+
+#[tokio::test]
+async fn rolling_and_running_values_are_those_of_their_rows_in_hand_written_sql() {
+    let engine = World::default().engine();
+    let ids = ["service_level", "longest_wait", "offered"];
+    for (over, back) in [(Over::Buckets(3), Some(2)), (Over::Start, None)] {
+        for queues in [&[None][..], &[Some("sales"), Some("support")]] {
+            let asked = KpiRequest {
+                from: Some(at("2026-01-05T08:00:00Z")),
+                to: Some(at("2026-01-05T12:00:00Z")),
+                grain: Some(Grain::H1),
+                over: Some(over),
+                fill: true,
+                by: queues[0]
+                    .map(|_| "queue_id".to_owned())
+                    .into_iter()
+                    .collect(),
+                ..request(&ids)
+            };
+            let answer = engine.kpi(&asked).await.expect("answered");
+            assert_eq!(answer.rows.len(), ids.len() * queues.len() * 4);
+            for row in &answer.rows {
+                let queue = row.dims.first().and_then(|(_, value)| value.as_deref());
+                let start = row.period_start.expect("a bucket");
+                let from = match back {
+                    Some(back) => start.plus_ms(-back * 3_600_000),
+                    None => at("2026-01-05T08:00:00Z"),
+                };
+                let (from, to) = (from.to_string(), start.plus_ms(3_600_000).to_string());
+                let expected = by_hand(&engine, &from, &to, queue).await;
+                let place = ids.iter().position(|id| *id == row.kpi).expect("asked for");
+                assert_eq!(row.value, expected[place], "{over:?} {row:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rolling_ratio_is_one_division_and_has_the_target_of_its_bucket() {
+    let mut asked = request(&["service_level", "offered"]);
+    asked.from = Some(at("2026-01-04T00:00:00Z"));
+    asked.grain = Some(Grain::D1);
+    asked.over = Some(Over::Buckets(7));
+    let answer = answer(&asked).await;
+    let rows: Vec<_> = answer
+        .rows
+        .iter()
+        .filter(|r| r.kpi == "service_level")
+        .collect();
+    assert_eq!(rows.len(), 2);
+    // The 4th has one good of one, the 5th three of five.
+    assert_eq!(
+        (rows[1].numerator, rows[1].denominator),
+        (Some(4.0), Some(6.0))
+    );
+    assert_eq!(rows[1].value, Some(4.0 / 6.0));
+    assert_eq!(rows[1].period_start, Some(at("2026-01-05T00:00:00Z")));
+    assert_eq!(
+        (answer.from, answer.to, answer.grain),
+        (asked.from, asked.to, asked.grain)
+    );
+    let mut one = request(&["service_level"]);
+    one.grain = Some(Grain::D1);
+    let one = World::default().engine().kpi(&one).await.expect("answered");
+    assert_eq!(rows[1].target, one.rows[0].target);
+}
+
+#[tokio::test]
+async fn a_rolling_value_needs_buckets_and_not_too_many_of_them() {
+    let mut asked = request(&["offered"]);
+    asked.over = Some(Over::Start);
+    assert!(refusal(&asked).await.contains("needs a bucket size"));
+    asked.grain = Some(Grain::M15);
+    asked.from = Some(at("2025-01-05T00:00:00Z"));
+    assert!(refusal(&asked).await.contains("more than 400 buckets"));
+    asked.over = Some(Over::Buckets(0));
+    assert!(refusal(&asked).await.contains("1 to 366"));
+}
+
+/// Six weeks of one queue: in week `w` after the first, `w + 1` visits on Monday at nine, of
+/// which one waits too long.
+fn weeks() -> World {
+    let mut visits = Vec::new();
+    for week in 0..6_i64 {
+        for n in 0..=week {
+            let entered = at("2026-01-05T09:00:00Z").plus_ms(week * 7 * 86_400_000);
+            let wait_ms = if n == 0 { 60_000 } else { 1_000 };
+            visits.push(visit(
+                visits.len(),
+                "sales",
+                &entered.to_string(),
+                wait_ms,
+                true,
+            ));
+        }
+    }
+    World {
+        visits,
+        horizon: "2026-02-10T00:00:00Z",
+        ..World::default()
+    }
+}
+
+#[tokio::test]
+async fn the_mean_of_weeks_takes_ratios_from_their_parts_and_counts_by_the_week() {
+    let engine = weeks().engine();
+    let mut asked = request(&["offered", "service_level", "longest_wait"]);
+    asked.from = Some(at("2026-02-09T00:00:00Z"));
+    asked.to = Some(at("2026-02-10T00:00:00Z"));
+    asked.compare = Some(Compare::Weeks(4));
+    let answer = engine.kpi(&asked).await.expect("answered");
+    // 2, 3, 4 and 5 visits, one bad in each.
+    assert_eq!(find(&answer, "offered", None).previous, Some(3.5));
+    assert_eq!(
+        find(&answer, "service_level", None).previous,
+        Some(10.0 / 14.0)
+    );
+    assert_eq!(find(&answer, "longest_wait", None).previous, Some(60_000.0));
+    let (from, to) = (at("2026-01-12T00:00:00Z"), at("2026-02-03T00:00:00Z"));
+    assert_eq!(answer.compared, Some((from, to)));
+
+    asked.grain = Some(Grain::H1);
+    asked.fill = true;
+    let answer = engine.kpi(&asked).await.expect("answered");
+    let offered = answer.rows.iter().filter(|row| row.kpi == "offered");
+    let offered: Vec<_> = offered.map(|row| row.previous).collect();
+    let expected = (0..24).map(|hour| Some(if hour == 9 { 3.5 } else { 0.0 }));
+    assert_eq!(offered, expected.collect::<Vec<_>>());
+
+    // Three of the four weeks are before there was anything.
+    asked.grain = None;
+    asked.fill = false;
+    asked.from = Some(at("2026-01-12T00:00:00Z"));
+    asked.to = Some(at("2026-01-13T00:00:00Z"));
+    let answer = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(find(&answer, "offered", None).previous, Some(1.0));
+}
+
+#[tokio::test]
+async fn percentiles_of_several_weeks_have_no_mean() {
+    let mut asked = request(&["wait_p90"]);
+    asked.compare = Some(Compare::Weeks(4));
+    let why = refusal(&asked).await;
+    assert!(
+        why.contains("wait_p90 is a percentile") && why.contains("-7d"),
+        "{why}"
+    );
+}

@@ -12,18 +12,24 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ExecutionPlan, StatisticsArgs, StatisticsContext};
 
 use super::limits::{COMPARED_PAIRS_MAX, ROWS_UNKNOWN};
+use super::listening::listening_join;
+use super::running::Entry;
 use super::{ErrorKind, QueryError};
 
 /// The plan with its many-row operators listening.
 ///
 /// An operator hears that it is to end when it gives a batch away or asks a table for one. A
 /// join makes many rows of few: above it others would work on without asking any table, so each
-/// of its batches counts. Below a join without an equality there is no such moment, so the work
-/// between two is bounded.
+/// of its batches counts, and so does each time that it asks its condition: it may keep none of
+/// what it makes. Below a join without an equality there is no such moment, so the work between
+/// two is bounded. `entry` is the query that the plan runs for.
 ///
 /// # Errors
 /// A join that would compare too many pairs of rows.
-pub(super) fn tamed(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn tamed(
+    plan: Arc<dyn ExecutionPlan>,
+    entry: &Arc<Entry>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let tamed = plan.transform_up(|node| {
         if is_pairwise(&node) {
             check_pairs(&node)?;
@@ -31,6 +37,7 @@ pub(super) fn tamed(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
         if !makes_rows(&node) {
             return Ok(Transformed::no(node));
         }
+        let node = listening_join(&node, entry)?.unwrap_or(node);
         let listening: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(node));
         Ok(Transformed::yes(listening))
     })?;

@@ -65,6 +65,10 @@ pub(super) const BATCHES_BUFFERED: usize = 2;
 /// such a join does not listen.
 pub(super) const COMPARED_PAIRS_MAX: u128 = 200_000_000;
 
+/// Batches of pairs that a join asks its condition about before others get their turn on its
+/// thread: some milliseconds of work.
+pub(super) const BATCHES_BETWEEN_TURNS: u64 = 64;
+
 /// What the rows of an input are taken for when nothing is known about it.
 pub(super) const ROWS_UNKNOWN: usize = 1_000_000;
 

@@ -113,6 +113,11 @@ impl Entry {
         }
     }
 
+    /// Why the query is to end, if it is.
+    pub(super) fn stop_reason(&self) -> Option<Stop> {
+        *self.stop.borrow()
+    }
+
     /// Told when the query is to end.
     pub(super) fn stopped(&self) -> StopSignal {
         StopSignal(self.stop.subscribe())

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use engine::{Engine, Settings, model_specs};
 use events::{Decimal, Text, UtcMicros};
-use facts::{Common, Cost, FactEdit, FactRows, Interaction, Leg, Order, QueueVisit, Survey};
+use facts::{
+    AgentTime, Alert, Common, Cost, FactEdit, FactRows, Interaction, Leg, Order, QueueVisit, Survey,
+};
 use kpi::Catalogue;
 use store::{Commit, Mode, Store};
 use tempfile::TempDir;
@@ -130,6 +132,8 @@ fn halves(rows: FactRows) -> (FactRows, FactRows) {
     (first.Survey, second.Survey) = split(&rows.Survey);
     (first.Order, second.Order) = split(&rows.Order);
     (first.Cost, second.Cost) = split(&rows.Cost);
+    (first.AgentTime, second.AgentTime) = split(&rows.AgentTime);
+    (first.Alert, second.Alert) = split(&rows.Alert);
     (first, second)
 }
 
@@ -141,6 +145,8 @@ fn rows() -> FactRows {
         Survey: (0..100).map(survey).collect(),
         Order: (0..40).map(order).collect(),
         Cost: (0..20).map(cost).collect(),
+        AgentTime: agent_time(),
+        Alert: (0..12).map(alert).collect(),
         ..FactRows::default()
     }
 }
@@ -362,5 +368,78 @@ fn cost(i: i64) -> Cost {
         amount: Decimal(10_000_000 + i128::from(i) * 333),
         currency: "CNY".into(),
         ..Cost::default()
+    }
+}
+
+/// Example X5 of the catalogue, at 10:00 of day 0: an hour available with three slots and three
+/// chats; then ten minutes of a break, four of them on a call, and a ring in vain.
+fn agent_time() -> Vec<AgentTime> {
+    let spans = [
+        ("status", "", 0, 60),
+        ("contact", "l00001", 0, 30),
+        ("contact", "l00002", 10, 40),
+        ("contact", "l00003", 20, 50),
+        ("break", "", 60, 70),
+        ("contact", "l00004", 62, 66),
+        ("ring", "v/o", 68, 69),
+    ];
+    let cut = |&(what, span, from, to): &(&'static str, &'static str, i64, i64)| {
+        let quarters = from / 15..(to + 14) / 15;
+        quarters.map(move |quarter| piece(what, span, quarter, (from, to)))
+    };
+    spans.iter().flat_map(cut).collect()
+}
+
+fn piece(what: &str, span: &str, quarter: i64, (from, to): (i64, i64)) -> AgentTime {
+    let state = match what {
+        "status" => Some("available".into()),
+        "break" => Some("break".into()),
+        _ => None,
+    };
+    let timeline = if state.is_some() { "status" } else { what };
+    AgentTime {
+        common: common(false),
+        agent_id: "x5".into(),
+        timeline: timeline.into(),
+        span_id: span.into(),
+        slice_at: DAY_0.plus_ms(36_000_000 + quarter * 900_000),
+        from_ms: (from - quarter * 15).max(0) * 60_000,
+        to_ms: (to - quarter * 15).min(15) * 60_000,
+        slots: (what == "status").then_some(3),
+        offers: i64::from(what == "ring"),
+        offers_missed: i64::from(what == "ring"),
+        state,
+        productive: what != "break",
+        paid: true,
+        ..AgentTime::default()
+    }
+}
+
+/// Alerts of three queues, six hours apart; every third came to critical, the last is open.
+fn alert(i: i64) -> Alert {
+    let started_at = DAY_0.plus_ms(i * 21_600_000);
+    let (warn_ms, critical_ms) = (60_000 * (i + 1), if i % 3 == 0 { 90_000 } else { 0 });
+    let is_open = i == 11;
+    let queue = QUEUES[(i % 3) as usize];
+    let lasted_ms = if is_open { 0 } else { warn_ms + critical_ms };
+    let changed_at = started_at.plus_ms(lasted_ms);
+    Alert {
+        common: common(false),
+        alert_id: id("al", i),
+        rule_id: "service_level_low".into(),
+        figure: "service_level@30m".into(),
+        scope: format!("q.{queue}").into(),
+        queue_id: Some(queue.into()),
+        level: if i % 3 == 0 { "critical" } else { "warn" }.into(),
+        state: if is_open { "warn" } else { "ok" }.into(),
+        started_at,
+        ended_at: (!is_open).then_some(changed_at),
+        changed_at,
+        warn_ms: if is_open { 0 } else { warn_ms },
+        critical_ms,
+        value: Some(Decimal(7_500)),
+        peak: Some(Decimal(7_500 - i128::from(i) * 100)),
+        n: Some(40),
+        ..Alert::default()
     }
 }

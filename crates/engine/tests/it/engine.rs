@@ -191,7 +191,7 @@ async fn files_outside_the_asked_time_are_not_opened() {
         let from = DAY_0.plus_ms(day * crate::data::DAY_MS);
         format!("EXPLAIN SELECT MEASURE(asa) FROM kpi.queue_visits WHERE entered_at >= '{from}'")
     };
-    let files = |text: &str| text.matches(".parquet").count();
+    let files = |text: &str| text.matches("<file>").count();
     let mut found = Vec::new();
     for day in [0, 6, 20] {
         let result = world.engine.sql(&explain(day)).await.expect("a plan");

@@ -210,6 +210,100 @@ async fn work_that_gives_no_row_ends_at_its_deadline() {
     assert!(since.elapsed() < LONG);
 }
 
+/// Joins of `count` rows with as many, all of one key, that keep no pair: nothing comes of them.
+fn joins_that_give_nothing(count: u64) -> [String; 4] {
+    let side = format!("(SELECT value, value / 10000000 AS k FROM generate_series(1, {count}))");
+    let filtered = |kind: &str| {
+        let on = "a.k = b.k AND a.value + b.value < 0";
+        format!("SELECT count(a.value) FROM {side} a {kind} JOIN {side} b ON {on}")
+    };
+    let exists = |not: &str| {
+        let inner = format!("SELECT 1 FROM {side} b WHERE b.k = a.k AND a.value + b.value < 0");
+        format!("SELECT count(*) FROM {side} a WHERE {not} EXISTS ({inner})")
+    };
+    let any_key = format!("SELECT count(*) FROM {side} a WHERE a.k IN (SELECT k FROM {side})");
+    [filtered("INNER"), filtered("LEFT"), exists("NOT"), any_key]
+}
+
+/// As the server runs queries on a small machine: all of them on one thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_keeps_no_row_hears_its_end_and_lets_others_run_meanwhile() {
+    let door = door(QueryLimits {
+        threads: 1,
+        ..limits()
+    });
+    for (number, sql) in joins_that_give_nothing(1_000_000).iter().enumerate() {
+        let rows = door.start(sql, RunOptions::default()).await;
+        let other = door.number("SELECT count(*) FROM facts.queue_visits", &[]);
+        assert_eq!(other.await.expect("an answer"), 3_000, "beside {sql}");
+        let queries = door.service.running(&caller("a"));
+        assert_eq!(queries.len(), 1, "{sql} is still at work: {queries:?}");
+        assert!(door.service.cancel(&caller("a"), rows.id()));
+        let since = Instant::now();
+        door.quiet().await;
+        assert!(since.elapsed() < Duration::from_secs(20), "join {number}");
+        assert_eq!(door.service.stats().memory_bytes, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_condition_that_listens_changes_no_answer() {
+    let door = door(limits());
+    let expected = [0, 2_000, 2_000, 2_000];
+    for (sql, expected) in joins_that_give_nothing(2_000).iter().zip(expected) {
+        let counted = door.number(sql, &[]).await;
+        assert_eq!(counted.expect("an answer"), expected, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_chains_mean_what_they_say() {
+    let door = door(limits());
+    // 1e16 + 1 is 1e16 again: so often one after the other, but not 17 ones first.
+    let ones = " + x".repeat(17);
+    let sum = format!(
+        "SELECT CAST(10000000000000000.0{ones} - 10000000000000000.0 AS BIGINT) \
+         FROM (SELECT CAST(value AS DOUBLE) AS x FROM generate_series(1, 1))"
+    );
+    assert_eq!(door.number(&sum, &[]).await.expect("a number"), 0);
+    let others: String = (1..=20).map(|i| format!(" OR a = {i}")).collect();
+    let found = format!(
+        "SELECT count(*) FROM (SELECT value + 9007199254740991 AS a FROM generate_series(1, 1)) \
+         WHERE a = 9007199254740993 OR a = 99999999999999999999{others}"
+    );
+    assert_eq!(door.number(&found, &[]).await.expect("a number"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_explanation_names_no_file() {
+    let world = world(Form::Parquet);
+    let service = QueryService::start(Arc::clone(&world.engine), limits()).expect("threads");
+    let door = Door { service, world };
+    for how in [
+        "EXPLAIN",
+        "EXPLAIN VERBOSE",
+        "EXPLAIN ANALYZE",
+        "EXPLAIN ANALYZE VERBOSE",
+    ] {
+        let sql = format!("{how} SELECT queue_id, count(*) FROM facts.queue_visits GROUP BY 1");
+        let mut rows = door.start(&sql, RunOptions::default()).await;
+        let batches = all(&mut rows).await.expect("rows");
+        let plans: Vec<&str> = batches
+            .iter()
+            .flat_map(|batch| batch.column(1).as_string::<i32>().iter().flatten())
+            .collect();
+        let text = plans.join("\n");
+        assert!(
+            text.contains("DataSourceExec: file_groups={") && text.contains("[<file>"),
+            "{how}: {text}"
+        );
+        assert!(
+            !text.contains(".parquet") && !text.contains("/tmp"),
+            "{how}: {text}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_runs_one_waits_and_the_next_is_refused() {
     let door = Arc::new(door(QueryLimits {

@@ -5,8 +5,9 @@
 
 use events::{EventData as E, *};
 
+use super::slices;
 use super::{Sink, drafts::*, gather::Gathered};
-use crate::{AgentStateSpan, Common};
+use crate::{AgentStateSpan, AgentTime, Common};
 
 /// From where on the events of an agent suffice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,6 +269,10 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             ..self.sink.common.clone()
         };
         let ended_at = end.map(|(at, _)| at);
+        if let Some(ended_at) = ended_at.filter(|_| !is_session) {
+            let told = status_time(self.agent_id, &open.status, common.clone());
+            slices::add(&told, (open.at, ended_at), self.sink);
+        }
         let row = AgentStateSpan {
             common,
             agent_id: self.agent_id.clone(),
@@ -302,5 +307,18 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             None => rows.push(row),
         }
         self.empty_session = is_empty.then_some(at);
+    }
+}
+
+/// A status as a part of the agent's time. It counts once it is over.
+fn status_time(agent_id: &Text, status: &Status<'_>, common: Common) -> AgentTime {
+    AgentTime {
+        common,
+        agent_id: agent_id.clone(),
+        timeline: Text::new_static("status"),
+        state: Some(Text::new_static(status.state)),
+        productive: status.productive,
+        paid: status.paid,
+        ..AgentTime::default()
     }
 }

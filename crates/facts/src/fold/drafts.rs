@@ -147,7 +147,12 @@ draft! {
 
 draft! {
     /// A menu, bot or web session.
-    SessionDraft { interaction_id: Option<&'a Text>, ivr: bool, completed: bool, escalated: bool }
+    SessionDraft {
+        first_at: Option<UtcMicros>,
+        started: Option<Said<'a, SelfServiceStarted>>,
+        steps: Vec<&'a SelfServiceStep>,
+        ends: Vec<Said<'a, SelfServiceEnded>>,
+    }
 }
 
 draft! {
@@ -158,6 +163,18 @@ draft! {
 draft! {
     /// A cost line.
     CostDraft { posted: Vec<Said<'a, CostPosted>> }
+}
+
+draft! {
+    /// An alert.
+    AlertDraft { steps: Vec<AlertStep<'a>> }
+}
+
+/// One step of an alert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AlertStep<'a> {
+    Changed(UtcMicros, &'a AlertChanged),
+    Acknowledged(UtcMicros, &'a AlertAcknowledged),
 }
 
 /// One message of a contact.
@@ -174,6 +191,17 @@ pub(crate) struct OfferDraft<'a> {
     pub agent_id: &'a Text,
     pub started: Option<UtcMicros>,
     pub ended: Option<(UtcMicros, OfferOutcome)>,
+}
+
+impl OfferDraft<'_> {
+    /// Did the agent let it ring in vain?
+    pub fn is_missed(&self) -> bool {
+        let outcome = self.ended.map(|(_, outcome)| outcome);
+        matches!(
+            outcome,
+            Some(OfferOutcome::Rejected | OfferOutcome::NoAnswer)
+        )
+    }
 }
 
 /// The fields that all callback events share.

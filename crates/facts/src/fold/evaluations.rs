@@ -18,8 +18,31 @@ pub(crate) fn evaluation_rows(g: &Gathered<'_>, story: &Story<'_>, sink: &mut Si
             sink.issue("second_start", "evaluation", draft.id, other.event);
         }
         let row = evaluation_row(g, story, draft, *first, sink);
+        let items = item_rows(&row, &first.data.items);
+        sink.rows.EvaluationItem.extend(items);
         sink.rows.Evaluation.push(row);
     }
+}
+
+/// The items of the form, each once: of a repeated one the first counts.
+fn item_rows(row: &Evaluation, items: &[EvaluationItem]) -> Vec<crate::EvaluationItem> {
+    let mut seen = hashbrown::HashSet::new();
+    let fresh = items.iter().filter(|item| seen.insert(&item.item_id));
+    fresh
+        .map(|item| crate::EvaluationItem {
+            common: row.common.clone(),
+            evaluation_id: row.evaluation_id.clone(),
+            item_id: item.item_id.clone(),
+            evaluated_at: row.evaluated_at,
+            critical: Text::new_static(item.critical.as_str()),
+            applicable: item.applicable,
+            error: item.error,
+            points: item.points,
+            max_points: item.max_points,
+            weight: item.weight,
+            auto_fail: item.auto_fail,
+        })
+        .collect()
 }
 
 fn evaluation_row(

@@ -43,7 +43,17 @@ pub(crate) struct Gathered<'a> {
     pub costs: ById<'a, CostDraft<'a>>,
     pub cases: ById<'a, CaseDraft<'a>>,
     pub evaluations: ById<'a, EvaluationDraft<'a>>,
-    sessions: ById<'a, SessionDraft<'a>>,
+    pub alerts: ById<'a, AlertDraft<'a>>,
+    pub sessions: ById<'a, SessionDraft<'a>>,
+    /// Of one agent.
+    pub schedules: Vec<Said<'a, SchedulePublished>>,
+    pub absences: Vec<Said<'a, AbsenceRecorded>>,
+    /// Of one queue.
+    pub forecasts: Vec<Said<'a, ForecastPublished>>,
+    /// Of one customer.
+    pub customers: Vec<Said<'a, CustomerChanged>>,
+    /// Of one key.
+    pub references: Vec<Said<'a, ReferenceChanged>>,
     /// Cases that name an interaction, and whether they were escalated with it.
     named_cases: Vec<(&'a Text, &'a Text, bool)>,
     pub is_test: bool,
@@ -78,12 +88,6 @@ impl<'a> Gathered<'a> {
                     .push(Said { at, event, data: d });
             }
             E::MessageSent(d) => self.message(at, d),
-            E::SelfServiceStarted(d) => self.session_started(at, d),
-            E::SelfServiceEnded(d) => {
-                let session = self.sessions.get(&d.session_id);
-                session.completed |= d.outcome == SelfServiceOutcome::Completed;
-                session.escalated |= d.outcome == SelfServiceOutcome::Escalated;
-            }
             E::CostPosted(d) => {
                 self.costs
                     .get(&d.cost_id)
@@ -95,6 +99,8 @@ impl<'a> Gathered<'a> {
                     || self.leg_event(at, event)
                     || self.order_event(at, event)
                     || self.case_event(at, event)
+                    || self.session_event(at, event)
+                    || self.plan_event(at, event)
                     || self.other_event(at, event);
             }
         }
@@ -124,13 +130,41 @@ impl<'a> Gathered<'a> {
         draft.started.get_or_insert(Said { at, event, data });
     }
 
-    fn session_started(&mut self, at: UtcMicros, d: &'a SelfServiceStarted) {
-        let session = self.sessions.get(&d.session_id);
-        session.ivr |= d.kind == SelfServiceKind::Ivr;
-        if let Some(id) = &d.interaction_id {
-            session.interaction_id = Some(id);
-            self.contact(id, at);
+    fn session_event(&mut self, at: UtcMicros, event: &'a Event) -> bool {
+        match &event.data {
+            E::SelfServiceStarted(d) => {
+                let said = Said { at, event, data: d };
+                self.session(&d.session_id, at).started.get_or_insert(said);
+                if let Some(id) = &d.interaction_id {
+                    self.contact(id, at);
+                }
+            }
+            E::SelfServiceStep(d) => self.session(&d.session_id, at).steps.push(d),
+            E::SelfServiceEnded(d) => {
+                let said = Said { at, event, data: d };
+                self.session(&d.session_id, at).ends.push(said);
+            }
+            _ => return false,
         }
+        true
+    }
+
+    fn session(&mut self, id: &'a Text, at: UtcMicros) -> &mut SessionDraft<'a> {
+        let draft = self.sessions.get(id);
+        draft.first_at.get_or_insert(at);
+        draft
+    }
+
+    fn plan_event(&mut self, at: UtcMicros, event: &'a Event) -> bool {
+        match &event.data {
+            E::SchedulePublished(d) => self.schedules.push(Said { at, event, data: d }),
+            E::AbsenceRecorded(d) => self.absences.push(Said { at, event, data: d }),
+            E::ForecastPublished(d) => self.forecasts.push(Said { at, event, data: d }),
+            E::CustomerChanged(d) => self.customers.push(Said { at, event, data: d }),
+            E::ReferenceChanged(d) => self.references.push(Said { at, event, data: d }),
+            _ => return false,
+        }
+        true
     }
 
     fn message(&mut self, at: UtcMicros, data: &'a MessageSent) {
@@ -374,6 +408,8 @@ impl<'a> Gathered<'a> {
                 let callback = self.callback(&d.callback_id, at, callback_fields!(d));
                 callback.outcome.get_or_insert(d.outcome);
             }
+            E::AlertChanged(d) => self.alert(&d.alert_id, AlertStep::Changed(at, d)),
+            E::AlertAcknowledged(d) => self.alert(&d.alert_id, AlertStep::Acknowledged(at, d)),
             E::AgentSessionStarted(d) => self.agent(&d.agent_id, at, event),
             E::AgentSessionEnded(d) => self.agent(&d.agent_id, at, event),
             E::AgentStateChanged(d) => self.agent(&d.agent_id, at, event),
@@ -398,6 +434,10 @@ impl<'a> Gathered<'a> {
         draft
     }
 
+    fn alert(&mut self, id: &'a Text, step: AlertStep<'a>) {
+        self.alerts.get(id).steps.push(step);
+    }
+
     fn agent(&mut self, id: &'a Text, at: UtcMicros, event: &'a Event) {
         self.agents.get(id).signs.push(AgentSign { at, event });
     }
@@ -411,14 +451,18 @@ impl<'a> Gathered<'a> {
             }
         }
         for session in self.sessions.iter() {
-            let Some(id) = session.interaction_id else {
+            let Some(started) = session.started else {
+                continue;
+            };
+            let Some(id) = &started.data.interaction_id else {
                 continue;
             };
             let contact = self.interactions.get(id);
+            let ended = |as_| session.ends.iter().any(|e| e.data.outcome == as_);
             contact.self_service = true;
-            contact.ss_completed |= session.completed;
-            contact.ss_escalated |= session.escalated;
-            contact.ivr |= session.ivr;
+            contact.ss_completed |= ended(SelfServiceOutcome::Completed);
+            contact.ss_escalated |= ended(SelfServiceOutcome::Escalated);
+            contact.ivr |= started.data.kind == SelfServiceKind::Ivr;
         }
         for &(interaction, case, escalated) in &self.named_cases {
             if self.interactions.position(interaction).is_some() {

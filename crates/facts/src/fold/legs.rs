@@ -28,8 +28,10 @@ pub(crate) struct Leg<'a> {
     offered_at: Option<UtcMicros>,
     ring_ms: i64,
     pub disconnected_at: Option<UtcMicros>,
-    completed_at: Option<UtcMicros>,
+    pub completed_at: Option<UtcMicros>,
     pub work: Work,
+    /// The stretches of work on a written contact, if messages tell them.
+    pub active: Option<Vec<(UtcMicros, UtcMicros)>>,
     inferred: bool,
     flags: Flags,
 }
@@ -37,11 +39,11 @@ pub(crate) struct Leg<'a> {
 /// Durations of a leg in milliseconds; zero as long as they are not known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Work {
-    dial: i64,
-    talk: i64,
-    hold: i64,
+    pub dial: i64,
+    pub talk: i64,
+    pub hold: i64,
     holds: i64,
-    acw: i64,
+    pub acw: i64,
 }
 
 impl Work {
@@ -175,6 +177,7 @@ where
             dial: connected.data.dial_ms.unwrap_or(0),
             ..Work::default()
         },
+        active: None,
         inferred: false,
         flags: Flags::NONE,
     };
@@ -306,7 +309,10 @@ impl<'a> Ends<'_, 'a> {
         leg.work.talk = match given_talk {
             Some(given) => given,
             None if is_written(self.contact.channel) && !messages.is_empty() => {
-                active_ms(messages, leg, active_gap_ms)
+                let active = active_spans(messages, leg, active_gap_ms);
+                let micros: i64 = active.iter().map(|(from, to)| to.0 - from.0).sum();
+                leg.active = Some(active);
+                micros / 1_000
             }
             None => (end.ms_since(leg.connected.at) - leg.work.hold).max(0),
         };
@@ -409,8 +415,12 @@ impl AcwSpans {
 
 /// Work on a written contact: every message of the agent closes a window that began with the
 /// message before, the acceptance, or `active_gap` earlier, whichever is latest.
-fn active_ms(messages: &[Message<'_>], leg: &Leg<'_>, active_gap_ms: i64) -> i64 {
-    let mut total = 0;
+fn active_spans(
+    messages: &[Message<'_>],
+    leg: &Leg<'_>,
+    active_gap_ms: i64,
+) -> Vec<(UtcMicros, UtcMicros)> {
+    let mut spans = Vec::new();
     let mut before: Option<UtcMicros> = None;
     for message in messages {
         let by_us = message.data.actor == Actor::Agent
@@ -424,11 +434,11 @@ fn active_ms(messages: &[Message<'_>], leg: &Leg<'_>, active_gap_ms: i64) -> i64
         if by_us && within {
             let earliest = message.at.plus_ms(-active_gap_ms).max(leg.connected.at);
             let from = before.map_or(earliest, |b| b.max(earliest));
-            total += message.at.0 - from.0;
+            spans.push((from, message.at));
         }
         before = Some(message.at);
     }
-    total / 1_000
+    spans
 }
 
 impl Leg<'_> {
@@ -479,6 +489,7 @@ fn leg_row(g: &Gathered<'_>, story: &Story<'_>, leg: &Leg<'_>, sink: &Sink<'_>) 
         team_id: profile.and_then(|p| p.team_id.clone()),
         site_id: profile.and_then(|p| p.site_id.clone()),
         queue_id: visit.map(|v| v.queue_id.clone()),
+        tenure_band: profile.and_then(|p| p.tenure_band(leg.connected.at)),
         channel: Text::new_static(contact.channel.as_str()),
         direction: Text::new_static(contact.direction.as_str()),
         role: Text::new_static(leg.role.as_str()),

@@ -362,12 +362,7 @@ fn rings(draft: &VisitDraft<'_>, visit: &Visit<'_>) -> (i64, i64, i64) {
     let mut spans: Vec<(UtcMicros, UtcMicros)> = Vec::new();
     let mut missed = 0;
     for offer in &draft.offers {
-        let outcome = offer.ended.map(|(_, outcome)| outcome);
-        let is_missed = matches!(
-            outcome,
-            Some(OfferOutcome::Rejected | OfferOutcome::NoAnswer)
-        );
-        missed += i64::from(is_missed);
+        missed += i64::from(offer.is_missed());
         let ended = offer.ended.map(|(at, _)| at).into_iter();
         let start = offer.started.map(|at| at.max(visit.entered_at));
         spans.extend(start.zip(ended.chain(visit.left_at).min()));

@@ -19,7 +19,8 @@ impl Folder {
         history: &dyn History,
     ) -> Slot {
         let links = links(event);
-        if !links.as_slice()[0].kind.is_folded() {
+        let kind = links.as_slice()[0].kind;
+        if !kind.is_folded() {
             return NO_SLOT;
         }
         let mut slot = NO_SLOT;
@@ -45,15 +46,15 @@ impl Folder {
                 }
             }
         }
+        if kind.tells_time() && (event.occurred_at > self.horizon || self.newest == NO_SLOT) {
+            self.horizon = self.horizon.max(event.occurred_at);
+            self.newest = slot;
+        }
         self.add(event, slot, hashes[0], batch);
         slot
     }
 
     fn add(&mut self, event: &Arc<Event>, slot: Slot, link: u64, batch: &mut Batch) {
-        if event.occurred_at > self.horizon || self.newest == NO_SLOT {
-            self.horizon = self.horizon.max(event.occurred_at);
-            self.newest = slot;
-        }
         self.touch(slot, batch);
         let Some(entity) = self.entities.get_mut(slot) else {
             return;

@@ -4,6 +4,7 @@
 //! any memory, with every event sent twice. All must give the same facts.
 
 mod agents;
+mod alerts;
 mod callbacks;
 mod cases;
 mod contacts;
@@ -15,7 +16,9 @@ mod memory;
 mod orders;
 mod property;
 mod random;
+mod reference;
 mod scene;
 mod surveys;
+mod time;
 mod visits;
 mod written;

@@ -48,6 +48,7 @@ fn world(random: &mut Random) -> Vec<Event> {
         world.agent(number);
     }
     world.cost();
+    world.alert();
     let end = world.random.below(80) as f64 * HOUR;
     world.scene.started(end, "the-last");
     for event in &mut world.scene.events {
@@ -346,6 +347,40 @@ impl World<'_> {
         }
     }
 
+    fn alert(&mut self) {
+        let mut when = 0.0;
+        for _ in 0..self.random.below(8) {
+            when += self.random.below(40) as f64 * 900.0;
+            let alert_id: Text = format!("al{}", self.random.below(2)).into();
+            if self.random.chance(25) {
+                let acknowledged_by = format!("s{}", self.random.below(3)).into();
+                let note = self.random.chance(50).then(|| "seen".into());
+                self.scene.add(
+                    when,
+                    AlertAcknowledged {
+                        alert_id,
+                        acknowledged_by,
+                        note,
+                    },
+                );
+                continue;
+            }
+            let data = AlertChanged {
+                alert_id,
+                rule_id: "r".into(),
+                figure: "waiting".into(),
+                scope: "t".into(),
+                queue_id: None,
+                state: *self.random.pick(AlertState::ALL),
+                value: Some(Decimal(i128::from(self.random.below(50)) * Decimal::ONE)),
+                peak: None,
+                n: None,
+                rearmed: self.random.chance(20).then_some(true),
+            };
+            self.scene.add(when, data);
+        }
+    }
+
     fn cost(&mut self) {
         self.scene.add(
             5.0,
@@ -529,6 +564,13 @@ fn what_must_hold_in_every_world_holds() {
         for l in &rows.Leg {
             assert_eq!(l.handle_ms, l.dial_ms + l.talk_ms + l.hold_ms + l.acw_ms);
             assert!(l.talk_ms >= 0 && l.hold_ms >= 0 && l.acw_ms >= 0, "{l:?}");
+        }
+        for a in &rows.Alert {
+            let lasted = a.ended_at.unwrap_or(a.changed_at).ms_since(a.started_at);
+            let known = a.warn_ms + a.critical_ms + a.unknown_ms;
+            assert!((0..=lasted).contains(&known), "{a:?}");
+            assert_eq!(a.ended_at.is_some(), a.state == "ok", "{a:?}");
+            assert!(!a.acknowledged || a.acknowledged_at.is_some(), "{a:?}");
         }
         for i in &rows.Interaction {
             let visits = rows

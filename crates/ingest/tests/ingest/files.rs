@@ -89,9 +89,15 @@ fn overlapping_files_add_what_is_new() {
     let early = import_text(&parts, 400, world::text(&lines[..two_thirds]));
     assert_eq!(late.accepted + early.accepted, lines.len() as u64);
     assert_eq!(early.duplicate, (two_thirds - third) as u64);
-    // A team that becomes known later is not written into rows of contacts that are closed.
-    let teams = ["team_id", "first_team_id", "site_id"];
-    assert_same_rows(&whole, &parts, &[ARRIVAL, &teams].concat());
+    // What becomes known of an agent later is not written into rows of contacts that are closed.
+    let profile = [
+        "team_id",
+        "first_team_id",
+        "site_id",
+        "tenure_band",
+        "slots",
+    ];
+    assert_same_rows(&whole, &parts, &[ARRIVAL, &profile].concat());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use engine::SessionSettings;
 use prost::Message;
 
 use super::{
-    Flight,
+    Flight, calls,
     door::{Caller, no_transaction, schema_bytes},
     session::Statement,
     wire::{
@@ -25,36 +25,6 @@ use super::{
     },
 };
 use crate::error::{ApiError, Code};
-
-/// Every action with what it does.
-const ACTIONS: [(&str, &str); 8] = [
-    (
-        "CreatePreparedStatement",
-        "Prepares a statement; ActionCreatePreparedStatementRequest",
-    ),
-    (
-        "ClosePreparedStatement",
-        "Forgets it; ActionClosePreparedStatementRequest",
-    ),
-    ("CancelFlightInfo", "Ends a query; CancelFlightInfoRequest"),
-    (
-        "CancelQuery",
-        "The same, as it was asked before; ActionCancelQueryRequest",
-    ),
-    (
-        "RenewFlightEndpoint",
-        "Gives a ticket more time; RenewFlightEndpointRequest",
-    ),
-    (
-        "SetSessionOptions",
-        "Sets options of the session; SetSessionOptionsRequest",
-    ),
-    ("GetSessionOptions", "Shows them; GetSessionOptionsRequest"),
-    (
-        "CloseSession",
-        "Ends the session and what it runs; CloseSessionRequest",
-    ),
-];
 
 /// Actions of the protocol that there is nothing behind.
 const NOT_OFFERED: [&str; 5] = [
@@ -83,15 +53,16 @@ impl Done {
 
 /// All of them, for clients that ask.
 pub(super) fn list() -> impl Iterator<Item = ActionType> {
-    ACTIONS.into_iter().map(|(name, description)| ActionType {
-        r#type: name.to_owned(),
-        description: description.to_owned(),
+    calls::actions().map(|action| ActionType {
+        r#type: action.name.to_owned(),
+        description: action.about.to_owned(),
     })
 }
 
 impl Flight {
     /// Does what is asked for.
     pub(super) async fn act(&self, caller: &Caller, action: &Action) -> Result<Done, ApiError> {
+        calls::allow_action(&caller.identity, &action.r#type)?;
         match action.r#type.as_str() {
             "CreatePreparedStatement" => {
                 let asked = unpack::<ActionCreatePreparedStatementRequest>(&action.body)?;
@@ -132,12 +103,11 @@ impl Flight {
                 "transactions, savepoints and Substrait plans are not offered",
             )
             .hint("every statement stands by itself; send it as SQL")),
-            _ => Err(
-                ApiError::new(Code::Unimplemented, "there is no such action").hint(format!(
-                    "actions: {}",
-                    ACTIONS.map(|(name, _)| name).join(", ")
-                )),
-            ),
+            _ => {
+                let names: Vec<&str> = calls::actions().map(|action| action.name).collect();
+                let error = ApiError::new(Code::Unimplemented, "there is no such action");
+                Err(error.hint(format!("actions: {}", names.join(", "))))
+            }
         }
     }
 
@@ -172,8 +142,9 @@ impl Flight {
         let Some(handle) = handle else {
             return Ok(CancelStatus::NotCancellable);
         };
-        let name = &caller.identity.name;
-        self.tickets.cancel(&self.ids, &handle, name, self.now())?;
+        let holder = caller.identity.token;
+        self.tickets
+            .cancel(&self.ids, &handle, holder, self.now())?;
         Ok(CancelStatus::Cancelled)
     }
 
@@ -182,8 +153,8 @@ impl Flight {
             ApiError::new(Code::BadParameter, "the endpoint has no ticket of a query")
                 .hint("send the endpoint as GetFlightInfo gave it")
         })?;
-        let name = &caller.identity.name;
-        let issued = self.tickets.renew(&self.ids, &handle, name, self.now())?;
+        let holder = caller.identity.token;
+        let issued = self.tickets.renew(&self.ids, &handle, holder, self.now())?;
         issued.write_to(&mut endpoint);
         Ok(Done::with(&endpoint))
     }
@@ -201,7 +172,7 @@ impl Flight {
         if caller.session.of_connection {
             let (session, secret) =
                 self.sessions
-                    .open(&self.ids, caller.identity.clone(), None, self.now());
+                    .open(&self.ids, &caller.identity, None, self.now())?;
             session.change_options(|options| *options = caller.session.options());
             done.cookie = Some(secret);
         }

@@ -22,8 +22,9 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue};
 
 use super::{
-    Flight, actions,
+    Flight, actions, calls,
     encode::Encoder,
+    incoming::{Held, Incoming},
     metadata,
     rows::{self, FlightStream, Job},
     session::{ParamRows, Session},
@@ -124,6 +125,7 @@ impl FlightService for Flight {
     ) -> Result<Response<SchemaResult>, Status> {
         let caller = caller(&request)?;
         let command = command_of(request.get_ref())?;
+        calls::allow_read(&caller.identity, &command)?;
         let schema = match metadata::schema(&command) {
             Some(schema) => schema,
             None => Arc::clone(self.job(&caller, command).await?.schema()),
@@ -137,13 +139,14 @@ impl FlightService for Flight {
         request: Request<Ticket>,
     ) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = caller(&request)?;
-        let stream = match command(&request.get_ref().ticket)? {
+        let command = command(&request.get_ref().ticket)?;
+        // The right may have been taken away since the ticket was given.
+        calls::allow_read(&caller.identity, &command)?;
+        let stream = match command {
             Command::TicketStatementQuery(ticket) => {
-                let name = &caller.identity.name;
+                let holder = caller.identity.token;
                 let handle = &ticket.statement_handle;
-                let job = self.tickets.read(&self.ids, handle, name, self.now())?;
-                // The right may have been taken away since.
-                caller.identity.need(&[Right::Sql])?;
+                let job = self.tickets.read(&self.ids, handle, holder, self.now())?;
                 rows::send(job, Arc::clone(&self.app))
             }
             command => self.tell(&caller, &command).await?,
@@ -156,7 +159,9 @@ impl FlightService for Flight {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = caller(&request)?;
-        let result = self.put(&caller, request.into_inner()).await?;
+        let held = request.extensions().get::<Held>().cloned();
+        let incoming = Incoming::new(request.into_inner(), held);
+        let result = self.put(&caller, incoming).await?;
         let app_metadata = result.into();
         Ok(streamed(vec![PutResult { app_metadata }]))
     }
@@ -203,6 +208,7 @@ impl Flight {
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, ApiError> {
         let command = command_of(&descriptor)?;
+        calls::allow_read(&caller.identity, &command)?;
         let mut endpoint = FlightEndpoint::default();
         let info = FlightInfo::new().with_descriptor(descriptor);
         if let Some(schema) = metadata::schema(&command) {
@@ -213,7 +219,7 @@ impl Flight {
         }
         let job = self.job(caller, command).await?;
         let info = with_schema(info.with_ordered(job.is_ordered()), job.schema())?;
-        let issued = self.tickets.issue(&self.ids, job, self.now());
+        let issued = self.tickets.issue(&self.ids, job, self.now())?;
         issued.write_to(&mut endpoint);
         Ok(info.with_endpoint(endpoint))
     }
@@ -247,7 +253,6 @@ impl Flight {
 
     /// Plans a statement over the newest data.
     pub(super) async fn plan(&self, caller: &Caller, text: &str) -> Result<Planned, ApiError> {
-        caller.identity.need(&[Right::Sql])?;
         let (who, settings) = (caller.identity.caller(), caller.session.options());
         Ok(self.app.queries.plan(&who, text, &settings).await?)
     }

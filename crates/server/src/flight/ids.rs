@@ -8,6 +8,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use crate::tokens::TokenId;
+
 /// A name of a session, a statement or a ticket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Id([u8; Id::BYTES]);
@@ -70,11 +72,13 @@ impl Ids {
     }
 
     /// The id of what belongs to a connection and a caller.
-    pub(super) fn of_connection(&self, connection: u64, caller: &str) -> Id {
+    pub(super) fn of_connection(&self, connection: u64, caller: Option<TokenId>) -> Id {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret_key);
         hasher.update(b"connection");
         hasher.update(&connection.to_le_bytes());
-        hasher.update(caller.as_bytes());
+        if let Some(token) = &caller {
+            hasher.update(token.as_bytes());
+        }
         Id::first_of(&hasher.finalize())
     }
 

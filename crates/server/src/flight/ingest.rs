@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 use super::{
     Flight,
     door::{Caller, no_transaction},
+    incoming::Incoming,
     metadata::CATALOGUE,
-    put::Incoming,
 };
 use crate::{
-    access::{Identity, Right},
+    access::Identity,
     decode::arrow::{Messages, Use, batch_rows, json_bytes},
     error::{ApiError, Code},
     limits,
@@ -34,7 +34,6 @@ impl Flight {
         command: &CommandStatementIngest,
         mut incoming: Incoming,
     ) -> Result<i64, ApiError> {
-        caller.identity.need(&[Right::IngestArrow])?;
         let on_error = check(command)?;
         let _place = self.ingests.try_acquire().map_err(|_| ApiError::busy())?;
         let mut messages = Messages::new(Use::Events);

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use arrow_flight::{
-    FlightData,
-    sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult},
-};
+use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use bytes::Bytes;
 use prost::Message;
-use tokio::time::timeout;
-use tonic::Streaming;
 
 use super::{
-    Flight,
+    Flight, calls,
     door::{Caller, command, no_transaction, wrong_count},
+    incoming::Incoming,
     session::Statement,
 };
 use crate::{
@@ -24,72 +20,23 @@ use crate::{
     limits,
 };
 
-/// The messages of one call.
-pub(super) struct Incoming {
-    /// The first one is looked at before the rest is wanted.
-    first: Option<FlightData>,
-    rest: Streaming<FlightData>,
-}
-
-impl Incoming {
-    /// The next message; nothing at the end.
-    ///
-    /// # Errors
-    /// The client broke off, or a message is too large.
-    pub(super) async fn next(&mut self) -> Result<Option<FlightData>, ApiError> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
-        }
-        message(&mut self.rest).await
-    }
-}
-
-/// The next message, if it comes in time: a sender that stalls must not hold a place.
-async fn message(stream: &mut Streaming<FlightData>) -> Result<Option<FlightData>, ApiError> {
-    match timeout(limits::BODY_TIMEOUT, stream.message()).await {
-        Ok(message) => message.map_err(broken_off),
-        Err(_) => Err(ApiError::new(
-            Code::RequestTimeout,
-            format!("no message came for {} s", limits::BODY_TIMEOUT.as_secs()),
-        )
-        .hint("send the rest without pauses")),
-    }
-}
-
-fn broken_off(status: tonic::Status) -> ApiError {
-    match status.code() {
-        tonic::Code::OutOfRange => ApiError::new(
-            Code::TooLarge,
-            format!(
-                "a message has more than {} bytes",
-                limits::PUT_MESSAGE_BYTES_MAX
-            ),
-        )
-        .hint("send smaller batches"),
-        tonic::Code::Cancelled => ApiError::new(Code::Cancelled, "the call was cancelled"),
-        _ => ApiError::new(Code::BadValue, "the stream broke off"),
-    }
-}
-
 impl Flight {
     /// Takes what comes; gives the bytes of the answer.
     pub(super) async fn put(
         &self,
         caller: &Caller,
-        mut rest: Streaming<FlightData>,
+        mut incoming: Incoming,
     ) -> Result<Vec<u8>, ApiError> {
         // Before anything large is read.
         caller.identity.need(&[Right::Sql, Right::IngestArrow])?;
-        let first = message(&mut rest).await?;
-        let descriptor = first
-            .as_ref()
-            .and_then(|first| first.flight_descriptor.as_ref());
+        let first = incoming.peek().await?;
+        let descriptor = first.and_then(|first| first.flight_descriptor.as_ref());
         let descriptor = descriptor.ok_or_else(|| {
             ApiError::new(Code::BadParameter, "the first message has no descriptor")
                 .hint("send the command with the first message, before or with the schema")
         })?;
         let command = command(&descriptor.cmd)?;
-        let incoming = Incoming { first, rest };
+        calls::allow_put(&caller.identity, &command)?;
         let record_count = match command {
             Command::CommandPreparedStatementQuery(command) => {
                 let handle = command.prepared_statement_handle;
@@ -144,7 +91,6 @@ impl Flight {
         handle: &Bytes,
         incoming: Incoming,
     ) -> Result<(), ApiError> {
-        caller.identity.need(&[Right::Sql])?;
         let needed = |kept: &mut Statement| kept.params;
         let session = &caller.session;
         let needed = self

@@ -23,14 +23,16 @@ use crate::{
     access::Identity,
     error::{ApiError, Code},
     limits,
+    tokens::TokenId,
 };
 
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub id: Id,
-    /// Who opened it.
-    pub name: Arc<str>,
+    /// The token that opened it, by which whatever belongs to the session is known as its own: a
+    /// new token of the same name has nothing of it. `None` where no token is asked for.
+    pub holder: Option<TokenId>,
     /// The token that it was opened with: it must still be good for every call.
     pub token: Option<String>,
     /// It belongs to a connection, and to nothing that a client could take elsewhere.
@@ -81,7 +83,7 @@ impl Session {
     ) -> Self {
         Session {
             id,
-            name: Arc::clone(&identity.name),
+            holder: identity.token,
             token,
             of_connection,
             used: AtomicI64::new(now.0),
@@ -128,6 +130,10 @@ impl Session {
         [&self.id.as_bytes()[..], id.as_bytes()].concat().into()
     }
 
+    fn is_over(&self, now: UtcMicros) -> bool {
+        is_over(UtcMicros(self.used.load(Ordering::Relaxed)), now)
+    }
+
     fn sweep(&self, now: UtcMicros) {
         self.state()
             .statements
@@ -144,50 +150,78 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all().len()
+    }
+
     /// Opens a session; gives it with the secret that names it.
+    ///
+    /// # Errors
+    /// Others have all there is room for.
     pub(super) fn open(
         &self,
         ids: &Ids,
-        identity: Identity,
+        identity: &Identity,
         token: Option<String>,
         now: UtcMicros,
-    ) -> (Arc<Session>, String) {
+    ) -> Result<(Arc<Session>, String), ApiError> {
         let secret = ids.secret();
         let id = Id::of_secret(&secret);
-        let session = self.insert(Session::new(id, &identity, token, false, now), now);
-        (session, secret)
+        let session = self.insert(Session::new(id, identity, token, false, now), now)?;
+        Ok((session, secret))
     }
 
     /// The session of a connection.
+    ///
+    /// # Errors
+    /// As [`Sessions::open`].
     pub(super) fn of_connection(
         &self,
         ids: &Ids,
         connection: u64,
         identity: &Identity,
         now: UtcMicros,
-    ) -> Arc<Session> {
-        let id = ids.of_connection(connection, &identity.name);
-        let known = self.get(id, now);
-        known.unwrap_or_else(|| self.insert(Session::new(id, identity, None, true, now), now))
+    ) -> Result<Arc<Session>, ApiError> {
+        let id = ids.of_connection(connection, identity.token);
+        match self.get(id, now) {
+            Some(known) => Ok(known),
+            None => self.insert(Session::new(id, identity, None, true, now), now),
+        }
     }
 
-    /// Two calls of one connection may come at once: the first one's session stays.
-    fn insert(&self, session: Session, now: UtcMicros) -> Arc<Session> {
+    /// Two calls of one connection may come at once: the first one's session stays. Where there
+    /// is no room, the caller's own oldest session ends, and nobody else's.
+    fn insert(&self, session: Session, now: UtcMicros) -> Result<Arc<Session>, ApiError> {
         let mut all = self.all();
         if let Some(known) = all.get(&session.id) {
             known.used.store(now.0, Ordering::Relaxed);
-            return Arc::clone(known);
-        }
-        let of_caller = |other: &Session| other.name == session.name;
-        if all.values().filter(|s| of_caller(s)).count() >= limits::SESSIONS_PER_CALLER_MAX {
-            end_oldest(&mut all, of_caller);
+            return Ok(Arc::clone(known));
         }
         if all.len() >= limits::SESSIONS_MAX {
-            end_oldest(&mut all, |_| true);
+            // Those nobody has used for too long may not have been swept yet.
+            all.retain(|_, other| {
+                let over = other.is_over(now);
+                if over {
+                    other.closed.send_replace(true);
+                }
+                !over
+            });
+        }
+        let own = all.values().filter(|s| s.holder == session.holder).count();
+        let is_full = all.len() >= limits::SESSIONS_MAX;
+        if own >= limits::SESSIONS_PER_CALLER_MAX || (is_full && own > 0) {
+            end_oldest(&mut all, session.holder);
+        } else if is_full {
+            return Err(ApiError::new(
+                Code::RateLimited,
+                "the server has as many sessions as it may have",
+            )
+            .hint("close sessions that are done; try again in a while"));
         }
         let session = Arc::new(session);
         all.insert(session.id, Arc::clone(&session));
-        session
+        Ok(session)
     }
 
     /// The session of a secret, which counts as used.
@@ -198,7 +232,7 @@ impl Sessions {
     pub(super) fn get(&self, id: Id, now: UtcMicros) -> Option<Arc<Session>> {
         let mut all = self.all();
         let session = all.get(&id)?;
-        if is_over(UtcMicros(session.used.load(Ordering::Relaxed)), now) {
+        if session.is_over(now) {
             end(all.remove(&id));
             return None;
         }
@@ -216,7 +250,7 @@ impl Sessions {
         let mut gone = Vec::new();
         let mut all = self.all();
         all.retain(|id, session| {
-            let over = is_over(UtcMicros(session.used.load(Ordering::Relaxed)), now);
+            let over = session.is_over(now);
             match over {
                 true => {
                     session.closed.send_replace(true);
@@ -260,12 +294,12 @@ impl Sessions {
         let (session, id) = handle.split_at_checked(Id::BYTES)?;
         let (session, id) = (Id::read(session)?, Id::read(id)?);
         let session = self.get(session, now)?;
-        (session.name == caller.name).then_some((session, id))
+        (session.holder == caller.holder).then_some((session, id))
     }
 }
 
-fn end_oldest(all: &mut HashMap<Id, Arc<Session>>, among: impl Fn(&Session) -> bool) {
-    let sessions = all.values().filter(|session| among(session));
+fn end_oldest(all: &mut HashMap<Id, Arc<Session>>, holder: Option<TokenId>) {
+    let sessions = all.values().filter(|session| session.holder == holder);
     let oldest = sessions.min_by_key(|session| session.used.load(Ordering::Relaxed));
     if let Some(oldest) = oldest.map(|session| session.id) {
         end(all.remove(&oldest));

@@ -6,9 +6,11 @@
 //!
 //! A ticket keeps its plan, and with it the version of the data that it was planned over: read
 //! again within its time it gives the same rows. Room is limited because each may hold files that
-//! are otherwise gone; the oldest that nobody has read makes room first.
+//! are otherwise gone: whoever has too many loses the oldest unread one of the session with most.
+//! Nobody loses one to somebody else before it was read.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,10 +26,12 @@ use prost::Message;
 use super::{
     ids::{Id, Ids},
     rows::Job,
+    session::Session,
 };
 use crate::{
     error::{ApiError, Code},
     limits,
+    tokens::TokenId,
 };
 
 const VERSION: u8 = 1;
@@ -50,6 +54,22 @@ struct Entry {
     read: bool,
     /// Grows with every ticket.
     age: u64,
+}
+
+/// Tickets of one session: the more the greater, and of two with as many the one with the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Holding {
+    count: usize,
+    oldest: Reverse<u64>,
+}
+
+impl Default for Holding {
+    fn default() -> Self {
+        Holding {
+            count: 0,
+            oldest: Reverse(u64::MAX),
+        }
+    }
 }
 
 /// A ticket as the client gets it.
@@ -82,20 +102,25 @@ impl Tickets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.state().by_id.len()
+    }
+
     /// A new ticket for `job`.
-    pub(super) fn issue(&self, ids: &Ids, job: Arc<Job>, now: UtcMicros) -> Issued {
+    ///
+    /// # Errors
+    /// Others have all there is room for, and have not read them yet.
+    pub(super) fn issue(
+        &self,
+        ids: &Ids,
+        job: Arc<Job>,
+        now: UtcMicros,
+    ) -> Result<Issued, ApiError> {
         let (id, end) = (ids.id(), end_after(now));
         let mut state = self.state();
         state.sweep(now);
-        let session = job.session.id;
-        let of_session = |entry: &Entry| entry.job.session.id == session;
-        if state.by_id.values().filter(|e| of_session(e)).count() >= limits::TICKETS_PER_SESSION_MAX
-        {
-            state.make_room(of_session);
-        }
-        if state.by_id.len() >= limits::TICKETS_MAX {
-            state.make_room(|_| true);
-        }
+        state.make_room(&job.session)?;
         state.issued += 1;
         let entry = Entry {
             job,
@@ -104,22 +129,22 @@ impl Tickets {
             age: state.issued,
         };
         state.by_id.insert(id, entry);
-        Issued {
+        Ok(Issued {
             handle: write(ids, id, end),
             end,
-        }
+        })
     }
 
-    /// What a ticket of `caller` stands for; it counts as read.
+    /// What a ticket of a token stands for; it counts as read.
     pub(super) fn read(
         &self,
         ids: &Ids,
         handle: &[u8],
-        caller: &str,
+        holder: Option<TokenId>,
         now: UtcMicros,
     ) -> Result<Arc<Job>, ApiError> {
         let mut state = self.state();
-        let (_, entry) = state.find(ids, handle, caller, now)?;
+        let (_, entry) = state.find(ids, handle, holder, now)?;
         entry.read = true;
         Ok(Arc::clone(&entry.job))
     }
@@ -129,12 +154,12 @@ impl Tickets {
         &self,
         ids: &Ids,
         handle: &[u8],
-        caller: &str,
+        holder: Option<TokenId>,
         now: UtcMicros,
     ) -> Result<Issued, ApiError> {
         let end = end_after(now);
         let mut state = self.state();
-        let (id, entry) = state.find(ids, handle, caller, now)?;
+        let (id, entry) = state.find(ids, handle, holder, now)?;
         entry.end = entry.end.max(end);
         Ok(Issued {
             handle: write(ids, id, end),
@@ -147,11 +172,11 @@ impl Tickets {
         &self,
         ids: &Ids,
         handle: &[u8],
-        caller: &str,
+        holder: Option<TokenId>,
         now: UtcMicros,
     ) -> Result<(), ApiError> {
         let mut state = self.state();
-        let (id, entry) = state.find(ids, handle, caller, now)?;
+        let (id, entry) = state.find(ids, handle, holder, now)?;
         entry.job.cancel();
         state.by_id.remove(&id);
         Ok(())
@@ -176,12 +201,13 @@ impl State {
         self.by_id.retain(|_, entry| entry.end > now);
     }
 
-    /// A ticket of another caller is as unknown as one that never was.
+    /// A ticket of another token is as unknown as one that never was, also if the token has the
+    /// name of the one before.
     fn find(
         &mut self,
         ids: &Ids,
         handle: &[u8],
-        caller: &str,
+        holder: Option<TokenId>,
         now: UtcMicros,
     ) -> Result<(Id, &mut Entry), ApiError> {
         let (id, end) = open(ids, handle).ok_or_else(unknown)?;
@@ -190,17 +216,55 @@ impl State {
                 .hint("ask for the result again, or renew the endpoint in time"));
         }
         let entry = self.by_id.get_mut(&id);
-        let entry = entry.filter(|entry| &*entry.job.session.name == caller);
+        let entry = entry.filter(|entry| entry.job.session.holder == holder);
         entry.map(|entry| (id, entry)).ok_or_else(unknown)
     }
 
-    /// Drops the oldest that was not read, else the oldest.
-    fn make_room(&mut self, among: impl Fn(&Entry) -> bool) {
+    /// Makes room for one more ticket of a session, where there is none.
+    fn make_room(&mut self, session: &Session) -> Result<(), ApiError> {
+        let is_full = self.by_id.len() >= limits::TICKETS_MAX;
+        let own = self.by_session(session.holder);
+        let of_all: usize = own.values().map(|held| held.count).sum();
+        let of_this = own.get(&session.id).map_or(0, |held| held.count);
+        if of_this >= limits::TICKETS_PER_SESSION_MAX {
+            self.drop_oldest(|entry| entry.job.session.id == session.id);
+            return Ok(());
+        }
+        if of_all >= limits::TICKETS_PER_CALLER_MAX || (is_full && of_all > 0) {
+            let most = own.iter().max_by_key(|(_, held)| **held);
+            let most = most.map(|(id, _)| *id);
+            self.drop_oldest(|entry| Some(entry.job.session.id) == most);
+            return Ok(());
+        }
+        match is_full && !self.drop_oldest(|entry| entry.read) {
+            true => Err(ApiError::new(
+                Code::RateLimited,
+                "the server has as many unread tickets as it may have",
+            )
+            .hint("read results soon after asking for them; try again in a while")),
+            false => Ok(()),
+        }
+    }
+
+    /// What the sessions of one caller hold.
+    fn by_session(&self, holder: Option<TokenId>) -> HashMap<Id, Holding> {
+        let mut held: HashMap<Id, Holding> = HashMap::new();
+        for entry in self.by_id.values() {
+            if entry.job.session.holder == holder {
+                let of = held.entry(entry.job.session.id).or_default();
+                of.count += 1;
+                of.oldest = of.oldest.max(Reverse(entry.age));
+            }
+        }
+        held
+    }
+
+    /// Drops the oldest that was not read, else the oldest; false if there is none.
+    fn drop_oldest(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
         let entries = self.by_id.iter().filter(|(_, entry)| among(entry));
         let oldest = entries.min_by_key(|(_, entry)| (entry.read, entry.age));
-        if let Some(id) = oldest.map(|(id, _)| *id) {
-            self.by_id.remove(&id);
-        }
+        let oldest = oldest.map(|(id, _)| *id);
+        oldest.is_some_and(|id| self.by_id.remove(&id).is_some())
     }
 }
 

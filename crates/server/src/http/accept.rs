@@ -41,6 +41,17 @@ pub(crate) enum Wire {
     Grpc,
 }
 
+impl Wire {
+    /// Bytes that wait for the reader of one stream of HTTP/2.
+    const fn send_bytes_max(self) -> usize {
+        match self {
+            Wire::Http => limits::CHUNK_BYTES,
+            // Rows come in large messages; this is what is usual.
+            Wire::Grpc => 400 * 1024,
+        }
+    }
+}
+
 /// A door: what is answered behind it, and how one speaks to it.
 #[derive(Clone)]
 pub(crate) struct Door {
@@ -177,6 +188,7 @@ impl Connection {
                 .max_concurrent_streams(limits::STREAMS_MAX)
                 .max_pending_accept_reset_streams(limits::STREAM_RESETS_MAX)
                 .max_header_list_size(limits::HEADER_BYTES_MAX as u32)
+                .max_send_buf_size(self.door.wire.send_bytes_max())
                 .keep_alive_interval(limits::PING_EVERY)
                 .keep_alive_timeout(limits::PING_EVERY)
                 .serve_connection(io, service);

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use super::{App, Call, body, routes::Route, seats::Seat};
+use super::{App, Call, body, devices, routes::Route, seats::Seat};
 use crate::{
     access::{Identity, Right},
     error::{ApiError, Code},
@@ -52,9 +52,7 @@ pub(crate) fn authorize(
     rights: &[Right],
     seat: &Seat,
 ) -> Result<Identity, ApiError> {
-    let identity = app
-        .access
-        .identify(bearer(headers))
+    let identity = identify(app, headers)
         .and_then(|identity| identity.need(rights).map(|()| identity))
         .inspect_err(|_| app.metrics.auth_failures.up())?;
     if seat.admit(identity.token) {
@@ -68,6 +66,24 @@ pub(crate) fn authorize(
     .hint("use connections again instead of opening new ones")
     .retry_after(limits::RETRY_AFTER)
     .closing())
+}
+
+/// By a token, or as a paired screen.
+fn identify(app: &App, headers: &HeaderMap) -> Result<Identity, ApiError> {
+    let bearer = bearer(headers);
+    let secret = devices::secret(headers).filter(|_| bearer.is_none());
+    let device = app
+        .devices
+        .as_ref()
+        .zip(secret)
+        .and_then(|(devices, secret)| {
+            let now = (app.surroundings.now)();
+            devices.find(secret, now)
+        });
+    match device {
+        Some(device) => Ok(Identity::device(&device)),
+        None => app.access.identify(bearer),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

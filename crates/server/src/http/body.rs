@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
@@ -28,13 +29,17 @@ pub(super) struct Received {
 
 /// Bytes of the memory of all bodies, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     all: Arc<Semaphore>,
     taken: OwnedSemaphorePermit,
 }
 
 impl Memory {
-    fn none(all: &Arc<Semaphore>) -> Result<Self, ApiError> {
+    /// Nothing of it yet.
+    ///
+    /// # Errors
+    /// The server ends.
+    pub(crate) fn none(all: &Arc<Semaphore>) -> Result<Self, ApiError> {
         let taken = Arc::clone(all).try_acquire_many_owned(0);
         Ok(Memory {
             all: Arc::clone(all),
@@ -47,11 +52,23 @@ impl Memory {
     /// # Errors
     /// When the others have it.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let missing = bytes.saturating_sub(self.taken.num_permits());
-        let missing = u32::try_from(missing).map_err(|_| ApiError::busy())?;
+        self.grow_by(bytes.saturating_sub(self.taken.num_permits()))
+    }
+
+    /// Takes so much more.
+    ///
+    /// # Errors
+    /// When the others have it.
+    pub(crate) fn grow_by(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let missing = u32::try_from(bytes).map_err(|_| ApiError::busy())?;
         let more = Arc::clone(&self.all).try_acquire_many_owned(missing);
         self.taken.merge(more.map_err(|_| ApiError::busy())?);
         Ok(())
+    }
+
+    /// Gives so much back, or all there is.
+    pub(crate) fn shrink_by(&mut self, bytes: usize) {
+        drop(self.taken.split(bytes.min(self.taken.num_permits())));
     }
 }
 
@@ -89,6 +106,39 @@ pub(super) async fn read(
         }
         bytes.extend_from_slice(&data);
     }
+}
+
+/// What a JSON body says. `what` names it in errors, `shape` shows one.
+///
+/// A page of another site can send forms and plain text without being asked for, but not JSON: so
+/// it must say that it is JSON.
+pub(super) fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    received: &Received,
+    what: &str,
+    shape: &str,
+) -> Result<T, ApiError> {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::new(
+            Code::UnsupportedType,
+            "the Content-Type is missing or not taken here",
+        )
+        .hint("application/json"));
+    }
+    serde_json::from_slice(&received.bytes).map_err(|error| {
+        // The text of the error may quote a value; its place is enough.
+        let place = format!("line {}, column {}", error.line(), error.column());
+        ApiError::new(
+            Code::BadParameter,
+            format!("the body is not {what} ({place})"),
+        )
+        .hint(shape)
+    })
 }
 
 /// Reads the rest of a body and throws it away, within limits: a client that sends all of it

@@ -33,7 +33,8 @@ struct Documents {
     by_id: HashMap<String, Document>,
 }
 
-struct Document {
+/// Something that seldom changes, and its name.
+pub(super) struct Document {
     body: Bytes,
     etag: HeaderValue,
 }
@@ -70,18 +71,24 @@ impl Documents {
 }
 
 impl Document {
-    fn of(value: &impl Serialize) -> Self {
+    /// Named by what it says.
+    pub(super) fn of(value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value).expect("texts and numbers always serialise");
         let hash = blake3::hash(&body).to_hex();
-        let etag = HeaderValue::from_str(&format!("\"{}\"", &hash[..32]));
+        Document::named(body.into(), &hash[..32])
+    }
+
+    /// With a name of digits, letters and hyphens.
+    pub(super) fn named(body: Bytes, name: &str) -> Self {
+        let etag = HeaderValue::from_str(&format!("\"{name}\""));
         Document {
-            body: body.into(),
-            etag: etag.expect("hexadecimal digits"),
+            body,
+            etag: etag.expect("plain characters"),
         }
     }
 
     /// The document, or 304 to one who has it already.
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let known = headers
             .get_all(header::IF_NONE_MATCH)
             .iter()

@@ -1,6 +1,6 @@
 //! For those who look after the server: is it alive, is it ready, what does it count.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::{
     extract::State,
@@ -15,6 +15,7 @@ use super::App;
 use crate::{
     error::{ApiError, Code},
     limits,
+    metrics::Open,
 };
 
 /// `GET /healthz`: 200 while the process can answer; a restart would cure nothing that is named.
@@ -52,9 +53,13 @@ pub(super) async fn readyz(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let queries = app.queries.stats();
-    let text = app
-        .metrics
-        .text(&app.sink.state(), &queries, app.seats.open());
+    let flight = app.flight.get().and_then(Weak::upgrade);
+    let open = Open {
+        connections: app.seats.open(),
+        flight: flight.map(|flight| flight.counts()),
+        live: app.live.stats((app.surroundings.now)()),
+    };
+    let text = app.metrics.text(&app.sink.state(), &queries, open);
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

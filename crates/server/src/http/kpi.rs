@@ -5,7 +5,7 @@
 mod body;
 mod question;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     Extension,
@@ -18,7 +18,7 @@ pub(super) use self::body::Body;
 pub(super) use self::question::PARAMETERS;
 use self::question::Question;
 use super::{App, Call, tally::Tally};
-use crate::{access::Identity, error::ApiError};
+use crate::{access::Identity, error::ApiError, limits};
 
 /// Answers a KPI request.
 pub(super) async fn kpi(
@@ -49,7 +49,7 @@ async fn answer(
     let deadline = identity.deadline();
     if let Some(seq) = question.min_seq {
         let wait = deadline.unwrap_or(service.limits().deadline);
-        service.wait_for_seq(seq, wait).await?;
+        app.wait_for_seq(seq, wait).await?;
     }
     let request = question.request.clone();
     let answer = service.kpi(&identity.caller(), request, deadline).await?;
@@ -57,10 +57,41 @@ async fn answer(
     let request_id = Arc::clone(&call.id);
     let writing = app.decoders.spawn(async move {
         let body = Body::of(&question, &answer, &catalogue, &request_id);
-        serde_json::to_vec(&body).expect("texts and numbers always serialise")
+        capped_json(&body, limits::JSON_ANSWER_BYTES_MAX)
     });
     let body = writing.await.map_err(|_| ApiError::internal())?;
+    let body = body.ok_or_else(|| {
+        ApiError::too_much_json("ask for a shorter range, larger buckets or fewer dimensions")
+    })?;
     let mut response = body.into_response();
     super::json(response.headers_mut());
     Ok(response)
+}
+
+/// The body as JSON, if it has no more bytes than that: no more are ever made.
+fn capped_json(body: &impl serde::Serialize, bytes_max: usize) -> Option<Vec<u8>> {
+    /// Takes so many bytes, and then no more.
+    struct Capped {
+        bytes: Vec<u8>,
+        bytes_max: usize,
+    }
+
+    impl io::Write for Capped {
+        fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+            if self.bytes.len() + more.len() > self.bytes_max {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.bytes.extend_from_slice(more);
+            Ok(more.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let bytes = Vec::new();
+    let mut out = Capped { bytes, bytes_max };
+    let written = serde_json::to_writer(&mut out, body);
+    written.is_ok().then_some(out.bytes)
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::routes::{Content, Place, ROUTES, Route};
-use crate::access::{Right, Role};
+use crate::access::{DEVICE_RIGHTS, Right, Role};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -98,10 +98,14 @@ fn roles(page: &mut String) {
     for right in Right::ALL {
         let _ = write!(page, "<th>{}", right.as_str());
     }
-    for role in Role::ALL {
-        let _ = write!(page, "\n<tr><td><code>{}</code>", role.as_str());
+    let roles = Role::ALL.map(|role| (role.as_str(), role.rights()));
+    for (name, rights) in roles
+        .into_iter()
+        .chain([("(a paired screen)", DEVICE_RIGHTS)])
+    {
+        let _ = write!(page, "\n<tr><td><code>{name}</code>");
         for right in Right::ALL {
-            let may = role.rights().contains(&right);
+            let may = rights.contains(&right);
             page.push_str(if may { "<td>yes" } else { "<td>" });
         }
     }

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, post};
 use schemars::{Schema, SchemaGenerator};
 
-use super::{App, catalog, health, ingest, kpi, openapi, page, queries, receipt, sql};
-use crate::access::{Right, Role};
+use super::{
+    App, alerts, catalog, devices, health, ingest, kpi, live, openapi, page, queries, receipt, sql,
+};
+use crate::{
+    access::{Right, Role},
+    wallboard,
+};
 
 /// The page for people.
 pub(super) const PAGE: &str = "/api";
@@ -174,6 +179,30 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/api/v1/alerts",
+        id: "listAlerts",
+        summary: "Alerts that are open or ended in the last 24 hours, and the rules.",
+        rights: &[Right::Alerts],
+        parameters: &[],
+        body: &[],
+        answer: &[Content::Json(|g| g.subschema_for::<alerts::Body>())],
+        handler: || get(alerts::list),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/alerts/{id}/acknowledge",
+        id: "acknowledgeAlert",
+        summary: "Says that one has seen an alert: it is quiet until it gets worse.",
+        rights: &[Right::Acknowledge],
+        parameters: &[parameter("id", Place::Path, Kind::Text, "Its id.")],
+        body: &[Content::Json(|g| g.subschema_for::<alerts::Note>())],
+        answer: &[Content::Json(|g| {
+            g.subschema_for::<crate::alerts::AlertValue>()
+        })],
+        handler: || post(alerts::acknowledge),
+    },
+    Route {
+        method: "GET",
         path: "/api/v1/queries",
         id: "listQueries",
         summary: "Queries that wait or run: one's own, or everybody's by role.",
@@ -193,6 +222,111 @@ pub(super) static ROUTES: &[Route] = &[
         body: &[],
         answer: &[Content::Json(|g| g.subschema_for::<queries::Cancelled>())],
         handler: || delete(queries::cancel),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/live/snapshot",
+        id: "liveSnapshot",
+        summary: "All that a live board shows, at one moment.",
+        rights: &[Right::Live],
+        parameters: live::SNAPSHOT_PARAMETERS,
+        body: &[],
+        answer: &[Content::Json(|g| {
+            g.subschema_for::<crate::live::Body<'static>>()
+        })],
+        handler: || get(live::snapshot),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/live/stream",
+        id: "liveStream",
+        summary: "A live board as an event stream: snapshot, delta, alert, tick, bye.",
+        rights: &[Right::Live],
+        parameters: live::STREAM_PARAMETERS,
+        body: &[],
+        answer: &[Content::Media("text/event-stream")],
+        handler: || get(live::stream),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/boards",
+        id: "listBoards",
+        summary: "The live boards there are.",
+        rights: &[Right::Live],
+        parameters: &[],
+        body: &[],
+        answer: &[Content::Json(|g| {
+            g.subschema_for::<live::BoardsBody<'static>>()
+        })],
+        handler: || get(live::boards),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/boards/{id}",
+        id: "showBoard",
+        summary: "One live board: what it shows, and how a page lays it out.",
+        rights: &[Right::Live],
+        parameters: &[parameter("id", Place::Path, Kind::Text, "Its id.")],
+        body: &[],
+        answer: &[Content::Json(|g| {
+            g.subschema_for::<crate::live::BoardFile>()
+        })],
+        handler: || get(live::board),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/devices/pair",
+        id: "pairDevice",
+        summary: "A screen asks to be let in: it gets a code to show, and a cookie.",
+        rights: &[],
+        parameters: &[],
+        body: &[Content::Json(|g| g.subschema_for::<devices::Pair>())],
+        answer: &[Content::Json(|g| g.subschema_for::<devices::Begun>())],
+        handler: || post(devices::pair),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/devices/me",
+        id: "ownDevice",
+        summary: "A screen asks whether it was let in.",
+        rights: &[],
+        parameters: &[],
+        body: &[],
+        answer: &[Content::Json(|g| g.subschema_for::<devices::Me>())],
+        handler: || get(devices::me),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/devices/confirm",
+        id: "confirmDevice",
+        summary: "Lets the screen in that shows a code, for one board.",
+        rights: &[Right::Devices],
+        parameters: &[],
+        body: &[Content::Json(|g| g.subschema_for::<devices::Confirm>())],
+        answer: &[Content::Json(|g| g.subschema_for::<devices::DeviceBody>())],
+        handler: || post(devices::confirm),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/devices",
+        id: "listDevices",
+        summary: "The screens that were let in.",
+        rights: &[Right::Devices],
+        parameters: &[],
+        body: &[],
+        answer: &[Content::Json(|g| g.subschema_for::<devices::List>())],
+        handler: || get(devices::list),
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/devices/{id}",
+        id: "revokeDevice",
+        summary: "Sends a screen away.",
+        rights: &[Right::Devices],
+        parameters: &[parameter("id", Place::Path, Kind::Text, "Its name.")],
+        body: &[],
+        answer: &[Content::Json(|g| g.subschema_for::<devices::Revoked>())],
+        handler: || delete(devices::revoke),
     },
     Route {
         method: "GET",
@@ -226,6 +360,31 @@ pub(super) static ROUTES: &[Route] = &[
         body: &[],
         answer: &[Content::Media("text/css")],
         handler: || get(page::style),
+    },
+    Route {
+        method: "GET",
+        path: wallboard::PAGE,
+        id: "wallboard",
+        summary: "The wallboard, for people.",
+        rights: &[],
+        parameters: &[],
+        body: &[],
+        answer: &[Content::Media("text/html")],
+        handler: || get(wallboard::page),
+    },
+    Route {
+        method: "GET",
+        path: "/wallboard/{build}/{file}",
+        id: "wallboardPart",
+        summary: "What the wallboard is made of, as the page names it.",
+        rights: &[],
+        parameters: &[
+            parameter("build", Place::Path, Kind::Text, "Hash of all parts."),
+            parameter("file", Place::Path, Kind::Text, "Name of the part."),
+        ],
+        body: &[],
+        answer: &[Content::Media("text/javascript")],
+        handler: || get(wallboard::part),
     },
     Route {
         method: "GET",

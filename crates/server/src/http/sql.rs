@@ -170,7 +170,7 @@ async fn ask(
     // Waiting for events and planning are part of the time.
     let left = || allowed.saturating_sub(begun.elapsed());
     if let Some(seq) = question.min_seq {
-        service.wait_for_seq(seq, left()).await?;
+        app.wait_for_seq(seq, left()).await?;
     }
     let session = session(question.zone.as_deref())?;
     let planned = service
@@ -204,32 +204,10 @@ fn streamed(body: axum::body::Body, media: &'static str, id: u64, planned: &Plan
     response
 }
 
-/// A page of another site can send forms and plain text without being asked for, but not JSON.
 fn question(headers: &HeaderMap, received: &Received) -> Result<Question, ApiError> {
-    let value = headers.get(header::CONTENT_TYPE);
-    let value = value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::new(
-            Code::UnsupportedType,
-            "the Content-Type is missing or not taken here",
-        )
-        .hint("application/json"));
-    }
-    serde_json::from_slice(&received.bytes).map_err(|error| {
-        // The text of the error may quote a value; its place is enough.
-        let place = format!("line {}, column {}", error.line(), error.column());
-        ApiError::new(
-            Code::BadParameter,
-            format!("the body is not the JSON of a query ({place})"),
-        )
-        .hint(
-            "{\"sql\": \"SELECT ...\", \"params\": [], \"zone\": \"UTC\", \"timeout_ms\": 5000, \
-             \"limit\": 1000, \"min_seq\": 1}; all but `sql` may be left out",
-        )
-    })
+    let shape = "{\"sql\": \"SELECT ...\", \"params\": [], \"zone\": \"UTC\", \"timeout_ms\": 5000, \
+                 \"limit\": 1000, \"min_seq\": 1}; all but `sql` may be left out";
+    body::json(headers, received, "the JSON of a query", shape)
 }
 
 fn session(zone: Option<&str>) -> Result<SessionSettings, ApiError> {

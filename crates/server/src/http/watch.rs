@@ -14,12 +14,15 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::Notify,
     time::{Instant, timeout_at},
 };
+
+use crate::limits;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Watch {
     changed: Notify,
     /// Bytes that come between requests need not be the head of one (HTTP/2).
     multiplexed: AtomicBool,
+    /// A stream without an end begins: its socket is to keep little, and to give up soon.
+    streams: AtomicBool,
     times: WatchTimes,
 }
 
@@ -77,6 +82,7 @@ impl Watch {
             stalled_until: Mutex::default(),
             changed: Notify::new(),
             multiplexed: AtomicBool::new(false),
+            streams: AtomicBool::new(false),
             times,
         })
     }
@@ -84,6 +90,11 @@ impl Watch {
     /// It speaks HTTP/2: several requests at once, and signs of life in between.
     pub(crate) fn multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer that comes now is a stream of small things that lasts.
+    pub(crate) fn streams(&self) {
+        self.streams.store(true, Ordering::Relaxed);
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
@@ -211,6 +222,26 @@ pub(crate) struct Watched {
     pub watch: Arc<Watch>,
 }
 
+impl Watched {
+    /// A stream shows what is now: what its reader has not taken is stale before it arrives. So the
+    /// system keeps little of it, and gives up on a reader that confirms nothing.
+    fn narrow(&self) {
+        if !self.watch.streams.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let socket = SockRef::from(&self.stream);
+        let given_up = socket.set_tcp_user_timeout(Some(limits::LIVE_UNCONFIRMED_MAX));
+        // Other answers share the connection of HTTP/2, and its own windows keep a stream small.
+        let kept = match self.watch.multiplexed.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => socket.set_send_buffer_size(limits::LIVE_SEND_BUFFER_BYTES),
+        };
+        if let Err(error) = given_up.and(kept) {
+            tracing::debug!(%error, "a stream with the usual buffers");
+        }
+    }
+}
+
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -232,6 +263,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.narrow();
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch.written(polled.is_ready());
         polled
@@ -250,6 +282,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.narrow();
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.watch.written(polled.is_ready());
         polled

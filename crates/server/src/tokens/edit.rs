@@ -147,7 +147,7 @@ fn line(new: &NewToken<'_>, token: &str) -> String {
     )
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -156,25 +156,39 @@ fn change(
     path: &Path,
     edit: impl FnOnce(&str) -> Result<String, TokenFileError>,
 ) -> Result<(), TokenFileError> {
+    change_text(path, TokenFileError::Read, TokenFileError::Write, |text| {
+        // Before it is changed: an error of the old text is not one of the new.
+        Tokens::parse(text)?;
+        let text = edit(text)?;
+        Tokens::parse(&text)?;
+        Ok(text)
+    })
+}
+
+/// Reads a file of lines, changes its text and puts the new one in the place of the old one; a file
+/// that is not there is empty.
+pub(crate) fn change_text<E>(
+    path: &Path,
+    cannot_read: fn(io::Error) -> E,
+    cannot_write: fn(io::Error) -> E,
+    edit: impl FnOnce(&str) -> Result<String, E>,
+) -> Result<(), E> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     // The folder is the lock: it is always there, and the file itself is replaced.
-    let lock = File::open(folder).map_err(TokenFileError::Write)?;
-    lock.lock().map_err(TokenFileError::Write)?;
+    let lock = File::open(folder).map_err(cannot_write)?;
+    lock.lock().map_err(cannot_write)?;
     let text = match text_of(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(TokenFileError::Read(error)),
+        Err(error) => return Err(cannot_read(error)),
     };
-    // Before it is changed: an error of the old text is not one of the new.
-    Tokens::parse(&text)?;
     let text = edit(&text)?;
-    Tokens::parse(&text)?;
     replace(path, &text)
         .and_then(|()| lock.sync_all())
-        .map_err(TokenFileError::Write)
+        .map_err(cannot_write)
 }
 
 /// Nobody ever reads half a file, whatever happens meanwhile.

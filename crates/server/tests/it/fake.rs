@@ -13,6 +13,7 @@ use std::{
 
 use engine::{
     Engine,
+    live::Frame,
     service::{QueryLimits, QueryService},
 };
 use events::{Event, Intake, Reject, RejectCode, Text, UtcMicros, decode_line};
@@ -20,8 +21,11 @@ use ingest::live::{LineError, LiveState, OnError, Receipt, Refusal};
 use kpi::Catalogue;
 use server::{
     Answer, Backends, Collector, EventSink, RunningServer, Server, Settings, Surroundings,
+    alerts::AlertValue,
+    live::{Boards, LiveFeed},
 };
 use store::Version;
+use tokio::sync::{broadcast, watch};
 
 use crate::client::Client;
 
@@ -68,6 +72,7 @@ pub struct Setup {
     pub addr: SocketAddr,
     pub sink: Arc<FakeSink>,
     pub clock: Arc<AtomicI64>,
+    pub alerts: broadcast::Sender<Arc<AlertValue>>,
 }
 
 pub fn start() -> Setup {
@@ -75,7 +80,17 @@ pub fn start() -> Setup {
 }
 
 pub fn start_with(change: impl FnOnce(&mut Settings)) -> Setup {
+    start_live(watch::channel(None).1, change)
+}
+
+/// With a live board of these frames.
+pub fn start_live(
+    frames: watch::Receiver<Option<Arc<Frame>>>,
+    change: impl FnOnce(&mut Settings),
+) -> Setup {
     let sink = Arc::new(FakeSink::new());
+    let feed = feed(frames);
+    let alerts = feed.alerts.clone();
     let clock = Arc::new(AtomicI64::new(NOW.0));
     let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
     settings.decode_threads = 2;
@@ -86,23 +101,37 @@ pub fn start_with(change: impl FnOnce(&mut Settings)) -> Setup {
         run_id: 0xca11,
         seed: [3; 32],
     };
-    let server = Server::start(settings, surroundings, backends(&sink)).expect("it starts");
+    let backends = backends_with(&sink, feed);
+    let server = Server::start(settings, surroundings, backends).expect("it starts");
     Setup {
         addr: server.addr(),
+        alerts,
         server,
         sink,
         clock,
     }
 }
 
-/// The pipeline, and a query service without data.
+/// The pipeline, a query service without data, and a live board without frames.
 pub fn backends(sink: &Arc<FakeSink>) -> Backends {
+    backends_with(sink, feed(watch::channel(None).1))
+}
+
+/// A live board of these frames.
+pub fn feed(frames: watch::Receiver<Option<Arc<Frame>>>) -> LiveFeed {
+    let boards = Boards::open(None, &catalogue()).expect("sound boards");
+    LiveFeed::new(boards, frames)
+}
+
+pub fn backends_with(sink: &Arc<FakeSink>, live: LiveFeed) -> Backends {
     let nothing = Arc::new(Version::from_batches(HashMap::new()));
     let engine = Engine::new(nothing, catalogue(), engine::Settings::default());
     let engine = Arc::new(engine.expect("an engine"));
     Backends {
         sink: Arc::<FakeSink>::clone(sink),
         queries: QueryService::start(engine, QueryLimits::default()).expect("threads"),
+        live,
+        alerts: None,
     }
 }
 

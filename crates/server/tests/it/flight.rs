@@ -8,4 +8,4 @@ mod options;
 mod roles;
 mod running;
 mod visibility;
-mod world;
+pub mod world;

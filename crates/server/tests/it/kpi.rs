@@ -118,6 +118,19 @@ fn numbers_are_those_of_the_engine_however_they_are_cut() {
     beside.compare = Some(Compare::Previous);
     let query = format!("{metric}&grain=30m&fill=true&compare=previous");
     assert!(compare(&real, &query, &beside) > 20);
+
+    let mut rolling = request(&ids);
+    rolling.grain = Some(engine::Grain::H1);
+    rolling.over = Some(engine::Over::Buckets(3));
+    let query = format!("{metric}&grain=1h&rolling=3");
+    assert!(compare(&real, &query, &rolling) > 20);
+    let mut running = request(&ids[..4]);
+    running.grain = rolling.grain;
+    running.over = Some(engine::Over::Start);
+    running.compare = Some(Compare::Weeks(4));
+    let metric = ids[..4].join(",");
+    let query = format!("metric={metric}&grain=1h&running=true&compare=avg4w");
+    assert!(compare(&real, &query, &running) > 20);
 }
 
 #[test]
@@ -203,12 +216,17 @@ metric=offered&window=last_1m | 400 | bad_parameter | last_5m
 metric=offered&window=today&from=2026-03-02 | 400 | bad_parameter | exclude
 metric=offered&from=yesterday | 400 | bad_parameter | is not a time
 metric=offered&compare=-1d | 400 | bad_parameter | needs a `window`
-metric=offered&compare=avg4w&window=today | 400 | bad_parameter | previous
+metric=offered&compare=avg5w&window=today | 400 | bad_parameter | avg4w
+metric=wait_p90&compare=avg4w&window=today | 400 | kpi_misuse | percentile
 metric=offered&compare=-1d&window=today&grain=1mo | 400 | kpi_misuse | no counterpart
 metric=offered&totals=true | 400 | bad_parameter | needs `by`
 metric=offered&totals=yes | 400 | bad_parameter | true or false
-metric=offered&cohort=event | 400 | bad_parameter | not offered yet
-metric=offered&rolling=3 | 400 | bad_parameter | not offered yet";
+metric=offered&cohort=event | 400 | bad_parameter | answered_event
+metric=offered&rolling=3 | 400 | bad_parameter | needs `grain`
+metric=offered&running=true&window=today | 400 | bad_parameter | `running` needs `grain`
+metric=offered&rolling=0&window=today&grain=1h | 400 | bad_parameter | 1 to 366
+metric=offered&rolling=2&running=true&window=today&grain=1h | 400 | bad_parameter | exclude
+metric=offered&rolling=2&from=2020-01-01&to=2026-01-01&grain=1h | 400 | kpi_misuse | 400 buckets";
 
 #[test]
 fn what_cannot_be_asked_is_refused_with_what_can() {

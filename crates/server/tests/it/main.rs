@@ -5,6 +5,7 @@
 //! the real one ([`real`]), over a simulated day.
 
 mod access;
+mod alerts;
 mod arrow_bodies;
 mod catalog;
 mod client;
@@ -14,9 +15,13 @@ mod fake;
 mod flight;
 mod formats;
 mod health;
+mod hostile;
+#[path = "../../../engine/tests/it/hostile_list.rs"]
+mod hostile_list;
 mod idempotency;
 mod kpi;
 mod limits;
+mod live;
 mod queries;
 mod real;
 mod refusals;
@@ -25,3 +30,4 @@ mod roles;
 mod sql;
 mod stop;
 mod tls;
+mod wallboard;

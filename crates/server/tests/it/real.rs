@@ -18,7 +18,7 @@ use ingest::{
     IdentityKey,
     live::{LiveIngest, LiveSettings},
 };
-use server::{Backends, RunningServer, Server, Settings, Surroundings};
+use server::{Backends, RunningServer, Server, Settings, Surroundings, alerts::Alerting};
 use sim::{Config, World};
 use store::Store;
 use tempfile::TempDir;
@@ -84,17 +84,13 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
     let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
     change(&mut settings);
     let clock = Arc::new(AtomicI64::new(NOON.0));
-    let now = Arc::clone(&clock);
-    let surroundings = Surroundings {
-        now: Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))),
-        run_id: 0xca11,
-        seed: [3; 32],
-    };
     let backends = Backends {
         sink: Arc::new(live.clone()),
         queries: queries.clone(),
+        live: crate::fake::feed(tokio::sync::watch::channel(None).1),
+        alerts: None,
     };
-    let server = Server::start(settings, surroundings, backends).expect("it starts");
+    let server = serve(settings, &clock, backends);
     Real {
         addr: server.addr(),
         server: Some(server),
@@ -108,6 +104,16 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
     }
 }
 
+fn serve(settings: Settings, clock: &Arc<AtomicI64>, backends: Backends) -> RunningServer {
+    let now = Arc::clone(clock);
+    let surroundings = Surroundings {
+        now: Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))),
+        run_id: 0xca11,
+        seed: [3; 32],
+    };
+    Server::start(settings, surroundings, backends).expect("it starts")
+}
+
 impl Drop for Real {
     fn drop(&mut self) {
         self.server.take().into_iter().for_each(RunningServer::stop);
@@ -118,6 +124,22 @@ impl Drop for Real {
 }
 
 impl Real {
+    /// Another server over the same data, which watches figures.
+    pub fn restart_watching(&mut self, alerting: Alerting, change: impl FnOnce(&mut Settings)) {
+        self.server.take().into_iter().for_each(RunningServer::stop);
+        let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
+        change(&mut settings);
+        let backends = Backends {
+            sink: Arc::new(self.live.clone()),
+            queries: self.queries.clone(),
+            live: crate::fake::feed(alerting.frames.clone()),
+            alerts: Some(alerting),
+        };
+        let server = serve(settings, &self.clock, backends);
+        self.addr = server.addr();
+        self.server = Some(server);
+    }
+
     pub fn client(&self) -> Client {
         Client::connect(self.addr)
     }

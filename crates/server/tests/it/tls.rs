@@ -3,20 +3,30 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::Path,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use axum::http::Uri;
+use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, ServerName};
 use server::{StartError, TlsFiles};
 use tempfile::TempDir;
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring,
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring},
 };
+use tonic::{codegen::Service, transport::Endpoint};
 
-use crate::fake::{Setup, start, start_with};
+use crate::{
+    fake::{Setup, start, start_with},
+    flight,
+};
 
 struct Files {
     folder: TempDir,
@@ -53,8 +63,8 @@ fn serving(files: &Files) -> Setup {
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection of a client that knows only this certificate.
-fn connect(setup: &Setup, known: &CertificateDer<'static>, protocols: &[&[u8]]) -> Stream {
+/// Settings of a client that knows only this certificate.
+fn knowing(known: &CertificateDer<'static>, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(known.clone()).expect("a certificate");
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -63,8 +73,16 @@ fn connect(setup: &Setup, known: &CertificateDer<'static>, protocols: &[&[u8]]) 
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let client = ClientConnection::new(Arc::new(config), name).expect("a client");
+    Arc::new(config)
+}
+
+fn server_name() -> ServerName<'static> {
+    ServerName::try_from("localhost").expect("a name")
+}
+
+fn connect(setup: &Setup, known: &CertificateDer<'static>, protocols: &[&[u8]]) -> Stream {
+    let config = knowing(known, protocols);
+    let client = ClientConnection::new(config, server_name()).expect("a client");
     let stream = TcpStream::connect(setup.addr).expect("it listens");
     let patience = Some(Duration::from_secs(30));
     stream.set_read_timeout(patience).expect("a socket");
@@ -86,6 +104,8 @@ fn a_client_that_speaks_tls_is_answered() {
     for protocols in [&[][..], &[&b"http/1.1"[..]]] {
         let answer = get(connect(&setup, &files.cert, protocols)).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let lasting = "strict-transport-security: max-age=31536000";
+        assert!(answer.contains(lasting), "{answer}");
     }
     // Plain HTTP gets no answer, and breaks nothing.
     let mut plain = setup.client();
@@ -94,6 +114,69 @@ fn a_client_that_speaks_tls_is_answered() {
     let stranger = get(connect(&setup, &Files::new().cert, &[]));
     assert!(stranger.is_err(), "{stranger:?}");
     assert!(get(connect(&setup, &files.cert, &[])).is_ok());
+    let unencrypted = start().client().get("/healthz");
+    assert_eq!(unencrypted.header("strict-transport-security"), "");
+}
+
+/// Connects a Flight client over TLS.
+struct OverTls {
+    addr: SocketAddr,
+    connector: TlsConnector,
+}
+
+impl Service<Uri> for OverTls {
+    type Response = TokioIo<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (addr, connector) = (self.addr, self.connector.clone());
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(addr).await?;
+            let stream = connector.connect(server_name(), stream).await?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+async fn connected(
+    addr: SocketAddr,
+    known: &CertificateDer<'static>,
+) -> Result<flight::world::Client, tonic::transport::Error> {
+    let connector = TlsConnector::from(knowing(known, &[b"h2"]));
+    let endpoint = Endpoint::from_static("https://localhost");
+    let channel = endpoint.connect_with_connector(OverTls { addr, connector });
+    Ok(FlightSqlServiceClient::new(channel.await?))
+}
+
+#[test]
+fn flight_is_spoken_over_tls_and_only_over_tls() {
+    let files = Files::new();
+    let tls = files.tls();
+    let setup = start_with(|settings| {
+        settings.tls = Some(tls);
+        settings.flight = Some(settings.listen);
+    });
+    let addr = setup.server.flight_addr().expect("a second door");
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let mut client = connected(addr, &files.cert).await.expect("a connection");
+        client.handshake("me", "whatever").await.expect("any login");
+        let info = client.get_catalogs().await.expect("an answer");
+        let rows = flight::world::rows(&mut client, &info).await.expect("rows");
+        assert_eq!(flight::world::texts(&rows, "catalog_name"), ["callgauge"]);
+        let stranger = connected(addr, &Files::new().cert).await;
+        assert!(stranger.is_err(), "another certificate than the known one");
+        let plain = Endpoint::new(format!("http://{addr}")).expect("an address");
+        if let Ok(channel) = plain.connect().await {
+            let mut plain = FlightSqlServiceClient::new(channel);
+            assert!(plain.handshake("me", "whatever").await.is_err());
+        }
+    });
 }
 
 #[test]

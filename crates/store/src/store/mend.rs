@@ -14,7 +14,7 @@ use facts::StoredEvent;
 use super::{Backend, Checkpoint, Store, is_dirty};
 use crate::{
     DataFile, Error, EventIds, QuarantineRow, Result, Version,
-    commit::{FileWriter, Outcome, write_checkpoint, write_log},
+    commit::{FileWriter, Outcome, Told, write_checkpoint, write_log},
     files::{Files, TMP},
     index::read_ids,
     log::{LogRow, events_of, log_index, log_part},
@@ -236,6 +236,7 @@ fn mended(
         log_files,
         log_memory: Vec::new(),
         checkpoint,
+        told: Told::Unknown,
     })
 }
 

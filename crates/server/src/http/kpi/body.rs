@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Calendar, Grain, KpiAnswer, KpiRow, parse_zone};
+use engine::{Calendar, Grain, KpiAnswer, KpiRow, Over, parse_zone};
 use events::UtcMicros;
 use kpi::{Catalogue, ParamValue};
 use schemars::JsonSchema;
@@ -40,13 +40,17 @@ struct Meta {
     to: Option<String>,
     /// Bucket size.
     grain: Option<String>,
+    /// How many buckets each value is over, if it is over more than its own.
+    rolling: Option<u16>,
+    /// Is each value over everything from the start of the range on?
+    running: bool,
     /// The period that stands beside it.
     compare: Option<Beside>,
     kpis: Vec<Used>,
     request_id: String,
 }
 
-/// The period that stands beside the one asked for.
+/// The period that stands beside the one asked for; of several, from the first to the last.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ComparedPeriod")]
 struct Beside {
@@ -151,6 +155,11 @@ fn meta(question: &Question, answer: &KpiAnswer, catalogue: &Catalogue, request_
         from: text(answer.from),
         to: text(answer.to),
         grain: answer.grain.map(|grain| grain.to_string()),
+        rolling: match question.request.over {
+            Some(Over::Buckets(buckets)) => Some(buckets),
+            _ => None,
+        },
+        running: question.request.over == Some(Over::Start),
         compare: beside.map(|(kind, (from, to))| Beside {
             kind,
             from: from.to_string(),

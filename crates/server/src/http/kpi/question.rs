@@ -1,6 +1,9 @@
 //! What a KPI request asks for.
 
-use engine::{Calendar, Compare, Grain, KpiRequest, Only, parse_grain, parse_instant, parse_zone};
+use engine::{
+    Calendar, Compare, Grain, KpiRequest, Only, Over, ROLLING_BUCKETS_MAX, parse_grain,
+    parse_instant, parse_zone,
+};
 use events::UtcMicros;
 
 use super::super::{
@@ -65,9 +68,19 @@ pub(in crate::http) const PARAMETERS: &[Parameter] = &[
     },
     query(
         "compare",
-        Kind::OneOf(&["previous", "-1d", "-7d", "-1mo", "-1y"]),
-        "The period beside each value: the one before of the same length, or the same clock times \
-         so long before.",
+        Kind::OneOf(&["previous", "-1d", "-7d", "-1mo", "-1y", "avg4w"]),
+        "The period beside each value: the one before of the same length, the same clock times \
+         so long before, or the mean of the same clock times of the four weeks before.",
+    ),
+    query(
+        "rolling",
+        Kind::Integer,
+        "With `grain`: each value over so many buckets, the last of which it is; 1 to 366.",
+    ),
+    query(
+        "running",
+        Kind::Flag,
+        "With `grain`: each value over everything from the start of the range on.",
     ),
     query(
         "zone",
@@ -85,9 +98,6 @@ pub(in crate::http) const PARAMETERS: &[Parameter] = &[
         "Wait until this `committed_seq` of a receipt is visible.",
     ),
 ];
-
-/// In the design, and not there yet: said so, and not as an unknown word.
-const NOT_YET: [&str; 3] = ["cohort", "rolling", "running"];
 
 /// The interval of contact centres, where no grain is given.
 const INTERVAL: Grain = Grain::M30;
@@ -113,8 +123,11 @@ impl Question {
     ) -> Result<Question, ApiError> {
         let names = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         for (name, _) in names {
-            if let Some(name) = NOT_YET.iter().find(|known| **known == name) {
-                return Err(wrong(name, "is not offered yet").hint("leave it out"));
+            if name == "cohort" {
+                let why = "is no choice: which moment decides the bucket is a part of each KPI";
+                let hint = "`clock` in /api/v1/catalog tells it; some KPIs have a sister by \
+                            another moment, as answered and answered_event";
+                return Err(wrong(&name, why).hint(hint));
             }
         }
         let parameters = Parameters::read(query, PARAMETERS)?;
@@ -132,6 +145,7 @@ impl Question {
             fill: parameters.flag("fill")?,
             only: filters(&parameters)?,
             compare: parameters.get("compare").map(compare).transpose()?,
+            over: over(&parameters)?,
             zone: Some(zone),
             by,
             ..KpiRequest::default()
@@ -142,8 +156,18 @@ impl Question {
                 "needs `by`: without it there are only totals",
             ));
         }
-        if request.compare.is_some() && (request.from.is_none() || request.to.is_none()) {
+        let is_open = request.from.is_none() || request.to.is_none();
+        if request.compare.is_some() && is_open {
             return Err(wrong("compare", "needs a `window`, or `from` and `to`"));
+        }
+        if request.over.is_some() && (is_open || request.grain.is_none()) {
+            let name = if parameters.get("rolling").is_some() {
+                "rolling"
+            } else {
+                "running"
+            };
+            let why = "needs `grain`, and a `window` or `from` and `to`";
+            return Err(wrong(name, why));
         }
         Ok(Question {
             request,
@@ -170,7 +194,26 @@ fn compare(text: &str) -> Result<Compare, ApiError> {
         "-7d" => Ok(Compare::Days(7)),
         "-1mo" => Ok(Compare::Months(1)),
         "-1y" => Ok(Compare::Months(12)),
+        "avg4w" => Ok(Compare::Weeks(4)),
         _ => Err(wrong("compare", "is not known")),
+    }
+}
+
+/// What values are over beside their bucket.
+fn over(parameters: &Parameters) -> Result<Option<Over>, ApiError> {
+    let running = parameters.flag("running")?;
+    let Some(buckets) = parameters.integer("rolling")? else {
+        return Ok(running.then_some(Over::Start));
+    };
+    if running {
+        return Err(wrong("rolling", "and `running` exclude each other"));
+    }
+    match u16::try_from(buckets) {
+        Ok(buckets @ 1..=ROLLING_BUCKETS_MAX) => Ok(Some(Over::Buckets(buckets))),
+        _ => Err(wrong(
+            "rolling",
+            format!("is 1 to {ROLLING_BUCKETS_MAX} buckets"),
+        )),
     }
 }
 

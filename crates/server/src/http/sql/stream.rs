@@ -12,10 +12,7 @@ use futures::stream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{App, Tally, Writer, as_error};
-use crate::{
-    error::{ApiError, Code},
-    limits,
-};
+use crate::{error::ApiError, limits};
 
 /// Rows written between two looks at the size of what was written.
 const ROWS: usize = 512;
@@ -55,7 +52,10 @@ async fn collect(mut reading: Reading, mut writer: Box<dyn Writer>) -> Result<By
             for rows in slices(&batch) {
                 writer.rows(&rows, &mut out)?;
                 if out.len() > limits::JSON_ANSWER_BYTES_MAX {
-                    return Err(too_large());
+                    return Err(ApiError::too_much_json(
+                        "ask for fewer rows (`limit`), or for text/csv or an Arrow stream in \
+                         `Accept`",
+                    ));
                 }
             }
             next = reading.rows.next().await.transpose().map_err(as_error)?;
@@ -72,13 +72,6 @@ async fn collect(mut reading: Reading, mut writer: Box<dyn Writer>) -> Result<By
             Err(error)
         }
     }
-}
-
-fn too_large() -> ApiError {
-    let megabytes = limits::JSON_ANSWER_BYTES_MAX / (1024 * 1024);
-    let message = format!("the answer has more than {megabytes} MiB of JSON");
-    ApiError::new(Code::QueryLimit, message)
-        .hint("ask for fewer rows (`limit`), or for text/csv or an Arrow stream in `Accept`")
 }
 
 type Chunk = Result<Bytes, io::Error>;

@@ -156,8 +156,12 @@ fn a_ticket_is_of_use_to_its_caller_only() {
             .execute("SELECT 1 AS n".into(), None)
             .await
             .expect("planned");
-        let mut other = world.login(super::world::SENDER).await;
-        assert_eq!(code(other.do_get(ticket(&info)).await), Code::NotFound);
+        // Of those who may ask: `roles`.
+        let mut sender = world.login(super::world::SENDER).await;
+        assert_eq!(
+            code(sender.do_get(ticket(&info)).await),
+            Code::PermissionDenied
+        );
         let mut stranger = world.client().await;
         assert_eq!(
             code(stranger.do_get(ticket(&info)).await),

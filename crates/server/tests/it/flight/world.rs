@@ -10,6 +10,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use engine::service::QueryLimits;
 use futures::TryStreamExt;
+use server::Settings;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::{
@@ -48,7 +49,27 @@ impl Deref for World {
 
 /// A server without tokens.
 pub fn open() -> World {
-    start(None)
+    open_within(QueryLimits::default())
+}
+
+/// The same, where queries may use less.
+pub fn open_within(limits: QueryLimits) -> World {
+    start(None, limits, |_| {})
+}
+
+/// The same with other settings.
+pub fn open_set(change: impl FnOnce(&mut Settings)) -> World {
+    start(None, QueryLimits::default(), change)
+}
+
+/// The same for who holds a token of this file.
+pub fn open_for(tokens: PathBuf) -> World {
+    let mut text = std::fs::read_to_string(&tokens).expect("a file");
+    text.push_str(&format!("day ingest,analyst never {}\n", sha256(LOADER)));
+    std::fs::write(&tokens, text).expect("a file");
+    start(None, QueryLimits::default(), |settings| {
+        settings.token_file = Some(tokens)
+    })
 }
 
 /// A server that knows three tokens.
@@ -63,14 +84,19 @@ pub fn secured() -> World {
         line("day", "ingest,analyst", LOADER),
     ];
     std::fs::write(&path, tokens.concat()).expect("a file");
-    start(Some((folder, path)))
+    start(Some((folder, path)), QueryLimits::default(), |_| {})
 }
 
-fn start(tokens: Option<(TempDir, PathBuf)>) -> World {
+fn start(
+    tokens: Option<(TempDir, PathBuf)>,
+    limits: QueryLimits,
+    change: impl FnOnce(&mut Settings),
+) -> World {
     let path = tokens.as_ref().map(|(_, path)| path.clone());
-    let real = real::open_and_send(QueryLimits::default(), LOADER, |settings| {
+    let real = real::open_and_send(limits, LOADER, |settings| {
         settings.flight = Some(settings.listen);
         settings.token_file = path;
+        change(settings);
     });
     let flight = real
         .server
@@ -112,6 +138,11 @@ impl World {
     /// Runs a test's calls.
     pub fn run<T>(&self, test: impl Future<Output = T>) -> T {
         self.runtime.block_on(test)
+    }
+
+    /// A connection to the other door.
+    pub fn http(&self) -> crate::client::Client {
+        self.real.client()
     }
 
     /// A connection of its own, without a login.

@@ -1,0 +1,174 @@
+//! How a screen without a keyboard is let in: it shows a code, a supervisor types it in.
+//!
+//! What the screen keeps is another secret, in a cookie. The code only names the screen: whoever
+//! sees it on the wall can do nothing with it, and who may confirm can try few wrong ones.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use events::UtcMicros;
+
+use super::Device;
+use crate::{limits, tokens::hash_of};
+
+/// Told apart on a wall and over a telephone: no 0 and O, no 1 and I.
+const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// Every secret begins so: it can then be found where it should not be.
+const PREFIX: &str = "cgd_";
+
+/// Screens that wait to be let in.
+#[derive(Debug)]
+pub(crate) struct Pairing {
+    key: [u8; 32],
+    next: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the hash of their secret.
+    waiting: HashMap<[u8; 32], Shown>,
+    /// Wrong codes of each caller, and when their time is over.
+    wrong: HashMap<Arc<str>, (u32, UtcMicros)>,
+}
+
+/// What a screen shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub code: String,
+    pub expires: UtcMicros,
+}
+
+/// Why a code was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotPaired {
+    /// No screen shows it.
+    Unknown,
+    /// Too many wrong ones; for so long, in milliseconds.
+    TooMany { for_ms: i64 },
+}
+
+impl Pairing {
+    /// `seed`: random, different at each start, secret.
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        Pairing {
+            key: blake3::derive_key("callgauge devices", seed),
+            next: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self, now: UtcMicros) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting.retain(|_, shown| now < shown.expires);
+        state.wrong.retain(|_, (_, until)| now < *until);
+        state
+    }
+
+    fn random(&self) -> blake3::Hash {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        blake3::keyed_hash(&self.key, &number.to_le_bytes())
+    }
+
+    /// A new screen: its secret and what it shows. `None` if too many wait already.
+    pub(crate) fn begin(&self, now: UtcMicros) -> Option<(String, Shown)> {
+        let mut state = self.state(now);
+        if state.waiting.len() >= limits::PAIRINGS_MAX {
+            return None;
+        }
+        let secret = format!("{PREFIX}{}", self.random().to_hex());
+        let code = loop {
+            let code = code_of(&self.random());
+            if state.waiting.values().all(|other| other.code != code) {
+                break code;
+            }
+        };
+        let expires = now.plus_ms(limits::PAIRING_LIFE.as_millis() as i64);
+        let shown = Shown { code, expires };
+        state.waiting.insert(hash_of(&secret), shown.clone());
+        Some((secret, shown))
+    }
+
+    /// What the screen with this secret shows, while it waits.
+    pub(crate) fn shown(&self, secret: &str, now: UtcMicros) -> Option<Shown> {
+        self.state(now).waiting.get(&hash_of(secret)).cloned()
+    }
+
+    /// Takes the screen that shows a code. It waits no more: if it cannot be let in after all,
+    /// [`Pairing::put_back`] makes it wait again.
+    pub(crate) fn take(
+        &self,
+        caller: &Arc<str>,
+        code: &str,
+        now: UtcMicros,
+    ) -> Result<Taken, NotPaired> {
+        let mut state = self.state(now);
+        if let Some((wrong, until)) = state.wrong.get(caller)
+            && *wrong >= limits::PAIRING_TRIES_MAX
+        {
+            let for_ms = until.ms_since(now);
+            return Err(NotPaired::TooMany { for_ms });
+        }
+        let code = plain(code);
+        let found = state.waiting.iter().find(|(_, shown)| shown.code == code);
+        let Some(hash) = found.map(|(hash, _)| *hash) else {
+            let until = now.plus_ms(limits::PAIRING_LIFE.as_millis() as i64);
+            let (wrong, its_end) = state.wrong.entry(Arc::clone(caller)).or_default();
+            (*wrong, *its_end) = (*wrong + 1, until);
+            return Err(NotPaired::Unknown);
+        };
+        state.wrong.remove(caller);
+        let shown = state.waiting.remove(&hash).ok_or(NotPaired::Unknown)?;
+        Ok(Taken { hash, shown })
+    }
+
+    /// The screen goes on waiting.
+    pub(crate) fn put_back(&self, taken: Taken, now: UtcMicros) {
+        self.state(now).waiting.insert(taken.hash, taken.shown);
+    }
+}
+
+/// A screen that is about to be let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    hash: [u8; 32],
+    shown: Shown,
+}
+
+impl Taken {
+    /// As the device that it becomes.
+    pub(crate) fn device(
+        &self,
+        name: &str,
+        board: &str,
+        (created, expires): (UtcMicros, UtcMicros),
+    ) -> Device {
+        Device {
+            name: name.to_owned(),
+            board: board.to_owned(),
+            expires,
+            created: Some(created),
+            hash: self.hash,
+        }
+    }
+}
+
+/// As people type it: small letters, spaces and hyphens do not matter.
+fn plain(code: &str) -> String {
+    let letters = code.chars().filter(|c| c.is_ascii_alphanumeric());
+    let letters = letters.take(limits::PAIRING_CODE_LETTERS + 1);
+    letters.map(|c| c.to_ascii_uppercase()).collect()
+}
+
+fn code_of(hash: &blake3::Hash) -> String {
+    let bytes = hash.as_bytes().iter().take(limits::PAIRING_CODE_LETTERS);
+    bytes
+        .map(|byte| LETTERS[usize::from(byte % 32)] as char)
+        .collect()
+}
