@@ -13,6 +13,7 @@ mod cases;
 mod contacts;
 mod costs;
 mod customers;
+mod dated;
 mod drafts;
 mod effective;
 mod evaluations;

@@ -111,12 +111,12 @@ impl Value {
         }
     }
 
-    /// The two sides of the one division that makes this a ratio, through constant factors:
-    /// `100 * (a - b) / c` gives `a - b` and `c`. None if it is no ratio.
+    /// The two sides of the one division that makes this a ratio, a constant factor of the whole
+    /// left aside: `100 * (a - b) / c` gives `100 * (a - b)` and `c`. None if it is no ratio.
     pub fn ratio(&self) -> Option<(&Self, &Self)> {
         match self {
             Self::Div(a, b) if b.is_constant() => a.ratio(),
-            Self::Div(a, b) => Some((a.without_factor(), b)),
+            Self::Div(a, b) => Some((a, b)),
             Self::Mul(a, b) if a.is_constant() => b.ratio(),
             Self::Mul(a, b) if b.is_constant() => a.ratio(),
             _ => None,
@@ -131,14 +131,6 @@ impl Value {
                 a.is_constant() && b.is_constant()
             }
             _ => false,
-        }
-    }
-
-    fn without_factor(&self) -> &Self {
-        match self {
-            Self::Mul(a, b) if a.is_constant() => b.without_factor(),
-            Self::Mul(a, b) if b.is_constant() => a.without_factor(),
-            other => other,
         }
     }
 

@@ -18,11 +18,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use engine::live::Frame;
 use events::{AlertAcknowledged, Text, UtcMicros};
 use ingest::live::{OnError, Receipt, Refusal};
 use kpi::alert::{AlertRules, Watch};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot};
 
 use self::{outbox::Outbox, runner::Work, webhook::Webhooks};
 pub use self::{
@@ -32,6 +31,7 @@ pub use self::{
 use crate::{
     error::{ApiError, Code},
     limits,
+    live::Frames,
     sink::EventSink,
 };
 
@@ -41,7 +41,7 @@ pub struct Alerting {
     /// The rules.
     pub rules: Arc<AlertRules>,
     /// The newest frame of the live board; `None` before the first.
-    pub frames: watch::Receiver<Option<Arc<Frame>>>,
+    pub frames: Frames,
     /// Takes every change and acknowledgement, in the form of the `alert` event of `docs/live.md`.
     pub news: broadcast::Sender<Arc<AlertValue>>,
     /// Who is told of every change: nobody else ever is.

@@ -56,7 +56,7 @@ use self::{
 use crate::{
     access::{Identity, Right},
     error::{ApiError, Code},
-    http::{App, Call, seats::Seat},
+    http::{App, Call, access::cookie, seats::Seat},
     limits,
 };
 
@@ -189,7 +189,7 @@ impl Flight {
             );
         }
         let identity = self.app.access.identify(credential.secret().as_deref())?;
-        let by_cookie = cookie(headers).and_then(|secret| self.sessions.find(secret, now));
+        let by_cookie = cookie(headers, COOKIE).and_then(|secret| self.sessions.find(secret, now));
         let session = match by_cookie.filter(|session| session.holder == identity.token) {
             Some(session) => session,
             None => self
@@ -258,17 +258,6 @@ fn password(encoded: &str) -> Option<String> {
     let text = String::from_utf8(decoded).ok()?;
     let (_, password) = text.split_once(':')?;
     Some(password.to_owned())
-}
-
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value)
 }
 
 /// All calls of the service.

@@ -50,20 +50,23 @@ use crate::{
     settings::Settings,
 };
 
+/// The newest picture of the floor, told whenever there is another; `None` before the first.
+pub type Frames = watch::Receiver<Option<Arc<Frame>>>;
+
 /// Where the live board gets from what it shows. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct LiveFeed {
     /// The boards there are.
     pub boards: Arc<Boards>,
     /// The newest frame; `None` until there is one.
-    pub frames: watch::Receiver<Option<Arc<Frame>>>,
+    pub frames: Frames,
     /// Alerts, each time one changes.
     pub alerts: broadcast::Sender<Arc<AlertValue>>,
 }
 
 impl LiveFeed {
     /// Without alerts so far: who has some sends them to [`LiveFeed::alerts`].
-    pub fn new(boards: Boards, frames: watch::Receiver<Option<Arc<Frame>>>) -> Self {
+    pub fn new(boards: Boards, frames: Frames) -> Self {
         LiveFeed {
             boards: Arc::new(boards),
             frames,

@@ -301,7 +301,7 @@ impl Answering {
     fn row(&self, kpi: &Kpi, spot: &Spot<'_>) -> Result<KpiRow, EngineError> {
         let key = spot.key;
         let value = self.value(kpi, spot).filter(|_| spot.withheld.is_empty());
-        let operands = operands(&kpi.value);
+        let operands = kpi.value.ratio();
         let numerator = operands.and_then(|(a, _)| self.eval(kpi, a, spot));
         let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, spot));
         let parts = self
@@ -420,17 +420,6 @@ fn not_all_posted(kpi: &str, input: &str) -> String {
         "{kpi} has no value where not every day{of} is posted; days are those of the zone in \
          which the lines were posted"
     )
-}
-
-/// The operands of a value's division, a constant factor left aside.
-pub(super) fn operands(value: &Value) -> Option<(&Value, &Value)> {
-    match value {
-        Value::Div(a, b) if matches!(**b, Value::Number(_)) => operands(a),
-        Value::Div(a, b) => Some((a, b)),
-        Value::Mul(a, b) if matches!(**a, Value::Number(_)) => operands(b),
-        Value::Mul(a, b) if matches!(**b, Value::Number(_)) => operands(a),
-        _ => None,
-    }
 }
 
 /// The values behind a percentile.

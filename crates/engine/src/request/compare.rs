@@ -8,7 +8,6 @@ use events::UtcMicros;
 
 use kpi::{Agg, Catalogue, Empty, Kpi, Value};
 
-use super::answer::operands;
 use super::period::{first_shown, previous_period};
 use super::{KpiAnswer, KpiRequest, KpiRow};
 use crate::EngineError;
@@ -52,7 +51,7 @@ impl Compare {
     ) -> Result<(), EngineError> {
         let of_values = |kpi: &Kpi| {
             let mut parts = kpi.parts().iter();
-            parts.any(|part| part.agg == Agg::Histogram) && operands(&kpi.value).is_none()
+            parts.any(|part| part.agg == Agg::Histogram) && kpi.value.ratio().is_none()
         };
         let mut kpis = kpis.iter().filter(|_| self.is_mean());
         let percentile = kpis.find(|kpi| catalogue.inputs_of(kpi).into_iter().any(of_values));
@@ -194,7 +193,7 @@ impl KpiAnswer {
 
 /// The mean of a KPI over some periods: of a ratio, that of all of them together.
 fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
-    if operands(&kpi.value).is_some() {
+    if kpi.value.ratio().is_some() {
         let pairs = periods.iter().flatten();
         let pairs = pairs.filter_map(|row| row.numerator.zip(row.denominator));
         let (above, below) = pairs.fold((0.0, 0.0), |(a, b), (num, den)| (a + num, b + den));

@@ -1,6 +1,6 @@
 //! Customers: since when they are with us, and what they are worth.
 
-use super::{Sink, gather::Gathered, sink::Flags};
+use super::{Sink, dated::follow, gather::Gathered, sink::Flags};
 use crate::Customer;
 use events::Text;
 
@@ -30,14 +30,7 @@ pub(crate) fn customer_rows(g: &Gathered<'_>, sink: &mut Sink<'_>) {
                 .map(|v| v.currency.clone())
                 .or(before.and_then(|b| b.currency.clone())),
         };
-        match rows.last_mut() {
-            Some(last) if last.valid_from == row.valid_from => *last = row,
-            Some(last) => {
-                last.valid_to = Some(row.valid_from);
-                rows.push(row);
-            }
-            None => rows.push(row),
-        }
+        follow(&mut rows, row);
     }
     sink.rows.Customer.append(&mut rows);
 }

@@ -6,7 +6,7 @@
 
 use events::{Event, ReferenceChanged, Text, UtcMicros};
 
-use super::{Sink, drafts::Said, gather::Gathered, sink::Flags};
+use super::{Sink, dated::follow, drafts::Said, gather::Gathered, sink::Flags};
 use crate::CodeMeaning;
 
 /// Adds a row for each time between two changes of one code.
@@ -23,14 +23,7 @@ pub(crate) fn code_rows(g: &Gathered<'_>, sink: &mut Sink<'_>) {
             rows.clear();
             row.valid_from = UtcMicros::OCCURRED_MIN.min(row.valid_from);
         }
-        match rows.last_mut() {
-            Some(last) if last.valid_from == row.valid_from => *last = row,
-            Some(last) => {
-                last.valid_to = Some(row.valid_from);
-                rows.push(row);
-            }
-            None => rows.push(row),
-        }
+        follow(&mut rows, row);
     }
     sink.rows.CodeMeaning.append(&mut rows);
 }

@@ -27,20 +27,6 @@ fn logout(s: &mut Scene, seconds: f64, session: &str) {
     );
 }
 
-fn state(s: &mut Scene, seconds: f64, state: AgentState) {
-    s.add(
-        seconds,
-        AgentStateChanged {
-            agent_id: "a1".into(),
-            state,
-            reason: None,
-            routable: state == AgentState::Available,
-            productive: None,
-            paid: None,
-        },
-    );
-}
-
 /// State, start and duration in seconds of a timeline, by start.
 fn spans(rows: &FactRows, timeline: &str) -> Vec<(String, f64, Option<f64>)> {
     let mut spans: Vec<&AgentStateSpan> = rows

@@ -27,6 +27,13 @@ fn solved() -> CaseSolved {
     }
 }
 
+fn closed() -> CaseClosed {
+    CaseClosed {
+        case_id: "k1".into(),
+        interaction_id: None,
+    }
+}
+
 fn reopened(interaction: &str) -> CaseReopened {
     CaseReopened {
         case_id: "k1".into(),
@@ -88,13 +95,7 @@ fn a_case_that_comes_back_counts_its_contacts_replies_and_solutions() {
     assert_eq!(case.full_solve_ms, None, "it is open again");
 
     s.add(370.0, solved());
-    s.add(
-        400.0,
-        CaseClosed {
-            case_id: "k1".into(),
-            interaction_id: None,
-        },
-    );
+    s.add(400.0, closed());
     let rows = s.fold();
     let case = the_case(&rows);
     assert_eq!(
@@ -108,13 +109,7 @@ fn a_case_that_comes_back_counts_its_contacts_replies_and_solutions() {
 fn a_case_that_is_closed_without_a_word_is_solved_then() {
     let mut s = Scene::new();
     s.add(0.0, opened(None));
-    s.add(
-        60.0,
-        CaseClosed {
-            case_id: "k1".into(),
-            interaction_id: None,
-        },
-    );
+    s.add(60.0, closed());
     let rows = s.fold();
     let case = the_case(&rows);
     assert_eq!(

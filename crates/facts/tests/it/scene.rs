@@ -327,3 +327,18 @@ pub fn flags(visit: &QueueVisit) -> &'static str {
     let names = ["waiting", "answered", "abandoned", "flowed_out", "blocked"];
     names[flags.iter().position(|f| *f).expect("one is set")]
 }
+
+/// The status of agent a1 changes; it is routable while it is available.
+pub fn state(s: &mut Scene, seconds: f64, state: AgentState) {
+    s.add(
+        seconds,
+        AgentStateChanged {
+            agent_id: "a1".into(),
+            state,
+            reason: None,
+            routable: state == AgentState::Available,
+            productive: None,
+            paid: None,
+        },
+    );
+}

@@ -30,20 +30,6 @@ fn piece(what: &str, minutes: i64, from: f64, to: f64) -> (String, i64, f64, f64
     (what.to_owned(), minutes, from, to)
 }
 
-fn state(s: &mut Scene, seconds: f64, state: AgentState) {
-    s.add(
-        seconds,
-        AgentStateChanged {
-            agent_id: "a1".into(),
-            state,
-            reason: None,
-            routable: state == AgentState::Available,
-            productive: None,
-            paid: None,
-        },
-    );
-}
-
 #[test]
 fn a_ring_and_the_work_that_follows_are_cut_at_the_quarter() {
     let mut s = Scene::new();

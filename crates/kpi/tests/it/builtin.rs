@@ -158,7 +158,7 @@ fn a_result_carries_its_denominator() {
     assert_eq!(base("service_level").as_deref(), Some("met | base"));
     assert_eq!(
         base("nps").as_deref(),
-        Some("promoters - detractors | answers")
+        Some("100 * (promoters - detractors) | answers")
     );
     assert_eq!(base("sentiment").as_deref(), Some("total | n"));
     assert_eq!(

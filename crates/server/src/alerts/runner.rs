@@ -23,11 +23,11 @@ use super::{
     value::AlertValue,
     webhook::{Sender, webhooks},
 };
-use crate::{Backends, limits, settings::Surroundings};
+use crate::{Backends, limits, live::Frames, settings::Surroundings};
 
 /// What has to run so that [`Alerts`] live.
 pub(super) struct Work {
-    frames: watch::Receiver<Option<Arc<Frame>>>,
+    frames: Frames,
     queries: QueryService,
     carrier: Carrier,
     senders: Vec<Sender>,
@@ -77,7 +77,7 @@ impl Alerts {
 
 async fn watch_frames(
     alerts: Arc<Alerts>,
-    mut frames: watch::Receiver<Option<Arc<Frame>>>,
+    mut frames: Frames,
     queries: QueryService,
     mut stopping: watch::Receiver<bool>,
 ) {

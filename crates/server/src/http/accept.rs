@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch::Receiver,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -229,11 +229,17 @@ impl Connection {
                     return;
                 }
                 _ = self.stopping.wait_for(|stop| *stop), if !told_to_stop => {
-                    if watch.is_quiet() {
+                    if watch.is_unused() {
                         return;
                     }
                     told_to_stop = true;
                     shut_down(connection.as_mut());
+                }
+                // The end of an answer may still be on its way when nothing is at work any more.
+                () = sleep(limits::LAST_WORDS), if told_to_stop => {
+                    if watch.is_quiet() {
+                        return;
+                    }
                 }
             }
         }

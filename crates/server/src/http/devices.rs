@@ -12,7 +12,7 @@ use events::UtcMicros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{App, body};
+use super::{App, access::cookie, body};
 use crate::{
     access::Identity,
     devices::{Device, DeviceFileError, Devices, NotPaired, is_name, name_rule},
@@ -125,14 +125,7 @@ impl App {
 
 /// The secret of a screen, if one asks.
 pub(super) fn secret(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, secret)| secret)
+    cookie(headers, COOKIE)
 }
 
 /// A screen asks to be let in: it gets a code to show, and a secret that nobody sees.

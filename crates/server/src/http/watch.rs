@@ -145,12 +145,18 @@ impl Watch {
         matches!(*self.phase(), Phase::Busy { .. })
     }
 
+    /// Was nothing ever asked?
+    pub(crate) fn is_unused(&self) -> bool {
+        matches!(*self.phase(), Phase::Head { begun: false, .. })
+    }
+
     /// Is nothing at all under way?
     pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(
+        let at_work = matches!(
             *self.phase(),
             Phase::Busy { .. } | Phase::Head { begun: true, .. }
-        )
+        );
+        !at_work && self.stalled().is_none()
     }
 
     /// Bytes came in.

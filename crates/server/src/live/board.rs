@@ -34,6 +34,9 @@ pub(super) fn builtin_texts() -> impl Iterator<Item = &'static str> {
     BUILTIN.iter().map(|(_, text)| *text)
 }
 
+/// The figures that are sent of each kind of scope.
+type Figures = HashMap<ScopeKind, HashSet<String>>;
+
 /// Why boards cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
@@ -158,7 +161,7 @@ impl BoardFile {
 #[derive(Debug)]
 pub(crate) struct Board {
     pub file: BoardFile,
-    shown: HashMap<ScopeKind, HashSet<String>>,
+    shown: Figures,
     kpis: BTreeSet<String>,
 }
 
@@ -359,13 +362,10 @@ impl Check<'_> {
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "the two halves of a board")]
-    fn cells(
-        &self,
-        cells: &[Shown],
-    ) -> Result<(HashMap<ScopeKind, HashSet<String>>, BTreeSet<String>), BoardError> {
+    /// What is sent, and the KPIs among it.
+    fn cells(&self, cells: &[Shown]) -> Result<(Figures, BTreeSet<String>), BoardError> {
         self.size("cells", cells.len())?;
-        let mut shown: HashMap<ScopeKind, HashSet<String>> = HashMap::new();
+        let mut shown = Figures::new();
         let mut kpis = BTreeSet::new();
         for (n, of_scope) in cells.iter().enumerate() {
             self.size(&format!("cells[{n}].figures"), of_scope.figures.len())?;

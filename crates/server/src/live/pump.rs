@@ -13,6 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
+use super::Frames;
 use crate::limits;
 
 /// Where frames come from.
@@ -46,12 +47,11 @@ impl FramePump {
     ///
     /// # Errors
     /// The system gives no thread.
-    #[allow(clippy::type_complexity, reason = "a pump and what comes out of it")]
     pub fn start(
         source: Arc<dyn FrameSource>,
         queries: QueryService,
         now: Arc<dyn Fn() -> UtcMicros + Send + Sync>,
-    ) -> io::Result<(FramePump, watch::Receiver<Option<Arc<Frame>>>)> {
+    ) -> io::Result<(FramePump, Frames)> {
         let (frames, receiver) = watch::channel(None);
         let (stop, stopping) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()

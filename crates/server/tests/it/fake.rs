@@ -13,7 +13,6 @@ use std::{
 
 use engine::{
     Engine,
-    live::Frame,
     service::{QueryLimits, QueryService},
 };
 use events::{Event, Intake, Reject, RejectCode, Text, UtcMicros, decode_line};
@@ -22,7 +21,7 @@ use kpi::Catalogue;
 use server::{
     Answer, Backends, Collector, EventSink, RunningServer, Server, Settings, Surroundings,
     alerts::AlertValue,
-    live::{Boards, LiveFeed},
+    live::{Boards, Frames, LiveFeed},
 };
 use store::Version;
 use tokio::sync::{broadcast, watch};
@@ -84,10 +83,7 @@ pub fn start_with(change: impl FnOnce(&mut Settings)) -> Setup {
 }
 
 /// With a live board of these frames.
-pub fn start_live(
-    frames: watch::Receiver<Option<Arc<Frame>>>,
-    change: impl FnOnce(&mut Settings),
-) -> Setup {
+pub fn start_live(frames: Frames, change: impl FnOnce(&mut Settings)) -> Setup {
     let sink = Arc::new(FakeSink::new());
     let feed = feed(frames);
     let alerts = feed.alerts.clone();
@@ -118,7 +114,7 @@ pub fn backends(sink: &Arc<FakeSink>) -> Backends {
 }
 
 /// A live board of these frames.
-pub fn feed(frames: watch::Receiver<Option<Arc<Frame>>>) -> LiveFeed {
+pub fn feed(frames: Frames) -> LiveFeed {
     let boards = Boards::open(None, &catalogue()).expect("sound boards");
     LiveFeed::new(boards, frames)
 }

@@ -56,6 +56,26 @@ fn a_body_on_its_way_is_taken_before_the_end() {
 }
 
 #[test]
+fn an_answer_that_was_begun_is_sent_to_its_end() {
+    let setup = start();
+    let mut slow = setup.client();
+    let whole = slow.get("/api/v1/openapi.json").body.len();
+    // More than the system keeps between the two: the server waits in the middle of an answer.
+    for _ in 0..200 {
+        slow.send("GET /api/v1/openapi.json", &[], b"");
+    }
+    assert_eq!(slow.reply().body.len(), whole);
+    let server = setup.server;
+    let stopping = thread::spawn(move || server.stop());
+    let mut answers = 0;
+    while let Some(reply) = slow.try_reply() {
+        assert!(reply.whole, "answer {answers} is cut");
+        answers += 1;
+    }
+    stopping.join().expect("it stops");
+}
+
+#[test]
 fn a_stop_does_not_wait_for_ever() {
     let setup = start_with(|settings| settings.stop_timeout = Duration::from_millis(100));
     let held = setup.sink.hold();

@@ -8,7 +8,7 @@ use engine::{
 };
 use events::UtcMicros;
 use kpi::{Show, Status, Unit, UnitKind};
-use server::Settings;
+use server::{Settings, live::Frames};
 use tokio::sync::watch;
 
 use crate::fake::{NOW, Setup, start_live};
@@ -48,7 +48,7 @@ fn unit(kind: UnitKind) -> Unit {
 }
 
 impl Floor {
-    fn new() -> (Floor, watch::Receiver<Option<Arc<Frame>>>) {
+    fn new() -> (Floor, Frames) {
         let (frames, receiver) = watch::channel(None);
         let used = |id: &str| UsedKpi {
             id: id.to_owned(),

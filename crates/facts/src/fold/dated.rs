@@ -1,0 +1,37 @@
+//! Rows that hold for a time: each until the next begins.
+
+use events::UtcMicros;
+
+use crate::{CodeMeaning, Customer};
+
+/// A row that holds from a moment until another.
+pub(super) trait Dated {
+    /// When it begins, and where to say when it ends.
+    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>);
+}
+
+impl Dated for Customer {
+    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>) {
+        (self.valid_from, &mut self.valid_to)
+    }
+}
+
+impl Dated for CodeMeaning {
+    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>) {
+        (self.valid_from, &mut self.valid_to)
+    }
+}
+
+/// Adds the row that follows; of rows that begin at one moment the last counts.
+pub(super) fn follow<R: Dated>(rows: &mut Vec<R>, mut row: R) {
+    let (begin, _) = row.span();
+    if let Some(last) = rows.last_mut() {
+        let (last_begin, last_end) = last.span();
+        if last_begin == begin {
+            *last = row;
+            return;
+        }
+        *last_end = Some(begin);
+    }
+    rows.push(row);
+}
