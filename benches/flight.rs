@@ -159,6 +159,7 @@ fn plan_alone(runtime: &Runtime, queries: &QueryService) -> Result<()> {
     let caller = Caller {
         name: "bench".into(),
         sees_all: false,
+        sees_raw: true,
     };
     let session = SessionSettings::default();
     let mut took = histogram()?;

@@ -4,6 +4,7 @@
 //! cargo run --release -p benches -- import [--days N] [--agents N]
 //! cargo run --release -p benches -- queries [--visits N] [--python PATH]
 //! cargo run --release -p benches -- live [--days N] [--agents N] [--seconds N]
+//! cargo run --release -p benches -- recover [--mib N] [--agents N]
 //! cargo run --release -p benches -- flight [--visits N] [--python PATH]
 //! ```
 //!
@@ -13,6 +14,8 @@
 //! in DuckDB over the same Parquet files; `--python` names a Python that has `duckdb`.
 //! `live`: a server and its clients in this process, over loopback; bodies of 1,000 events as fast
 //! as they are acknowledged, then bodies of 10 at 20,000 events/s while two analysts query.
+//! `recover`: a log of 1 GiB of which nothing is in Parquet, as a kill leaves it: the time until a
+//! start is ready, and that of reading the log alone.
 //! `flight`: ten million queue visits streamed over Flight SQL to the client of `arrow-flight` and
 //! to the ADBC driver, beside pyarrow reading the same Parquet files; what planning a KPI query
 //! takes, and how soon a KPI of one day comes to 8 clients. `--python` names a Python that has
@@ -22,6 +25,7 @@ mod flight;
 mod import;
 mod live;
 mod queries;
+mod recover;
 mod visits;
 
 use anyhow::{Result, bail};
@@ -40,10 +44,15 @@ fn main() -> Result<()> {
             number(&args, "--agents", 120)?,
             number(&args, "--seconds", 20)?,
         ),
+        Some("recover") => recover::run(
+            number(&args, "--mib", 1_024)?,
+            number(&args, "--agents", 120)?,
+        ),
         Some("flight") => flight::run(number(&args, "--visits", 10_000_000)?, &python),
         _ => bail!(
             "usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P] | \
-             live [--days N] [--agents N] [--seconds N] | flight [--visits N] [--python P]"
+             live [--days N] [--agents N] [--seconds N] | recover [--mib N] [--agents N] | \
+             flight [--visits N] [--python P]"
         ),
     }
 }

@@ -219,6 +219,7 @@ fn analyst(queries: &QueryService, stop: &AtomicBool) -> Result<Histogram<u64>> 
     let caller = Caller {
         name: "analyst".into(),
         sees_all: false,
+        sees_raw: true,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut took = histogram()?;

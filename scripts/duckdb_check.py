@@ -32,7 +32,7 @@ def manifest_files(data):
     files = {}
     for line in newest.read_bytes().split(b"\n")[:-1]:
         entry = json.loads(line)
-        if entry["v"] != 1:
+        if entry["v"] not in (1, 2):
             raise SystemExit(f"{newest}: unknown format version {entry['v']}")
         if entry["kind"] == "snapshot":
             files.clear()
@@ -59,6 +59,7 @@ def open_tables(data):
         connection.execute(LINKS)
         tables["links"] = []
     if "agent_time" in tables:
+        connection.execute(SPANS.format(**bounds))
         connection.execute(MOMENTS)
         tables["moments"] = []
     if {"self_service", "interactions"} <= tables.keys():
@@ -142,13 +143,32 @@ FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
 """
 
 
+# Agents' time with what has begun and is not over: it goes on up to the horizon.
+SPANS = """
+CREATE TABLE spans AS
+WITH begun AS (
+  SELECT *, epoch_us(slice_at) // 1000 + from_ms AS since FROM agent_time
+  WHERE starts_with(timeline, 'open_') AND epoch_us(slice_at) >= {horizon} - 86400000000
+),
+quarters AS (
+  SELECT *, unnest(generate_series(since // 900000, ({horizon} // 1000 - 1) // 900000)) * 900000 AS q
+  FROM begun
+)
+SELECT tenant_id, is_test, agent_id, slice_at, from_ms, to_ms, timeline, state, paid
+FROM agent_time WHERE NOT starts_with(timeline, 'open_')
+UNION ALL
+SELECT tenant_id, is_test, agent_id, make_timestamptz(q * 1000), greatest(since - q, 0),
+       least({horizon} // 1000 - q, 900000), replace(timeline, 'open_', ''), state, paid
+FROM quarters
+"""
+
 # Stretches of an agent's quarter of an hour in which nothing changes, with all that holds in them,
 # found by looking for what covers each, not by adding up begins and ends.
 MOMENTS = """
 CREATE TABLE moments AS
 WITH marks AS (
-  SELECT tenant_id, is_test, agent_id, slice_at, from_ms AS t FROM agent_time
-  UNION SELECT tenant_id, is_test, agent_id, slice_at, to_ms FROM agent_time
+  SELECT tenant_id, is_test, agent_id, slice_at, from_ms AS t FROM spans
+  UNION SELECT tenant_id, is_test, agent_id, slice_at, to_ms FROM spans
 ),
 stretches AS (
   SELECT *, lead(t) OVER (PARTITION BY tenant_id, is_test, agent_id, slice_at ORDER BY t) AS u
@@ -159,18 +179,18 @@ SELECT tenant_id, is_test, agent_id, slice_at, t, u - t AS ms,
        count(*) FILTER (WHERE timeline = 'ring') AS rings,
        max(state) AS state,
        coalesce(bool_and(paid) FILTER (WHERE timeline = 'status'), true) AS paid
-FROM stretches s JOIN agent_time a USING (tenant_id, is_test, agent_id, slice_at)
+FROM stretches s JOIN spans a USING (tenant_id, is_test, agent_id, slice_at)
 WHERE u > t AND a.from_ms <= t AND a.to_ms >= u
 GROUP BY ALL
 """
 
-# Self-service sessions with the time to the customer's next contact that an agent handled.
+# Self-service sessions with the time until the customer came again and an agent handled it.
 SESSIONS = """
 CREATE TABLE sessions AS
 SELECT s.*, (
   SELECT (min(epoch_us(i.started_at)) - epoch_us(s.started_at)) // 1000 FROM interactions i
   WHERE i.tenant_id = s.tenant_id AND i.is_test = s.is_test AND i.customer_id = s.customer_id
-    AND i.handled AND i.started_at > s.started_at
+    AND i.handled AND i.direction = 'inbound' AND i.started_at > s.started_at
 ) AS gap_ms
 FROM self_service s
 """
@@ -468,11 +488,15 @@ def workforce():
         return Kpi("moments", "slice_at", "agent_id", a, b, **more)
 
     def ms(condition):
+        return f"coalesce({total('ms', f'({condition}) AND {over}')}, 0)"
+
+    def ever(condition):
         return f"coalesce({total('ms', condition)}, 0)"
 
     def rung(column):
-        return f"coalesce(sum({column}), 0)"
+        return f"coalesce({total(column, over)}, 0)"
 
+    over = "epoch_us(slice_at) + 900000000 <= {horizon}"
     work, ring = "contacts > 0", "contacts = 0 AND rings > 0"
     idle = "contacts = 0 AND rings = 0 AND state = 'available'"
     away = "contacts = 0 AND rings = 0 AND state IN ('break', 'meal')"
@@ -483,10 +507,10 @@ def workforce():
                                       ms(f"{work} OR ({ring}) OR ({idle})")),
         "utilization": slices(ms(work), ms(paid)),
         "utilization_logged_in": slices(ms(work), ms("true")),
-        "utilization_4ps": slices(ms(f"NOT ({away})"), ms(paid)),
-        "avg_concurrency": slices("coalesce(sum(contacts * ms), 0)", ms(work)),
-        "contact_time": slices(ms(work), empty=0),
-        "logged_in_time": slices(ms("true"), empty=0),
+        "utilization_4ps": slices(ms(f"NOT ({away}) AND ({paid})"), ms(paid)),
+        "avg_concurrency": slices(f"coalesce({total('contacts * ms', over)}, 0)", ms(work)),
+        "contact_time": slices(ever(work), empty=0),
+        "logged_in_time": slices(ever("true"), empty=0),
         "agent_non_response_rate": Kpi("agent_time", "slice_at", "agent_id",
                                        rung("offers_missed"), rung("offers")),
     }

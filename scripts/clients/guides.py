@@ -1,15 +1,20 @@
-"""The guides in docs/clients: their Python is run as it stands there."""
+"""The guides in docs/clients: their Python and their SQL are run as they stand there."""
 import pathlib
 import re
 
+from adbc_checks import connected
 from callgauge_cli import ROOT
 
 GUIDES = ROOT / "docs" / "clients"
 
+# What a program fills in before it sends a query: Grafana's $__timeFilter(x), Superset's {{ x }}.
+PLACEHOLDER = re.compile(r"\$__\w+|\{\{")
 
-def blocks(guide):
-    """The Python of a guide, in order."""
-    return re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.M | re.S)
+
+def blocks(guide, language="python"):
+    """What a guide has of a language, in order."""
+    fence = rf"^```{language}\n(.*?)^```"
+    return re.findall(fence, guide.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def run(place, name):
@@ -37,3 +42,22 @@ def check_the_sqlalchemy_guide(place):
 def check_the_duckdb_guide(place):
     """DuckDB over the same Parquet."""
     run(place, "duckdb.md")
+
+
+def check_the_sql_of_every_guide(place):
+    """Every block of SQL in the guides, over Flight; but for those with placeholders."""
+    asked = 0
+    with connected(place) as connection, connection.cursor() as cursor:
+        for guide in sorted(GUIDES.glob("*.md")):
+            for block in blocks(guide, "sql"):
+                if PLACEHOLDER.search(block):
+                    print(f"        {guide.name}: not run, it has a placeholder")
+                    continue
+                for statement in filter(str.strip, block.split(";")):
+                    try:
+                        cursor.execute(statement)
+                        cursor.fetchall()
+                    except Exception as error:
+                        raise AssertionError(f"{guide.name}: {statement}") from error
+                    asked += 1
+    assert asked >= 2, "the guides of Grafana and Superset have SQL"

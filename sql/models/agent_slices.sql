@@ -5,18 +5,19 @@
 -- the status says (idle is available without work). So the eight sum to logged_in_ms. Work during a
 -- break is on_contact, and shown again in conflict_ms.
 --
--- Spans count once they are over. The rows of facts.agent_time are cut at the quarters and every
--- step below keeps quarters apart, so a question about a day reads that day only.
+-- What is not over counts up to where the data are complete (agent_spans). The spans are cut at the
+-- quarters and every step below keeps quarters apart, so a question about a day reads that day, and of
+-- the last day what is not over.
 WITH marks AS (
   SELECT
     tenant_id, is_test, agent_id, slice_at, from_ms AS at_ms, timeline, state, 1 AS step,
     productive, paid, slots, offers, offers_missed, team_id, site_id, tenure_band
-  FROM facts.agent_time
+  FROM facts.agent_spans
   UNION ALL
   SELECT
     tenant_id, is_test, agent_id, slice_at, to_ms AS at_ms, timeline, state, -1 AS step,
     productive, paid, slots, 0 AS offers, 0 AS offers_missed, team_id, site_id, tenure_band
-  FROM facts.agent_time
+  FROM facts.agent_spans
 ),
 -- What begins and ends at each moment.
 moments AS (
@@ -89,6 +90,12 @@ SELECT
   sum(CASE WHEN doing IS NOT NULL THEN ms ELSE 0 END) AS logged_in_ms,
   sum(CASE WHEN doing IN ('on_contact', 'ring') OR (doing IS NOT NULL AND unpaid = 0) THEN ms ELSE 0 END)
     AS paid_ms,
+  sum(
+    CASE
+      WHEN doing IN ('on_contact', 'ring') OR (doing NOT IN ('break', 'meal') AND unpaid = 0) THEN ms
+      ELSE 0
+    END
+  ) AS paid_work_ms,
   sum(CASE WHEN available > 0 THEN ms ELSE 0 END) AS available_ms,
   sum(CASE WHEN doing = 'idle' THEN ms ELSE 0 END) AS idle_ms,
   sum(CASE WHEN doing = 'on_contact' THEN ms ELSE 0 END) AS on_contact_ms,

@@ -1,5 +1,6 @@
--- One row: one contact of a known customer, with the time to the customer's next leaving (status
--- `ended`) and next coming back (`active` after `ended`), and the segment that the customer was in.
+-- One row: one contact of a known customer, with the time to the customer's next leaving (`ended` of
+-- somebody who was not gone) and next coming back (`active` after `ended`), and what the customer was
+-- then: segment and status.
 WITH changes AS (
   SELECT
     tenant_id, customer_id, valid_from, status,
@@ -9,7 +10,7 @@ WITH changes AS (
 moments AS (
   SELECT
     tenant_id, customer_id, valid_from AS moment_at, NULL AS interaction_id,
-    CASE WHEN status = 'ended' THEN valid_from END AS ended_at,
+    CASE WHEN status = 'ended' AND coalesce(status_before, '') <> 'ended' THEN valid_from END AS ended_at,
     CASE WHEN status = 'active' AND status_before = 'ended' THEN valid_from END AS returned_at
   FROM changes
   UNION ALL
@@ -40,7 +41,7 @@ nexts AS (
   GROUP BY tenant_id, interaction_id
 )
 SELECT
-  i.*, c.segment AS customer_segment,
+  i.*, c.segment AS customer_segment, c.status AS customer_status,
   ms_between(i.started_at, n.next_end_at) AS churn_gap_ms,
   ms_between(i.started_at, n.next_return_at) AS return_gap_ms
 FROM facts.interactions AS i

@@ -1,5 +1,5 @@
--- One row: one session with a menu, bot or page, with the time to the customer's next contact that an
--- agent handled. A contact that began at the same moment is the one that the session belongs to.
+-- One row: one session with a menu, bot or page, with the time to the customer's next contact that came
+-- to us and that an agent handled: whom we called did not come back. A contact that began at the same moment is the one that the session belongs to.
 WITH moments AS (
   SELECT tenant_id, is_test, customer_id, started_at AS moment_at, session_id, NULL AS assisted_at
   FROM facts.self_service
@@ -9,7 +9,7 @@ WITH moments AS (
     tenant_id, is_test, customer_id, started_at AS moment_at, NULL AS session_id,
     started_at AS assisted_at
   FROM facts.interactions
-  WHERE handled AND customer_id IS NOT NULL
+  WHERE handled AND direction = 'inbound' AND customer_id IS NOT NULL
 ),
 followed AS (
   SELECT

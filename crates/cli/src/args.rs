@@ -61,6 +61,8 @@ pub enum Command {
     Check(Check),
     /// Mend damaged files, after saying what cannot be brought back.
     Repair(Repair),
+    /// Let contacts go that were over long ago, with their events and facts.
+    Retain(Retain),
     /// Print a completion script for your shell.
     Completions {
         /// Which shell.
@@ -284,6 +286,30 @@ pub struct Repair {
     pub yes: bool,
 }
 
+/// `callgauge retain`
+#[derive(Debug, Args)]
+pub struct Retain {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// How long contacts are kept after their last event, in whole days of UTC, as 400d.
+    #[arg(long, value_name = "DAYS", value_parser = keep_days)]
+    pub keep: u32,
+    /// Say what would go, and change nothing. Also beside a running server.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let all of it go at once. Without this nothing goes the first time, and later at most what two
+    /// days more let go.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+}
+
+fn keep_days(text: &str) -> Result<u32, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    let least = ingest::retention::KEEP_DAYS_MIN;
+    let days = days.filter(|days| *days >= least);
+    days.ok_or_else(|| format!("whole days, as 400d, and {least}d at least"))
+}
+
 /// `callgauge simulate`
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("target").required(true).args(["out", "post"]))]
@@ -443,6 +469,14 @@ pub enum KpiCommand {
         #[arg(long = "kpi-dir")]
         dirs: Vec<PathBuf>,
     },
+    /// Explain one KPI: formula, rows, clock, parameters, targets, SQL and worked examples.
+    Explain {
+        /// Its id or another name.
+        id: String,
+        /// Folders with your own definitions, after the built-in ones.
+        #[arg(long = "kpi-dir")]
+        dirs: Vec<PathBuf>,
+    },
     /// List the KPIs with their titles and formulas.
     List {
         /// Folders with your own definitions, after the built-in ones.
@@ -478,6 +512,13 @@ pub struct KpiShow {
     /// Each value over everything from the start of the range on.
     #[arg(long, requires = "grain")]
     pub running: bool,
+    /// The period to stand beside: `previous`, `-1d`, `-7d`, `-1mo`, `-1y`, or `avg4w`, the mean of
+    /// the four weeks before.
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    pub compare: Option<String>,
+    /// A row for every bucket, also where there is nothing.
+    #[arg(long, requires = "grain")]
+    pub fill: bool,
     /// Dimensions to split by, as `queue_id,channel`.
     #[arg(long, value_delimiter = ',')]
     pub by: Vec<String>,

@@ -10,6 +10,7 @@ mod kpi;
 mod post;
 mod repair;
 mod replay;
+mod retain;
 mod serve;
 mod simulate;
 mod sql;
@@ -64,6 +65,7 @@ pub fn run(cli: &Cli) -> Result<Outcome> {
         Command::Device(args) => device::run(args),
         Command::Health(args) => health::run(args),
         Command::Repair(args) => repair::run(args),
+        Command::Retain(args) => retain::run(args),
         Command::Sql(args) => sql::run(args),
         Command::Kpi(args) => kpi::run(args, face),
         Command::Check(args) => check::run(args),
@@ -107,11 +109,14 @@ fn definitions(dirs: &[PathBuf]) -> Result<(Arc<Catalogue>, Arc<Targets>)> {
     Ok((Arc::new(catalogue), Arc::new(targets)))
 }
 
-/// The alert rules of a file, or the built-in ones.
-fn alert_rules(file: Option<&Path>, catalogue: &Catalogue) -> Result<AlertRules> {
+/// The alert rules of a file, or the built-in ones: about what a live board of the engine can have.
+fn alert_rules(file: Option<&Path>, engine: &Engine) -> Result<AlertRules> {
+    let snapshot = block_on(|| async { Ok(engine.snapshot().await?) })?;
+    let live = engine::live::possible_kpis(&snapshot)?;
+    let catalogue = engine.catalogue();
     let rules = match file {
-        None => AlertRules::builtin(catalogue),
-        Some(path) => AlertRules::load(&[source_file(path)?], catalogue),
+        None => AlertRules::builtin(catalogue, &live),
+        Some(path) => AlertRules::load(&[source_file(path)?], catalogue, &live),
     };
     rules.map_err(|found| problems("alert rules", &found))
 }

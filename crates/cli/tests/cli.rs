@@ -381,3 +381,71 @@ fn own_definitions_and_targets_can_be_asked_for_with_their_parameters() {
     assert_eq!(ask("15s"), "x\n0.0\n", "the call waited 15 s");
     assert_eq!(ask("14s"), "x\n1.0\n");
 }
+
+#[test]
+fn what_was_kept_long_enough_goes_after_a_yes_and_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let old = CALL.replace("2026-03-02", "2025-01-02");
+    let new = CALL.replace("2026-03-02", "2025-06-02").replace("c1", "c2");
+    let new = new.replace(r#""event_id":""#, r#""event_id":"n"#);
+    let lines = [old.as_bytes(), new.as_bytes()].concat();
+    let retain = |more: &[&str]| {
+        let args = [&["retain", "--data", &data, "--keep"], more].concat();
+        let output = callgauge(&args);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        (output.status.code(), said)
+    };
+    let (code, said) = retain(&["100d"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(!dir.path().join("data").exists(), "looking makes no folder");
+    assert!(import(dir.path(), &data, &lines, &[]).status.success());
+    let (code, said) = retain(&["30d"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("31d at least"), "{said}");
+    for more in [&["100d"][..], &["100d", "--dry-run"]] {
+        let (code, said) = retain(more);
+        assert_eq!(code, Some(1), "{said}");
+        let would =
+            "would go: 1 contact(s) that were over before 2025-02-22T00:00:00Z, with 3 event(s)";
+        assert!(said.contains(would), "{said}");
+        assert_eq!(said.contains("--yes"), more.len() == 1, "{said}");
+    }
+    let again = import(dir.path(), &data, &lines, &[]);
+    assert!(
+        text(&again.stdout).contains("duplicate 6"),
+        "nothing has gone"
+    );
+
+    let (code, said) = retain(&["100d", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("gone: 1 contact(s)"), "{said}");
+    let again = import(dir.path(), &data, &lines, &[]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = text(&again.stdout);
+    assert!(said.contains("too_old: 3"), "{said}");
+    assert!(said.contains("duplicate 3 · rejected 3"), "{said}");
+    let (code, said) = retain(&["100d"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "nothing is older than 100 days\n")
+    );
+    // A shorter time takes two days a run.
+    let (code, said) = retain(&["90d"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("gone: 0 contact(s) that were over before 2025-02-24"),
+        "{said}"
+    );
+    assert!(
+        said.contains("up to 2025-03-04") && said.contains("2 days a run"),
+        "{said}"
+    );
+    let check = callgauge(&["check", "--data", &data]);
+    assert_eq!(check.status.code(), Some(0));
+    let said = text(&check.stdout);
+    assert!(
+        said.contains("contacts are kept from 2025-02-24T00:00:00Z"),
+        "{said}"
+    );
+}

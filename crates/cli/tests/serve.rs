@@ -135,6 +135,35 @@ fn events_come_in_over_http_and_are_in_parquet_after_sigterm() {
     assert!(check.status.success(), "{}", text(&check.stdout));
 }
 
+/// The root of a container may be read-only: queries spill into the data folder.
+#[test]
+fn what_queries_of_a_killed_server_spilled_goes_at_the_next_start() {
+    let place = Place::new();
+    let spill = place.path("data/spill");
+    std::fs::create_dir_all(spill.join("datafusion-x")).unwrap();
+    std::fs::write(spill.join("datafusion-x/left"), "x").unwrap();
+    let server = place.serve(&[]);
+    assert!(!spill.join("datafusion-x").exists());
+    let made = std::fs::read_dir(&spill).unwrap().count();
+    assert!(made > 0, "queries spill to somewhere else");
+    server.terminate();
+    let check = callgauge(&["check", "--data", &place.data()]);
+    assert!(!text(&check.stdout).contains("not ours"), "{check:?}");
+}
+
+#[test]
+fn check_names_a_file_that_is_not_ours() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    server.send_a_day("3");
+    server.terminate();
+    std::fs::write(place.path("data/parquet/log/mine.txt"), "x").unwrap();
+    let check = callgauge(&["check", "--data", &place.data()]);
+    assert!(check.status.success(), "{check:?}");
+    let said = text(&check.stdout);
+    assert!(said.contains("parquet/log/mine.txt"), "{said}");
+}
+
 #[test]
 fn a_killed_server_goes_on_where_it_was() {
     let place = Place::new();
@@ -325,6 +354,34 @@ fn the_live_board_shows_what_was_just_taken() {
 }
 
 #[test]
+fn a_rule_about_a_kpi_that_no_board_shows_says_what_it_finds() {
+    let place = Place::new();
+    let rules = place.path("alerts.yml");
+    let rule = "- { id: few, title: { en: Few }, figure: offered_net@today, scope: total, \
+                op: at_most, critical: 5, on_delay_s: 0 }";
+    std::fs::write(&rules, rule).unwrap();
+    let server = place.serve_with(&["--alerts", rules.to_str().unwrap()], &[]);
+    let agent = ureq::Agent::new_with_defaults();
+    let patience = Instant::now() + Duration::from_secs(60);
+    let alert = loop {
+        let ask = agent.get(format!("{}/api/v1/alerts", server.url)).call();
+        let text = ask.unwrap().body_mut().read_to_string().unwrap();
+        let said: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if let Some(alert) = said["alerts"].get(0) {
+            break alert.clone();
+        }
+        assert!(Instant::now() < patience, "{said}");
+        std::thread::yield_now();
+    };
+    assert_eq!(
+        (&alert["rule"], &alert["state"]),
+        (&"few".into(), &"critical".into())
+    );
+    assert_eq!(alert["figure"], "offered_net@today");
+    server.terminate();
+}
+
+#[test]
 fn a_board_with_a_slip_stops_the_start() {
     let place = Place::new();
     let boards = place.path("boards");
@@ -465,6 +522,8 @@ fn off_loopback_without_tokens_it_does_not_start() {
 #[test]
 fn every_acknowledgement_has_a_sync() {
     if Command::new("strace").arg("-V").output().is_err() {
+        let required = std::env::var_os("CALLGAUGE_REQUIRE_STRACE").is_some();
+        assert!(!required, "there is no strace");
         println!("skipped: no strace");
         return;
     }
@@ -651,6 +710,20 @@ fn a_wrong_alert_rule_or_webhook_stops_the_start_with_its_place() {
         "{said}"
     );
     assert!(said.contains("did you mean `waiting`?"), "{said}");
+    // The engine knows what cannot be live: nobody waits in vain for such a rule.
+    for (figure, hint) in [
+        ("sales_cost@today", "money"),
+        ("fcr@today", "mature"),
+        ("occupancy@today", "mature"),
+    ] {
+        std::fs::write(&rules, rule.replace("wating", figure)).unwrap();
+        let said = start(&["--alerts", rules.to_str().unwrap()]);
+        let place = format!(
+            "alerts.yml:1:38: r: the live board cannot have `{}`",
+            &figure[..figure.len() - 6]
+        );
+        assert!(said.contains(&place) && said.contains(hint), "{said}");
+    }
     let said = start(&["--webhook", "ftp://host/secret"]);
     assert!(
         said.contains("webhook 1: it begins with neither http:// nor https://"),

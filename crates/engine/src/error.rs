@@ -1,9 +1,13 @@
 //! Errors by what the caller does next.
 
+mod plain;
+
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
 use crate::service::QueryError;
+
+pub(crate) use plain::{plain, sql_types};
 
 /// Why a query or a definition was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -126,9 +130,9 @@ impl From<DataFusionError> for EngineError {
         match error {
             D::External(inner) => match inner.downcast::<EngineError>() {
                 Ok(own) => *own,
-                Err(other) => match damaged_file(&*other) {
-                    Some(file) => EngineError::DataDamaged { file },
-                    None => unexpected(&other.to_string()),
+                Err(other) => match other.downcast::<QueryError>() {
+                    Ok(told) => EngineError::from(*told),
+                    Err(other) => foreign(&*other),
                 },
             },
             D::Context(_, inner) => EngineError::from(*inner),
@@ -146,6 +150,14 @@ impl From<DataFusionError> for EngineError {
             },
             other => classify(&other),
         }
+    }
+}
+
+/// An error that neither DataFusion nor we have made.
+fn foreign(error: &(dyn std::error::Error + 'static)) -> EngineError {
+    match damaged_file(error) {
+        Some(file) => EngineError::DataDamaged { file },
+        None => unexpected(&error.to_string()),
     }
 }
 
@@ -221,15 +233,16 @@ fn store_error(error: &DataFusionError, text: String) -> EngineError {
 fn classify(error: &DataFusionError) -> EngineError {
     use DataFusionError as D;
     let text = error.strip_backtrace();
+    if let Some((reason, hint)) = plain(error) {
+        return EngineError::refused(reason, hint);
+    }
     match error {
         D::ResourcesExhausted(_) => EngineError::OutOfMemory(text),
         D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => store_error(error, text),
         D::ArrowError(..) if damaged_file(error).is_some() => store_error(error, text),
         D::Internal(_) | D::ExecutionJoin(_) => unexpected(&text),
         D::ArrowError(..) | D::Execution(_) => EngineError::Unfit(text),
-        D::NotImplemented(_) | D::Plan(_) | D::SchemaError(..) | D::SQL(..) => {
-            EngineError::Invalid(text)
-        }
+        D::NotImplemented(_) | D::Plan(_) => EngineError::Invalid(sql_types(&text)),
         _ => EngineError::Invalid(text),
     }
 }

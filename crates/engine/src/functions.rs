@@ -2,7 +2,8 @@
 //!
 //! Aggregates: `checked_sum` (also registered as `sum`), `count_if`, `histogram`,
 //! `merge_histogram`, `last_by_time`. Scalars: `kpi_bucket`, `percentile`, `share_within`, `histogram_count`,
-//! `ms_between`, `to_timestamp`. All are immutable and keep memory that they report honestly.
+//! `ms_between`, `to_timestamp`, and workforce maths (`erlang_*`). All are immutable and keep memory
+//! that they report honestly.
 //!
 //! Of DataFusion's own functions a query may call those of a list ([`names_by_kind`]); what BI
 //! tools know from other databases and it lacks is here too.
@@ -15,6 +16,7 @@ mod bucket;
 mod capped;
 mod checked_sum;
 mod count_if;
+mod erlang;
 mod histogram;
 mod interval;
 mod last_by_time;
@@ -32,7 +34,7 @@ use datafusion::logical_expr::{AggregateUDF, ColumnarValue, Expr, ScalarUDF, lit
 
 pub use allowed::{FunctionNames, names_by_kind};
 pub(crate) use allowed::{builtin_aggregates, builtin_scalars, builtin_tables, builtin_windows};
-pub(crate) use bound::{Bound, bound};
+pub(crate) use bound::{Bound, HORIZON_CALL, bound, horizon_function};
 pub(crate) use operators::OperatorPlanner;
 pub(crate) use parts::takes_unit;
 
@@ -55,6 +57,7 @@ pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
         Arc::clone(&time::TO_TIMESTAMP),
         Arc::clone(&interval::INTERVAL_TIMES),
     ]);
+    all.extend(erlang::ALL.iter().cloned());
     all.extend(parts::ALL.iter().cloned());
     all.extend(session_facts::ALL.iter().cloned());
     all

@@ -10,6 +10,7 @@ mod dialect;
 mod limits;
 mod nesting;
 mod rewrite;
+mod similar;
 mod syntax;
 mod tokens;
 
@@ -78,7 +79,7 @@ pub fn check(text: &str, limits: &GuardLimits) -> Result<Checked, QueryError> {
     let mut action = statements::classify(statement, &tokens)?;
     if let Action::Query(statement) = &mut action {
         syntax::check(statement, limits)?;
-        rewrite::rewrite(statement);
+        rewrite::rewrite(statement)?;
     }
     Ok(Checked { action, parameters })
 }

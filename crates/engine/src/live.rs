@@ -20,7 +20,7 @@ mod lane;
 mod mirror;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -58,6 +58,8 @@ pub struct LiveSettings {
     /// KPIs to show beside those of the built-in boards. One that the catalogue does not have, or
     /// that cannot be kept live (money, or rows that count only later), is left out.
     pub kpis: Vec<String>,
+    /// Since when the board is looked at: what was received before is no update of an interval.
+    pub began: UtcMicros,
     /// Which life of the process makes the frames.
     pub epoch: u64,
     /// How waits are estimated.
@@ -70,10 +72,20 @@ impl Default for LiveSettings {
             zone: "UTC".to_owned(),
             day_start_minutes: 0,
             kpis: Vec::new(),
+            began: UtcMicros(0),
             epoch: 0,
             ewt: Ewt::QueueLength,
         }
     }
+}
+
+/// Ids of the KPIs that a board can have: whose states can be kept from commit to commit, and that
+/// count at once.
+///
+/// # Errors
+/// When a definition does not compile.
+pub fn possible_kpis(snapshot: &Snapshot) -> Result<BTreeSet<String>, EngineError> {
+    kpis::possible(snapshot)
 }
 
 /// Makes frames of what an engine's store has. One at a time; share it.
@@ -213,8 +225,7 @@ impl LiveBoard {
     }
 
     async fn rebuilt(&self, snapshot: &Snapshot, start: i64) -> Result<World, EngineError> {
-        let more = &self.settings.kpis;
-        let (kpis, mirrors) = Kpis::new(snapshot, more, &self.clock, &self.task)?;
+        let (kpis, mirrors) = Kpis::new(snapshot, &self.settings, &self.clock, &self.task)?;
         let mut world = World {
             views: Arc::clone(snapshot.views()),
             revision: snapshot.version.committed_seq,

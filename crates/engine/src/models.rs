@@ -18,8 +18,9 @@ use crate::error::EngineError;
 use crate::session;
 use crate::settings::Settings;
 
-/// Name and SELECT of every model. One that reads another stands after it.
-pub(crate) const MODELS: [(&str, &str); 19] = [
+/// Name and SELECT of every model. One that reads another stands after it; `:horizon` is up to where
+/// the data are complete.
+pub(crate) const MODELS: [(&str, &str); 20] = [
     (
         "queue_visits",
         include_str!("../../../sql/models/queue_visits.sql"),
@@ -48,6 +49,10 @@ pub(crate) const MODELS: [(&str, &str); 19] = [
     (
         "repeat_links",
         include_str!("../../../sql/models/repeat_links.sql"),
+    ),
+    (
+        "agent_spans",
+        include_str!("../../../sql/models/agent_spans.sql"),
     ),
     (
         "agent_slices",

@@ -63,6 +63,8 @@ pub struct Caller {
     pub name: Arc<str>,
     /// May others' queries be seen and cancelled?
     pub sees_all: bool,
+    /// May lines that were refused be read as they came (`facts.quarantine`)?
+    pub sees_raw: bool,
 }
 
 /// How a planned statement is to be run.
@@ -70,6 +72,8 @@ pub struct Caller {
 pub struct RunOptions {
     /// How long it may take, waiting and reading included; never longer than the service allows.
     pub deadline: Option<Duration>,
+    /// The time that `deadline` is the rest of: what whoever asked has set, and is told.
+    pub allowed: Option<Duration>,
     /// Rows wanted; more are left out, and the result says so.
     pub rows: Option<u64>,
     /// Give the engine's own types, not those of the wire.
@@ -207,8 +211,12 @@ impl QueryService {
         let work = Arc::clone(&planned.work);
         let ready = work.ready(params)?;
         let deadline = self.allowed(options.deadline.or(work.asked.session.timeout));
+        let time = Time {
+            deadline,
+            named: options.allowed.unwrap_or(deadline),
+        };
         let admitted = self
-            .admit(&work.asked.caller, &work.asked.text, deadline)
+            .admit(&work.asked.caller, &work.asked.text, time)
             .await?;
         let mut stopped = admitted.entry.stopped();
         let plan = match ready {
@@ -270,11 +278,16 @@ impl QueryService {
         deadline: Option<Duration>,
     ) -> Result<KpiAnswer, QueryError> {
         let text: Arc<str> = format!("kpi {}", request.ids.join(", ")).into();
+        let deadline = self.allowed(deadline);
+        let time = Time {
+            deadline,
+            named: deadline,
+        };
         let Admitted {
             entry,
             runtime,
             alarm,
-        } = self.admit(caller, &text, self.allowed(deadline)).await?;
+        } = self.admit(caller, &text, time).await?;
         let reader = Reader(Arc::clone(&entry));
         let engine = Arc::clone(&self.inner.engine);
         let answer = async move {
@@ -305,13 +318,14 @@ impl QueryService {
         answer
     }
 
-    /// What can be read, by schema and name.
+    /// What the caller can read, by schema and name.
     ///
     /// # Errors
     /// What planning can fail with.
-    pub async fn relations(&self) -> Result<Vec<Relation>, QueryError> {
+    pub async fn relations(&self, caller: &Caller) -> Result<Vec<Relation>, QueryError> {
         let engine = Arc::clone(&self.inner.engine);
-        let work = async move { relations::relations(&*engine.snapshot().await?).await };
+        let raw = caller.sees_raw;
+        let work = async move { relations::relations(&*engine.snapshot().await?, raw).await };
         // Every view is planned, which is done once: that takes longer than a statement may.
         let (planners, clock) = (&self.inner.planners, &self.inner.clock);
         planners.run(clock, self.inner.limits.deadline, work).await
@@ -419,15 +433,15 @@ impl QueryService {
         &self,
         caller: &Caller,
         text: &Arc<str>,
-        deadline: Duration,
+        time: Time,
     ) -> Result<Admitted, QueryError> {
         let inner = &self.inner;
         let registered: Registered = inner.registry.open(caller, text)?;
         let entry = Arc::clone(registered.entry());
         let late = Arc::downgrade(&entry);
-        let alarm = inner.clock.after(deadline, move || {
+        let alarm = inner.clock.after(time.deadline, move || {
             if let Some(entry) = Weak::upgrade(&late) {
-                entry.stop(Stop::Deadline(deadline));
+                entry.stop(Stop::Deadline(time.named));
             }
         });
         let mut stopped = entry.stopped();
@@ -464,6 +478,13 @@ impl QueryService {
         }
         result
     }
+}
+
+/// How long a query may take, and how long it is told that it may.
+#[derive(Clone, Copy)]
+struct Time {
+    deadline: Duration,
+    named: Duration,
 }
 
 /// A query that may run: dropped with its runtime environment, its place is free.

@@ -7,6 +7,7 @@
 mod bounds;
 mod compiled;
 mod explained;
+mod fact_schema;
 mod kpi_schema;
 mod options;
 mod pinned;
@@ -102,7 +103,11 @@ impl Snapshot {
 
     /// A session of its own for one query.
     pub(crate) fn state(&self) -> SessionState {
-        let mut state = self.compiled.state.clone();
+        self.pinned(&self.compiled.state)
+    }
+
+    fn pinned(&self, state: &SessionState) -> SessionState {
+        let mut state = state.clone();
         Arc::new(Pinned::Version(Arc::clone(&self.version))).pin(&mut state);
         let extensions = &mut state.config_mut().options_mut().extensions;
         extensions.insert(PinnedNow(self.now()));
@@ -110,10 +115,16 @@ impl Snapshot {
         state
     }
 
-    /// A session for one query after what earlier statements have `SET`.
-    pub(crate) fn state_in(&self, session: &SessionSettings) -> SessionState {
-        let mut state = self.state();
-        session.apply(&mut state, &self.compiled);
+    /// A session for one query after what earlier statements have `SET`. `raw`: does it see the
+    /// lines that were refused?
+    pub(crate) fn state_in(&self, session: &SessionSettings, raw: bool) -> SessionState {
+        let compiled = &self.compiled;
+        let mut state = self.pinned(if raw {
+            &compiled.state
+        } else {
+            &compiled.masked
+        });
+        session.apply(&mut state, compiled);
         state
     }
 
@@ -139,7 +150,7 @@ impl Snapshot {
                 return result::finish(&Schema::empty(), Vec::new(), self.meta(Vec::new()));
             }
         };
-        let state = self.state_in(session);
+        let state = self.state_in(session, true);
         let planned = state.statement_to_plan(statement).await;
         let plan = planned.map_err(|e| self.explained(e))?;
         read_only(&plan)?;

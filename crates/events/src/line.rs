@@ -24,6 +24,8 @@ pub const ID_BYTES_MAX: usize = 128;
 pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1_000;
 /// The one version of every type so far.
 pub const SCHEMA_VERSION: i64 = 1;
+/// Microseconds of a quarter of an hour.
+const QUARTER_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// What the receiver knows about a line.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ pub fn decode_line(line: &[u8], intake: &Intake) -> Result<Event, Reject> {
     let event = decode_any(line, intake)?;
     event.check_times()?;
     event.check_score()?;
+    event.check_slice()?;
     event.check_money()?;
     Ok(event)
 }
@@ -548,6 +551,7 @@ impl Event {
         self.check_ids()?;
         self.check_times()?;
         self.check_score()?;
+        self.check_slice()?;
         self.check_money()?;
         let mut unused = Attributes::new();
         let mut notes = Notes::new(&mut unused);
@@ -643,6 +647,21 @@ impl Event {
             scale.end()
         );
         Err(Reject::new(RejectCode::BadEnum, "score", detail))
+    }
+
+    /// Arrivals are counted by quarters: a forecast off the quarter would be compared with none.
+    fn check_slice(&self) -> Result<(), Reject> {
+        let EventData::ForecastPublished(forecast) = &self.data else {
+            return Ok(());
+        };
+        if forecast.slice_at.0.rem_euclid(QUARTER_MICROS) == 0 {
+            return Ok(());
+        }
+        let detail = format!(
+            "is {}: a forecast is for a quarter of an hour, which begins at :00, :15, :30 or :45",
+            forecast.slice_at
+        );
+        Err(Reject::new(RejectCode::TimeOutOfRange, "slice_at", detail))
     }
 
     /// Two names for one currency would be two currencies, which are never added.

@@ -11,7 +11,7 @@ closed_list! {
         UnknownType "unknown_type", UnknownVersion "unknown_version",
         MissingField "missing_field", BadType "bad_type", BadEnum "bad_enum",
         NegativeDuration "negative_duration", FutureTime "future_time",
-        TimeOutOfRange "time_out_of_range", TenantMismatch "tenant_mismatch",
+        TimeOutOfRange "time_out_of_range", TooOld "too_old", TenantMismatch "tenant_mismatch",
         ForbiddenSource "forbidden_source",
         ForbiddenContent "forbidden_content", BadCorrection "bad_correction",
         IdConflict "id_conflict", BadLine "bad_line", LocalTime "local_time",
@@ -33,8 +33,10 @@ impl RejectCode {
             Self::NegativeDuration => "a field ending in `_ms` is below zero",
             Self::FutureTime => "`occurred_at` is more than 5 minutes after the receipt",
             Self::TimeOutOfRange => {
-                "`occurred_at` is before 1980, or another time is not between 1900 and 2200"
+                "`occurred_at` is before 1980, another time is not between 1900 and 2200, or a forecast \
+                 is not for a quarter of an hour"
             }
+            Self::TooOld => "`occurred_at` is before what is kept: see `callgauge retain`",
             Self::TenantMismatch => "`tenant_id` is not the tenant that is written to",
             Self::ForbiddenSource => "`source` is not one that the token of the sender is good for",
             Self::ForbiddenContent => "a free text holds a payment card number",

@@ -173,10 +173,15 @@ vocabulary! {
     AgentLeft = "agent.left", rank 99 {
         agent_id: Text, effective_on: Date, voluntary: Option<bool>,
     }
-    /// One planned activity of an agent.
+    /// One planned activity of an agent. At each moment the highest version holds that says
+    /// something about it; where it says nothing, lower ones go on holding. A version that is to
+    /// take time away names the stretch in which it is the whole plan, with `covers_start` and
+    /// `covers_end`: lower versions do not count there. To take away everything, send an activity
+    /// without length.
     SchedulePublished = "schedule.published", rank 0 {
         agent_id: Text, version: i64, activity: Text, start: UtcMicros, end: UtcMicros,
         on_queue: bool, productive: bool, paid: bool, tracked: bool,
+        covers_start: Option<UtcMicros>, covers_end: Option<UtcMicros>,
     }
     /// An agent is away.
     AbsenceRecorded = "absence.recorded", rank 1 {
@@ -283,7 +288,8 @@ vocabulary! {
         queue_id: Option<Text>, channel: Option<Channel>, campaign: Option<Text>,
         allocate_by: AllocateBy,
     }
-    /// A volume forecast for one interval.
+    /// A volume forecast for one quarter of an hour; `slice_at` is its start, at :00, :15, :30 or :45.
+    /// KPIs compare what came with the highest version that was published by then.
     ForecastPublished = "forecast.published", rank 0 {
         queue_id: Text, channel: Channel, version: i64, slice_at: UtcMicros, offered: i64,
         aht_ms: i64, required_agents: Option<Decimal>,

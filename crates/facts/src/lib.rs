@@ -21,7 +21,10 @@ pub use edit::{FactEdit, StoredEvent};
 pub use fold::{FoldContext, fold_entity};
 pub use folder::{FoldError, Folder, fold_all};
 pub use history::{History, HistoryError, NoHistory};
-pub use links::{Link, LinkKind, Links, event_links, link_hash, links};
-pub use profiles::{Profile, Profiles, TENURE_BANDS};
+pub use links::{
+    Link, LinkKind, Links, event_links, is_contact_event, is_contact_name, link_hash, links,
+    tells_time,
+};
+pub use profiles::{Profile, Profiles, TENURE_BANDS, profiled};
 pub use rows::*;
 pub use settings::FoldSettings;

@@ -40,6 +40,21 @@ pub enum LinkKind {
     Single,
 }
 
+/// Kinds of what is over one day. Agents, profiles, plans, customers, forecasts, references and
+/// costs are not among them: what they say is needed later.
+const CONTACT_KINDS: [LinkKind; 10] = [
+    LinkKind::Interaction,
+    LinkKind::Visit,
+    LinkKind::Leg,
+    LinkKind::Order,
+    LinkKind::Survey,
+    LinkKind::Case,
+    LinkKind::Callback,
+    LinkKind::SelfService,
+    LinkKind::Evaluation,
+    LinkKind::Message,
+];
+
 impl LinkKind {
     /// The kind in the text form of a link.
     pub const fn as_str(self) -> &'static str {
@@ -99,6 +114,11 @@ impl LinkKind {
         !matches!(self, LinkKind::Alert)
     }
 
+    /// Is it part of a contact's story?
+    fn is_contact(self) -> bool {
+        CONTACT_KINDS.contains(&self)
+    }
+
     /// Do events of this kind make facts today? The others are only kept in the log.
     pub(crate) const fn is_folded(self) -> bool {
         !matches!(
@@ -121,6 +141,25 @@ impl fmt::Display for Link<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind.as_str(), self.id)
     }
+}
+
+/// Is an entity with that name, as [`StoredEvent`](crate::StoredEvent) has it, a contact's?
+pub fn is_contact_name(entity: &str) -> bool {
+    let kind = entity.split_once(':').map(|(kind, _)| kind);
+    CONTACT_KINDS
+        .iter()
+        .any(|known| kind == Some(known.as_str()))
+}
+
+/// Is the event part of a contact's story?
+pub fn is_contact_event(event: &Event) -> bool {
+    links(event).into_iter().all(|link| link.kind.is_contact())
+}
+
+/// Does the event tell how far the sources have come, as the fold sees it?
+pub fn tells_time(event: &Event) -> bool {
+    let kind = links(event).as_slice()[0].kind;
+    kind.is_folded() && kind.tells_time()
 }
 
 /// The links of one event: one to four.

@@ -133,7 +133,7 @@ impl Changed {
 }
 
 /// The agent whose profile an event changes.
-fn profiled(data: &EventData) -> Option<&Text> {
+pub fn profiled(data: &EventData) -> Option<&Text> {
     match data {
         EventData::AgentProfileChanged(d) => Some(&d.agent_id),
         EventData::AgentHired(d) => Some(&d.agent_id),

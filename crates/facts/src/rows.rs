@@ -171,12 +171,14 @@ fact_tables! {
         session_id: Option<Text>, team_id: Option<Text>, leg_id: Option<Text>,
     }
 
-    /// A span of an agent's time inside one quarter of an hour (UTC), once it is over.
+    /// A span of an agent's time inside one quarter of an hour (UTC).
     ///
-    /// Spans are cut at the quarters, so that a question about a day reads that day only.
+    /// Spans are cut at the quarters, so that a question about a day reads that day only. One that
+    /// is not over is a row without length where it began.
     AgentTime = "agent_time", key [agent_id, timeline, span_id, slice_at, from_ms], time "slice_at" {
         agent_id: Text,
-        /// `status`: what the agent said to be doing; `contact`: work on a leg; `ring`: an offer.
+        /// `status`: what the agent said to be doing; `contact`: work on a leg; `ring`: an offer;
+        /// `open_status`, `open_contact`: the begin of one that is not over.
         timeline: Text,
         /// Leg of a contact; visit and offer of a ring; empty for a status.
         span_id: Text,

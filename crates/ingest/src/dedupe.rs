@@ -1,10 +1,11 @@
 //! Telling a repeat from a new event.
 //!
 //! The idempotency key is (tenant, source, event id). Inside a batch keys are compared as they
-//! are. Against the store their 64-bit hashes are, with those of every file whose span of time has
-//! the event's `occurred_at` in it; same content means that also the time is the same, so an exact
-//! repeat is always found. Another content under the same id is found too if its time lies in the
-//! span of the file that has the id.
+//! are. Against the store their 64-bit hashes are: with those of everything that was received in
+//! the last seven days, whatever its time, and with those of every file whose span of time has the
+//! event's `occurred_at` in it. Same content means that also the time is the same, so an exact
+//! repeat is always found. Another content under the same id is found for seven days, and after
+//! them if its time lies in the span of the file that has the id.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use events::{Event, Reject, RejectCode, UtcMicros};
 use hashbrown::{HashTable, hash_table::Entry};
 use store::{EventIds, Store, content_hash};
 
-use crate::pipeline::batch::Decoded;
+use crate::{live::window::IdWindow, pipeline::batch::Decoded, retention::too_old};
 
 /// Microseconds of a day.
 pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
@@ -23,11 +24,11 @@ pub(crate) struct Deduped {
     /// New events in order, one per id.
     pub fresh: Vec<Event>,
     pub duplicates: u64,
-    /// Events whose id is taken.
+    /// Events whose id is taken, or was let go.
     pub conflicts: Vec<Conflict>,
 }
 
-/// An event whose id is taken by another one.
+/// An event whose id is taken by another one, or was let go.
 #[derive(Debug)]
 pub(crate) struct Conflict {
     pub event: Event,
@@ -36,8 +37,13 @@ pub(crate) struct Conflict {
 }
 
 /// Splits a batch into new events, duplicates and conflicts.
-pub(crate) fn dedupe(decoded: Vec<Decoded>, store: &Store) -> store::Result<Deduped> {
+pub(crate) fn dedupe(
+    decoded: Vec<Decoded>,
+    store: &Store,
+    window: &IdWindow,
+) -> store::Result<Deduped> {
     let stored = StoredIds::load(&decoded, store)?;
+    let floors = store.version().floors;
     let mut result = Deduped::default();
     result.fresh.reserve(decoded.len());
     let mut seen: HashTable<(u64, u32)> = HashTable::with_capacity(decoded.len());
@@ -47,8 +53,19 @@ pub(crate) fn dedupe(decoded: Vec<Decoded>, store: &Store) -> store::Result<Dedu
         line,
     } in decoded
     {
-        if let Some(content) = stored.find(&event, id_hash) {
+        let known = window.find(id_hash);
+        if let Some(content) = known.or_else(|| stored.find(&event, id_hash)) {
             result.repeat(event, line, content);
+            continue;
+        }
+        // What is stored still is a repeat, whatever its age.
+        if let Some(reject) = too_old(&event, floors) {
+            let refused = Conflict {
+                event,
+                line,
+                reject,
+            };
+            result.conflicts.push(refused);
             continue;
         }
         let same_key = |&(hash, position): &(u64, u32)| {

@@ -16,6 +16,7 @@ pub mod local_time;
 pub mod ndjson;
 pub mod pipeline;
 mod quarantine;
+pub mod retention;
 
 pub use identity::IdentityKey;
 pub use pipeline::{

@@ -18,12 +18,13 @@ mod applier;
 mod delivery;
 mod flusher;
 mod follow;
+mod long_ago;
 mod payload;
 mod recover;
 mod repair;
 mod scrubber;
 mod state;
-mod window;
+pub(crate) mod window;
 mod writer;
 
 use std::{
@@ -346,15 +347,20 @@ impl LiveIngest {
         Delivery::new(Arc::clone(&self.settings))
     }
 
-    /// Queues a delivery; `answer` is called from another thread once it is durable, or at once
-    /// from this one if it is refused.
-    pub fn deliver(&self, delivery: Delivery, on_error: OnError, answer: Answer) {
+    /// Queues a delivery, once the files were asked for its events of long ago; `answer` is called
+    /// from another thread once it is durable, or at once from this one if it is refused.
+    pub fn deliver(&self, mut delivery: Delivery, on_error: OnError, answer: Answer) {
         let bytes = delivery.bytes() as u64;
         if let Err(refusal) = self.shared.admit(bytes, &self.settings) {
             return answer(Err(refusal));
         }
+        if let Err(error) = self.shared.look_up(&mut delivery) {
+            self.shared.leave(bytes);
+            let reason = error.to_string();
+            return answer(Err(Refusal::Stopped { reason }));
+        }
         let job = Job::Delivery {
-            delivery,
+            delivery: Box::new(delivery),
             on_error,
             bytes,
             answer,
@@ -409,7 +415,7 @@ impl LiveIngest {
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
-                self.shared.stop("a thread of the ingest has panicked");
+                self.shared.panicked();
             }
         }
         self.shared.outcome()
@@ -422,7 +428,7 @@ struct StopOnPanic(Arc<Shared>);
 impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.stop("a thread of the ingest has panicked");
+            self.0.panicked();
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     IdentityKey,
     dedupe::{Conflict, Deduped, dedupe},
     limits,
+    live::window::IdWindow,
     quarantine::{self, Quarantine},
 };
 use batch::BatchSettings;
@@ -163,6 +164,7 @@ pub struct Importer<'s> {
     folder: Option<Folder>,
     quarantine: Quarantine,
     recorded_at: UtcMicros,
+    window: IdWindow,
 }
 
 impl<'s> Importer<'s> {
@@ -180,12 +182,15 @@ impl<'s> Importer<'s> {
             None => settings.recorded_at,
         };
         let quarantine = Quarantine::default();
+        let mut window = IdWindow::default();
+        window.load(store, 0, recorded_at)?;
         Ok(Importer {
             store,
             settings,
             folder: Some(folder),
             quarantine,
             recorded_at,
+            window,
         })
     }
 
@@ -263,7 +268,7 @@ impl<'s> Importer<'s> {
             fresh,
             duplicates,
             conflicts,
-        } = dedupe(batch.take_events(), self.store)?;
+        } = dedupe(batch.take_events(), self.store, &self.window)?;
         let deduped = stopwatch();
         report.stages.dedupe += deduped - begun;
         report.duplicate += duplicates;
@@ -359,6 +364,9 @@ impl<'s> Importer<'s> {
             mode: self.settings.mode,
             arrived_seq: None,
             recorded_at,
+        })?;
+        self.store.ids_behind(committed.seq - 1, |id, content| {
+            self.window.insert(recorded_at, id, content);
         })?;
         stages.commit += stopwatch() - folded;
         self.folder = Some(folder);

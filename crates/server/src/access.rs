@@ -29,6 +29,8 @@ pub enum Right {
     Catalog,
     /// Ask in SQL.
     Sql,
+    /// Read lines that were refused, as they came (`facts.quarantine`): anything may stand in them.
+    Raw,
     /// See alerts.
     Alerts,
     /// Say that one has seen an alert.
@@ -47,12 +49,13 @@ pub enum Right {
 
 impl Right {
     /// All rights, in the order of the table.
-    pub const ALL: [Right; 12] = [
+    pub const ALL: [Right; 13] = [
         Right::Ingest,
         Right::IngestArrow,
         Right::Kpi,
         Right::Catalog,
         Right::Sql,
+        Right::Raw,
         Right::Alerts,
         Right::Acknowledge,
         Right::Queries,
@@ -70,6 +73,7 @@ impl Right {
             Right::Kpi => "kpi",
             Right::Catalog => "catalog",
             Right::Sql => "sql",
+            Right::Raw => "raw",
             Right::Alerts => "alerts",
             Right::Acknowledge => "acknowledge",
             Right::Queries => "queries",
@@ -133,6 +137,7 @@ impl Role {
                 R::Kpi,
                 R::Catalog,
                 R::Sql,
+                R::Raw,
                 R::Alerts,
                 R::Acknowledge,
                 R::Queries,
@@ -254,6 +259,7 @@ impl Identity {
         Caller {
             name: Arc::clone(&self.name),
             sees_all: self.may(Right::QueriesAll),
+            sees_raw: self.may(Right::Raw),
         }
     }
 

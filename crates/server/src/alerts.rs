@@ -1,15 +1,16 @@
 //! Alerts at work: rules over the frames of the live board, told to whoever wants to know.
 //!
 //! A frame comes in, each [`Watch`] is shown its figure, and a change goes three ways: as an event
-//! into the log like any other (so that "how long were we red" is a query), to whoever listens to
-//! [`Alerting::news`], and to the webhooks. None of the three can delay the rules: each has a
-//! bounded queue and a task of its own. After a restart the open alerts are read back from
+//! into the log like any other (so that "how long were we red" is a query), to the readers of
+//! streams ([`Alerting::news`]), and to the webhooks. None of the three can delay the rules: what
+//! waits is bounded, and carried by others. After a restart the open alerts are read back from
 //! `facts.alerts`.
 
 mod history;
 mod outbox;
 mod runner;
 mod value;
+mod waiting;
 mod webhook;
 
 use std::{
@@ -20,8 +21,8 @@ use std::{
 
 use events::{AlertAcknowledged, Text, UtcMicros};
 use ingest::live::{OnError, Receipt, Refusal};
-use kpi::alert::{AlertRules, Watch};
-use tokio::sync::{broadcast, oneshot};
+use kpi::alert::{AlertRules, State as RuleState, Watch};
+use tokio::sync::oneshot;
 
 use self::{outbox::Outbox, runner::Work, webhook::Webhooks};
 pub use self::{
@@ -31,7 +32,7 @@ pub use self::{
 use crate::{
     error::{ApiError, Code},
     limits,
-    live::Frames,
+    live::{AlertNews, Frames},
     sink::EventSink,
 };
 
@@ -42,8 +43,8 @@ pub struct Alerting {
     pub rules: Arc<AlertRules>,
     /// The newest frame of the live board; `None` before the first.
     pub frames: Frames,
-    /// Takes every change and acknowledgement, in the form of the `alert` event of `docs/live.md`.
-    pub news: broadcast::Sender<Arc<AlertValue>>,
+    /// Takes every change and acknowledgement, and what was open before a restart.
+    pub news: AlertNews,
     /// Who is told of every change: nobody else ever is.
     pub webhooks: Vec<Webhook>,
 }
@@ -66,7 +67,7 @@ pub(crate) struct Alerts {
     state: Mutex<State>,
     /// Taken by the one run.
     work: Mutex<Option<Work>>,
-    news: broadcast::Sender<Arc<AlertValue>>,
+    news: AlertNews,
     outbox: Outbox,
     webhooks: Webhooks,
     sink: Arc<dyn EventSink>,
@@ -103,15 +104,15 @@ impl Alerts {
         all
     }
 
-    /// Somebody has seen an alert. The answer comes when that is on the disk.
+    /// Somebody has seen an alert. The answer comes when that is on the disk. What was seen is what
+    /// it is now: if it gets worse until then, the answer is what nobody has seen.
     pub(crate) async fn acknowledge(
         &self,
         id: &str,
         by: &str,
         note: Option<&str>,
     ) -> Result<AlertValue, ApiError> {
-        self.open_alert(id)?;
-        let at = (self.now)();
+        let (at, level) = self.looked_at(id)?;
         let data = AlertAcknowledged {
             alert_id: id.into(),
             acknowledged_by: by.into(),
@@ -119,24 +120,23 @@ impl Alerts {
         };
         let event = value::event(format!("{id}.a{}", at.0), at, data);
         stored(deliver(&*self.sink, &event).await?)?;
-        let seen = self.note_seen(id, at, by, note)?;
-        self.tell(&seen);
-        Ok(seen)
+        self.note_seen(id, (at, level), by, note)
     }
 
-    fn open_alert(&self, id: &str) -> Result<(), ApiError> {
+    /// When it is, and how bad an open alert is then: no change comes in between, so that events
+    /// say the same in their order.
+    fn looked_at(&self, id: &str) -> Result<(UtcMicros, RuleState), ApiError> {
         let state = self.state();
-        let mut open = state.watched.values().filter_map(|w| w.open.as_ref());
-        match open.any(|alert| alert.id == id) {
-            true => Ok(()),
-            false => Err(no_alert()),
-        }
+        let is_it = |w: &&Watched| w.open.as_ref().is_some_and(|alert| alert.id == id);
+        let watched = state.watched.values().find(is_it);
+        let alert = watched.and_then(|w| w.watch.alert()).ok_or_else(no_alert)?;
+        Ok(((self.now)(), alert.held))
     }
 
     fn note_seen(
         &self,
         id: &str,
-        at: UtcMicros,
+        seen: (UtcMicros, RuleState),
         by: &str,
         note: Option<&str>,
     ) -> Result<AlertValue, ApiError> {
@@ -148,16 +148,21 @@ impl Alerts {
             .values_mut()
             .find(is_it)
             .ok_or_else(no_alert)?;
-        watched.watch.acknowledge(at);
-        let alert = watched.open.as_mut().ok_or_else(no_alert)?;
-        alert.acknowledged_by = Some(by.to_owned());
-        alert.note = note.map(str::to_owned);
-        Ok(alert.clone())
+        let (at, level) = seen;
+        let alert = watched.watch.acknowledge(at, level);
+        let counts = alert.is_some_and(|alert| alert.acknowledged == Some(seen));
+        let value = watched.open.as_mut().ok_or_else(no_alert)?;
+        if counts {
+            value.acknowledged_by = Some(by.to_owned());
+            value.note = note.map(str::to_owned);
+            self.tell(value);
+        }
+        Ok(value.clone())
     }
 
+    /// Only with the state locked: news come in the order of changes.
     fn tell(&self, value: &AlertValue) {
-        // Without a subscriber there is nobody to tell.
-        let _ = self.news.send(Arc::new(value.clone()));
+        self.news.tell(value);
         self.webhooks.send(value);
     }
 

@@ -27,7 +27,7 @@ use crate::{
     tokens::{TokenId, change_text, content, hash_of, hex, parse_hash, text_of},
 };
 
-pub(crate) use pairing::{NotPaired, Pairing};
+pub(crate) use pairing::{Full, NotPaired, Pairing};
 
 const HEAD: &str = "# name board expires sha256 [created=TIME]\n";
 
@@ -36,10 +36,10 @@ const HEAD: &str = "# name board expires sha256 [created=TIME]\n";
 pub enum DeviceFileError {
     /// It cannot be read.
     #[error("the file of devices cannot be read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// It cannot be written.
     #[error("the file of devices cannot be written: {0}")]
-    Write(#[source] io::Error),
+    Write(io::Error),
     /// A line is wrong.
     #[error("line {line} of the file of devices: {reason}")]
     Line {

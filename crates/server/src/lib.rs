@@ -166,7 +166,6 @@ impl Server {
         tracing::info!(%addr, tls = tls.is_some(), "listening");
         // They end with their threads.
         decoders.spawn(live::publish(Arc::clone(&app)));
-        decoders.spawn(live::keep_alerts(Arc::clone(&app)));
         network.spawn(live::watch_readers(Arc::clone(&app)));
         let mut tasks = Vec::new();
         if let Some(alerts) = &app.alerts {

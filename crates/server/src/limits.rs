@@ -247,8 +247,8 @@ pub const LIVE_PIECE_BYTES: usize = 16 * 1024;
 /// twice as much. With it at most 64 KiB wait for one reader: these, and two pieces.
 pub const LIVE_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Alerts that are remembered for readers who come later.
-pub const ALERTS_KEPT_MAX: usize = 1_024;
+/// Alerts that are over and remembered for readers who are behind.
+pub const ALERTS_OVER_KEPT_MAX: usize = 1_024;
 
 /// Files in a folder of boards.
 pub const BOARDS_MAX: usize = 64;
@@ -266,7 +266,10 @@ pub const BOARD_FIGURES_MAX: usize = 200;
 pub const DEVICE_BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// Screens that wait to be paired.
-pub const PAIRINGS_MAX: usize = 256;
+pub const PAIRINGS_MAX: usize = 1_024;
+
+/// Those of one address.
+pub const PAIRINGS_OF_ADDRESS_MAX: usize = 8;
 
 /// How long the code of a screen is good.
 pub const PAIRING_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -321,5 +324,5 @@ pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Tries of a webhook.
 pub const WEBHOOK_TRIES: u32 = 6;
 
-/// Changes that wait for a webhook; more are not told.
-pub const WEBHOOK_WAITING_MAX: usize = 256;
+/// Alerts that wait for a webhook, each with its newest state; of more the oldest are not told.
+pub const WEBHOOK_WAITING_MAX: usize = 2 * ALERT_SCOPES_MAX;

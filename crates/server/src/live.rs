@@ -13,38 +13,33 @@ mod readers;
 mod stream;
 mod view;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::body::Body as HttpBody;
 use engine::live::Frame;
 use events::UtcMicros;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::watch,
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use self::{
-    alert::AlertLog,
-    readers::{Counted, Readers},
-    stream::{Sources, Stream, Times},
-    view::Published,
+pub use self::{
+    alert::AlertNews,
+    board::{BoardError, Boards},
+    pump::{FramePump, FrameSource},
 };
 pub(crate) use self::{
     board::{Board, BoardFile, Titles},
     body::{Body, Lang, epoch_ms},
     view::{Form, View},
 };
-pub use self::{
-    board::{BoardError, Boards},
-    pump::{FramePump, FrameSource},
+use self::{
+    readers::{Counted, Readers},
+    stream::{Sources, Stream, Times},
+    view::Published,
 };
 use crate::{
     access::{Identity, Right},
-    alerts::AlertValue,
     http::{App, seats::Seat},
     limits,
     settings::Settings,
@@ -60,33 +55,19 @@ pub struct LiveFeed {
     pub boards: Arc<Boards>,
     /// The newest frame; `None` until there is one.
     pub frames: Frames,
-    /// Alerts, each time one changes.
-    pub alerts: broadcast::Sender<Arc<AlertValue>>,
+    /// What is known of alerts.
+    pub alerts: AlertNews,
 }
 
 impl LiveFeed {
-    /// Without alerts so far: who has some sends them to [`LiveFeed::alerts`].
+    /// Without alerts so far: who has some tells them to [`LiveFeed::alerts`].
     pub fn new(boards: Boards, frames: Frames) -> Self {
         LiveFeed {
             boards: Arc::new(boards),
             frames,
-            alerts: broadcast::Sender::new(limits::ALERTS_KEPT_MAX),
+            alerts: AlertNews::default(),
         }
     }
-}
-
-/// Changes when pages must be loaded anew: with the program, and with its boards.
-pub(crate) fn build() -> &'static str {
-    static BUILD: LazyLock<String> = LazyLock::new(|| {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-        hasher.update(crate::wallboard::build().as_bytes());
-        for text in board::builtin_texts() {
-            hasher.update(text.as_bytes());
-        }
-        hasher.finalize().to_hex()[..16].to_owned()
-    });
-    &BUILD
 }
 
 /// What a stream is about.
@@ -109,7 +90,6 @@ pub(crate) struct LiveStats {
 pub(crate) struct Live {
     pub feed: LiveFeed,
     views: BTreeMap<String, watch::Sender<Option<Arc<View>>>>,
-    alerts: watch::Sender<AlertLog>,
     readers: Arc<Readers>,
 }
 
@@ -118,7 +98,6 @@ impl Live {
         let ids = feed.boards.iter().map(|board| board.file.id.clone());
         Live {
             views: ids.map(|id| (id, watch::Sender::new(None))).collect(),
-            alerts: watch::Sender::default(),
             readers: Readers::new(settings.live_streams_max),
             feed,
         }
@@ -141,7 +120,7 @@ impl Live {
         let place = self.readers.enter(identity, Arc::clone(seat))?;
         let sources = Sources {
             views,
-            alerts: self.alerts.subscribe(),
+            alerts: self.feed.alerts.listen(),
             stopping: app.stopping(),
             decoders: app.decoders.clone(),
         };
@@ -216,12 +195,6 @@ pub(crate) async fn publish(app: Arc<App>) {
 
 /// A little less than a second: the frame that comes after a second is not to be missed by a hair.
 const TICK_AFTER: Duration = limits::LIVE_TICK_EVERY.saturating_sub(Duration::from_millis(100));
-
-/// Keeps what was said of alerts.
-pub(crate) async fn keep_alerts(app: Arc<App>) {
-    let alerts = app.live.feed.alerts.subscribe();
-    alert::keep(alerts, app.live.alerts.clone()).await;
-}
 
 /// Looks after readers, for ever.
 pub(crate) async fn watch_readers(app: Arc<App>) {

@@ -364,6 +364,12 @@ fn storage_lines(page: &mut Page, state: &LiveState) {
         "bytes not yet in data files",
         state.buffer_bytes,
     );
+    let about = "ids in the window of repeats";
+    page.gauge("window_ids", about, state.window_ids);
+    let about = "memory of the window of repeats";
+    page.gauge("window_bytes", about, state.window_bytes);
+    let about = "edits of the manifest, all counted";
+    page.gauge("manifest_version", about, state.manifest_version);
     file_lines(page, state);
     if let Some(free) = state.disk_free_bytes {
         page.gauge(

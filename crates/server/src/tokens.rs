@@ -34,10 +34,10 @@ pub(crate) use edit::{change_text, hex};
 pub enum TokenFileError {
     /// It cannot be read.
     #[error("the token file cannot be read: {0}")]
-    Read(#[source] std::io::Error),
+    Read(std::io::Error),
     /// It cannot be written.
     #[error("the token file cannot be written: {0}")]
-    Write(#[source] std::io::Error),
+    Write(std::io::Error),
     /// A line is wrong.
     #[error("line {line} of the token file: {reason}")]
     Line {
@@ -244,4 +244,18 @@ pub(crate) fn parse_hash(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_told_once() {
+        let error = Tokens::read(Path::new("/nowhere/tokens")).expect_err("no file");
+        assert!(error.to_string().contains("os error 2"), "{error}");
+        assert!(error.source().is_none(), "its text is told already");
+    }
 }

@@ -18,6 +18,12 @@ export class Alerts {
     this.shown = '';
   }
 
+  /** All that there are: what is not among them ended while nobody was told. */
+  replace(alerts) {
+    this.on.clear();
+    for (const alert of alerts) this.take(alert);
+  }
+
   take(alert) {
     if (alert.state in STATUS) this.on.set(alert.id, alert);
     else this.on.delete(alert.id);

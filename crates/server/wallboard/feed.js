@@ -18,6 +18,8 @@ export class Feed {
     this.token = token;
     this.tell = tell;
     this.cells = new Map();
+    // Those that are not over; `null` until the server has said.
+    this.alerts = null;
     this.head = null;
     this.heard = 0;
     this.state = { type: 'state', state: 'connecting' };
@@ -36,7 +38,8 @@ export class Feed {
   whole() {
     const ago = Date.now() - this.heard;
     const frame = this.head && { type: 'frame', full: true, head: this.head, cells: [...this.cells.values()], ago };
-    return [this.state, frame].filter(Boolean);
+    const alerts = this.alerts && { type: 'alerts', alerts: [...this.alerts.values()] };
+    return [this.state, frame, alerts].filter(Boolean);
   }
 
   async run() {
@@ -89,7 +92,9 @@ export class Feed {
       cache: 'no-store',
     });
     await this.check(response);
-    this.merge(await response.json(), true);
+    const { alerts, ...frame } = await response.json();
+    this.merge(frame, true);
+    this.replaceAlerts(alerts);
     this.heard = Date.now();
     this.become('polling');
     return true;
@@ -115,7 +120,11 @@ export class Feed {
     } else if (type === 'tick') {
       Object.assign(this.head ?? {}, message);
       this.tell({ type: 'tick', ...message });
+    } else if (type === 'alerts') {
+      this.replaceAlerts(message.alerts);
     } else if (type === 'alert') {
+      if (message.ended_at === null) this.alerts.set(message.id, message);
+      else this.alerts.delete(message.id);
       this.tell({ type: 'alert', alert: message });
     } else if (type === 'bye') {
       this.retryMs = message.retry_ms ?? this.retryMs;
@@ -129,6 +138,11 @@ export class Feed {
     for (const cell of cells) this.cells.set(cell.k, cell);
     this.head = { ...this.head, ...head };
     this.tell({ type: 'frame', full, head, cells, gone });
+  }
+
+  replaceAlerts(alerts) {
+    this.alerts = new Map(alerts.map((alert) => [alert.id, alert]));
+    this.tell({ type: 'alerts', alerts });
   }
 
   become(state, status) {

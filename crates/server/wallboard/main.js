@@ -112,6 +112,7 @@ class Page {
     if (message.type === 'frame') this.frame(message);
     else if (message.type === 'tick') this.tick(message);
     else if (message.type === 'alert') this.alerts.take(message.alert);
+    else if (message.type === 'alerts') this.alerts.replace(message.alerts);
     else if (message.type === 'state') {
       this.state = message.state;
       if (message.state === 'refused') this.refused(message.status);

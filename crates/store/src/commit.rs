@@ -13,7 +13,7 @@ use events::{Event, UtcMicros};
 use facts::FactEdit;
 
 use crate::{
-    DataFile, QuarantineRow, Result, TableChange, Version,
+    DataFile, Error, QuarantineRow, Result, TableChange, Version,
     files::{CHECKPOINT, Files},
     folder::data_path,
     links::LinkBlock,
@@ -22,6 +22,7 @@ use crate::{
     parquet_file::{Encoded, encode},
     quarantine::quarantine_batch,
     replace::{keys_of, replace_rows, spec_of, take_rows},
+    retain::LetGo,
     rows::batch_of,
     sort::sorted,
     tables::{LOG, QUARANTINE, TableSpec, known},
@@ -82,6 +83,7 @@ enum Change<'a> {
     Events(&'a FactEdit),
     Facts(&'a FactEdit),
     Quarantine(&'a [QuarantineRow]),
+    LetGo(&'a LetGo<'a>),
 }
 
 /// Where files of one edit go, and what has been written so far.
@@ -145,6 +147,7 @@ impl<'a> FileWriter<'a> {
             }
         };
         self.put(&path, &encoded.bytes)?;
+        let bounds = encoded.bounds;
         Ok(Arc::new(DataFile {
             table: table.into(),
             path,
@@ -152,11 +155,11 @@ impl<'a> FileWriter<'a> {
             bytes: encoded.bytes.len() as u64,
             footer_bytes: encoded.footer_bytes,
             blake3: blake3::hash(&encoded.bytes).to_hex().to_string(),
-            time_min: encoded.time.map(|t| t.0),
-            time_max: encoded.time.map(|t| t.1),
-            seq_min: encoded.seq.0,
-            seq_max: encoded.seq.1,
-            received_max: encoded.received_max,
+            time_min: bounds.time.map(|t| t.0),
+            time_max: bounds.time.map(|t| t.1),
+            seq_min: bounds.seq.0,
+            seq_max: bounds.seq.1,
+            received_max: bounds.received_max,
             hot,
             links,
         }))
@@ -216,6 +219,8 @@ pub(crate) struct Preparation<'a> {
     pub checkpoint: &'a [&'a Event],
     /// What a flush finds done.
     pub log: Option<PreparedLog>,
+    /// What goes because it was kept long enough.
+    pub lets_go: Option<&'a LetGo<'a>>,
     /// Does somebody want to know which rows change?
     pub followed: bool,
     pub threads: usize,
@@ -261,6 +266,7 @@ pub(crate) fn prepare(from: &Preparation<'_>) -> Result<Outcome> {
                 .commit
                 .map(|c| c.recorded_at)
                 .or(from.version.recorded_at),
+            floors: from.lets_go.map_or(from.version.floors, |gone| gone.floors),
             ..from.version.clone()
         },
         log_files: Vec::new(),
@@ -333,6 +339,9 @@ fn change_of<'a>(table: &TableData, from: &Preparation<'a>) -> Option<Change<'a>
     let Some(commit) = from.commit else {
         return nothing;
     };
+    if let (LOG, Some(gone)) = (&*table.name, from.lets_go) {
+        return Some(Change::LetGo(gone));
+    }
     match &*table.name {
         LOG if !commit.edit.events.is_empty() => Some(Change::Events(commit.edit)),
         QUARANTINE if !commit.quarantine.is_empty() => Some(Change::Quarantine(commit.quarantine)),
@@ -375,6 +384,12 @@ fn change_table(
     match change {
         Change::None => {}
         Change::Events(edit) => done.add_events(edit, from.seq)?,
+        Change::LetGo(gone) => {
+            let Some(writer) = from.writer else {
+                return Err(Error::ReadOnly);
+            };
+            done.log_files = gone.write_rest(&mut done.table.files, writer)?;
+        }
         Change::Quarantine(rows) => {
             done.table
                 .push(quarantine_batch(rows, from.seq)?, Origin::Fresh);
@@ -494,6 +509,6 @@ pub(crate) fn write_checkpoint(
 /// Rows of several files as one file in the order of the table.
 pub(crate) fn merged(spec: &TableSpec, batches: &[RecordBatch]) -> Result<RecordBatch> {
     let all = arrow::compute::concat_batches(&spec.schema, batches)
-        .map_err(|e| crate::Error::encoding(spec.name, e))?;
+        .map_err(|e| Error::encoding(spec.name, e))?;
     sorted(spec, &all)
 }

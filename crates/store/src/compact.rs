@@ -1,6 +1,9 @@
 //! Putting small files together, and checking all of them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use arrow::{
     array::{BooleanArray, RecordBatch},
@@ -10,15 +13,15 @@ use events::UtcMicros;
 
 use crate::{
     DataFile, Error, Result, Version,
-    columns::{text, time},
+    columns::{int, text, time},
     commit::{FileWriter, Outcome, Told, merged},
     files::Files,
     index::read_links,
     log::{LogBlocks, merge_log},
-    parquet_file::{ROW_GROUP_ROWS, decode, encode},
+    parquet_file::{Bounds, ROW_GROUP_ROWS, decode, encode},
     replace::{assert_unique, read_file, spec_of},
     sort::{KeyReader, key_columns},
-    tables::{LOG, QUARANTINE, known},
+    tables::{CONTENT_HASH, LOG, QUARANTINE, SEQ, TableSpec, known},
     version::TableData,
 };
 
@@ -161,33 +164,37 @@ pub(crate) fn replaced(
     })
 }
 
-/// Everything that is wrong with the files of a version.
-pub(crate) fn verify(
-    version: &Version,
-    checkpoint: Option<&DataFile>,
-    files: &Files,
-) -> Vec<Error> {
-    let mut wrong = Vec::new();
+/// What reading every file has shown.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// What is wrong.
+    pub errors: Vec<Error>,
+    /// Events that have the id of another one with other content. That is nothing wrong: an id may
+    /// be used again once the first event was received more than seven days before.
+    pub reused_ids: u64,
+}
+
+/// Reads the files of a version and compares them with what is said of them.
+pub(crate) fn verify(version: &Version, checkpoint: Option<&DataFile>, files: &Files) -> Verified {
+    let mut found = Verified::default();
     if let Some(file) = checkpoint {
-        wrong.extend(verify_file(file, files).err());
+        found.errors.extend(verify_file(file, files).err());
     }
     for table in version.tables() {
-        let mut keys = HashSet::new();
-        let mut doubles = 0;
+        let mut keys = Keys::default();
         for file in &table.files {
             match verify_file(file, files).and_then(|()| table_keys(table, file, files)) {
-                Ok(of_file) => {
-                    doubles += of_file.into_iter().filter(|key| !keys.insert(*key)).count();
-                }
-                Err(error) => wrong.push(error),
+                Ok(of_file) => of_file.into_iter().for_each(|key| keys.add(key)),
+                Err(error) => found.errors.push(error),
             }
         }
-        if doubles > 0 {
-            let what = format!("{doubles} rows have the key of another row");
-            wrong.push(Error::inconsistent(&table.name, what));
+        if keys.doubles > 0 {
+            let what = format!("{} rows have the key of another row", keys.doubles);
+            found.errors.push(Error::inconsistent(&table.name, what));
         }
+        found.reused_ids += keys.reused;
     }
-    wrong
+    found
 }
 
 fn verify_file(file: &DataFile, files: &Files) -> Result<()> {
@@ -195,22 +202,57 @@ fn verify_file(file: &DataFile, files: &Files) -> Result<()> {
         .try_for_each(|(path, ..)| files.check_again(path))
 }
 
-/// A short hash of each row's key: enough to find doubles, not to prove them.
-fn table_keys(table: &TableData, file: &DataFile, files: &Files) -> Result<Vec<u128>> {
+/// A short hash of a row's key, enough to find doubles, not to prove them; and of the log the hash
+/// of the content, else 0.
+type Key = (u128, i64);
+
+/// The keys of a table.
+#[derive(Default)]
+struct Keys {
+    first: HashMap<u128, i64>,
+    /// Other contents of the same keys.
+    more: HashSet<Key>,
+    doubles: usize,
+    reused: u64,
+}
+
+impl Keys {
+    fn add(&mut self, (key, content): Key) {
+        match self.first.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(content);
+            }
+            Entry::Occupied(first) if *first.get() == content => self.doubles += 1,
+            Entry::Occupied(_) if self.more.insert((key, content)) => self.reused += 1,
+            Entry::Occupied(_) => self.doubles += 1,
+        }
+    }
+}
+
+fn table_keys(table: &TableData, file: &DataFile, files: &Files) -> Result<Vec<Key>> {
     let spec = spec_of(table);
-    let batch: RecordBatch = decode(
-        spec,
-        files.read(&file.path)?,
-        Some(&key_columns(spec)),
-        None,
-    )?;
+    let is_log = spec.name == LOG;
+    let mut columns = key_columns(spec);
+    columns.push(SEQ);
+    columns.extend(
+        is_log
+            .then_some([CONTENT_HASH, "recorded_at"])
+            .into_iter()
+            .flatten(),
+    );
+    let batch: RecordBatch = decode(spec, files.read(&file.path)?, Some(&columns), None)?;
     if batch.num_rows() as u64 != file.rows {
         let what = format!("{} rows, the manifest says {}", batch.num_rows(), file.rows);
         return Err(Error::damaged(files.full(&file.path), "its rows", what));
     }
+    compare_bounds(spec, file, &batch)?;
     if spec.key.is_empty() {
         return Ok(Vec::new());
     }
+    let contents = match is_log {
+        true => Some(int(LOG, &batch, CONTENT_HASH)?),
+        false => None,
+    };
     let keys = KeyReader::new(spec, &batch)?;
     let mut key = Vec::new();
     let hash = |row| {
@@ -220,7 +262,92 @@ fn table_keys(table: &TableData, file: &DataFile, files: &Files) -> Result<Vec<u
             .as_bytes()
             .first_chunk::<16>()
             .expect("a hash has 32 bytes");
-        u128::from_le_bytes(*first)
+        (
+            u128::from_le_bytes(*first),
+            contents.map_or(0, |c| c.value(row)),
+        )
     };
     Ok((0..batch.num_rows()).map(hash).collect())
+}
+
+/// Are the bounds in the manifest those of the rows? Queries leave out files by them.
+fn compare_bounds(spec: &TableSpec, file: &DataFile, batch: &RecordBatch) -> Result<()> {
+    let mut found = Bounds::of(spec, batch);
+    // A file of an older program has none.
+    found.received_max = file.received_max.and(found.received_max);
+    let said = Bounds {
+        time: file.time_min.zip(file.time_max),
+        seq: (file.seq_min, file.seq_max),
+        received_max: file.received_max,
+    };
+    if found == said {
+        return Ok(());
+    }
+    let what = format!("{} holds {found}, the manifest says {said}", file.path);
+    Err(Error::inconsistent(spec.name, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_twice_is_a_double_and_an_id_with_other_content_is_not() {
+        let mut keys = Keys::default();
+        for (key, content) in [(1, 10), (1, 20), (1, 20), (2, 5), (2, 5), (3, 0)] {
+            keys.add((key, content));
+        }
+        assert_eq!((keys.doubles, keys.reused), (2, 1));
+    }
+
+    #[test]
+    fn bounds_in_the_manifest_that_are_not_those_of_the_rows_are_found() {
+        let spec = known("costs");
+        let cost = facts::Cost {
+            cost_id: "k1".into(),
+            day: "2026-01-05".into(),
+            ..facts::Cost::default()
+        };
+        let batch = crate::batch(&[cost], 7).expect("a row");
+        let bounds = Bounds::of(spec, &batch);
+        let right = DataFile {
+            table: "costs".into(),
+            path: "parquet/costs/0000000001-0.parquet".into(),
+            rows: 1,
+            bytes: 1,
+            footer_bytes: 1,
+            blake3: String::new(),
+            time_min: bounds.time.map(|t| t.0),
+            time_max: bounds.time.map(|t| t.1),
+            seq_min: 7,
+            seq_max: 7,
+            received_max: None,
+            hot: false,
+            links: None,
+        };
+        assert!(compare_bounds(spec, &right, &batch).is_ok());
+        let later = right.time_max.map(|at| at + 1);
+        let wrong = [
+            DataFile {
+                seq_max: 8,
+                ..right.clone()
+            },
+            DataFile {
+                seq_min: 6,
+                ..right.clone()
+            },
+            DataFile {
+                time_max: later,
+                ..right.clone()
+            },
+            DataFile {
+                time_min: None,
+                ..right
+            },
+        ];
+        for file in wrong {
+            let error = compare_bounds(spec, &file, &batch).unwrap_err();
+            assert!(error.to_string().contains(&file.path), "{error}");
+        }
+    }
 }

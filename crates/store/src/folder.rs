@@ -110,12 +110,33 @@ pub(crate) fn scan(files: &Files, list: &FileList) -> Result<Leftovers> {
         };
         found.damaged.push((path.to_owned(), error));
     }
+    for folder in scan_top(files, &mut found)? {
+        scan_data(files, list, &folder, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// What is in the folder and not ours, by the names alone: a writer may be at work beside.
+pub(crate) fn strangers(files: &Files) -> Result<Vec<PathBuf>> {
+    let mut found = Leftovers::default();
+    for folder in scan_top(files, &mut found)? {
+        let strange = entries(files, &folder)?.into_iter().filter(|(name, _)| {
+            let name = our_name(name);
+            matches!(name, Some(OurName::Manifest(_)) | None)
+        });
+        found.unknown.extend(strange.map(|(_, path)| path));
+    }
+    Ok(found.unknown)
+}
+
+/// Looks through all but the folders of data files, which are returned.
+fn scan_top(files: &Files, found: &mut Leftovers) -> Result<Vec<PathBuf>> {
     let root = entries(files, files.root())?;
     let strange = root
         .iter()
         .filter(|(name, _)| !TOP.contains(&name.as_str()));
     found.unknown.extend(strange.map(|(_, path)| path.clone()));
-    scan_manifests(files, &mut found)?;
+    scan_manifests(files, found)?;
     let mut folders = vec![files.full(CHECKPOINT)];
     for (name, path) in entries(files, &files.full(PARQUET))? {
         match tables::get(&name) {
@@ -123,10 +144,7 @@ pub(crate) fn scan(files: &Files, list: &FileList) -> Result<Leftovers> {
             None => found.unknown.push(path),
         }
     }
-    for folder in folders {
-        scan_data(files, list, &folder, &mut found)?;
-    }
-    Ok(found)
+    Ok(folders)
 }
 
 /// A manifest is written before the first data file, so data without one have lost it. Taken for a

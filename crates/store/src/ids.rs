@@ -106,6 +106,13 @@ impl IdBlock {
             .map(|(_, content)| *content)
     }
 
+    /// Calls `take` with each pair.
+    pub fn each(&self, take: &mut impl FnMut(u64, u64)) {
+        self.entries
+            .iter()
+            .for_each(|(id, content)| take(*id, *content));
+    }
+
     pub fn bytes(&self) -> usize {
         self.entries.len() * 16 + self.starts.len() * 4
     }

@@ -12,12 +12,13 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use crate::{
     DataFile, Error, EventIds, Result, Version,
+    columns::int,
     files::Files,
     ids::IdBlock,
     links::{LinkBlock, LinkFilter},
     log::{LogBlocks, events_of, id_pairs},
     parquet_file::decode,
-    tables::{CONTENT_HASH, LOG, known},
+    tables::{CONTENT_HASH, LOG, SEQ, known},
 };
 
 /// Bytes of ids that are kept in memory.
@@ -205,18 +206,40 @@ impl LogIndex {
             .iter()
             .filter(|f| f.overlaps(from.0, to.0))
         {
-            let cached = self.ids().get(&file.path);
-            let block = match cached {
-                Some(block) => block,
-                None => {
-                    let block = Arc::new(read_ids(files, file)?);
-                    self.ids().put(&file.path, Arc::clone(&block));
-                    block
-                }
-            };
-            ids.blocks.push(block);
+            ids.blocks.push(self.block_of_ids(files, file)?);
         }
         Ok(ids)
+    }
+
+    /// Calls `take` with the ids of the events behind a commit, and perhaps of some before.
+    pub fn ids_behind(
+        &self,
+        after: u64,
+        files: Option<&Files>,
+        version: &Version,
+        mut take: impl FnMut(u64, u64),
+    ) -> Result<()> {
+        for (batch, blocks) in version.log().memory.iter().zip(&version.log_memory) {
+            let newest = arrow::compute::max(int(LOG, batch, SEQ)?);
+            if newest.is_some_and(|seq| seq.unsigned_abs() > after) {
+                blocks.ids.each(&mut take);
+            }
+        }
+        let Some(files) = files else { return Ok(()) };
+        for file in version.log().files.iter().filter(|f| f.seq_max > after) {
+            self.block_of_ids(files, file)?.each(&mut take);
+        }
+        Ok(())
+    }
+
+    fn block_of_ids(&self, files: &Files, file: &DataFile) -> Result<Arc<IdBlock>> {
+        let cached = self.ids().get(&file.path);
+        if let Some(block) = cached {
+            return Ok(block);
+        }
+        let block = Arc::new(read_ids(files, file)?);
+        self.ids().put(&file.path, Arc::clone(&block));
+        Ok(block)
     }
 
     /// Every event of every entity that has one of the links, or is tied to one that has.
@@ -270,7 +293,7 @@ pub(crate) fn read_ids(files: &Files, file: &DataFile) -> Result<IdBlock> {
 }
 
 /// An entity of a file or batch: its number there and its rows.
-type Found = (u32, Range<usize>);
+pub(crate) type Found = (u32, Range<usize>);
 
 /// Following links from event to event.
 struct Search {
@@ -324,7 +347,8 @@ impl Search {
     }
 }
 
-fn selection(found: &[Found]) -> RowSelection {
+/// Those rows of a file, which are given in their order.
+pub(crate) fn selection(found: &[Found]) -> RowSelection {
     let mut selectors = Vec::new();
     let mut at = 0;
     for (_, range) in found {

@@ -15,6 +15,11 @@ const ENTITY_BITS: u32 = 24;
 /// Entities that one file can index.
 pub(crate) const ENTITIES_MAX: usize = 1 << ENTITY_BITS;
 
+/// A link as far as it is kept: the low bits are zero.
+pub(crate) fn kept_part(link: u64) -> u64 {
+    prefix(link) << ENTITY_BITS
+}
+
 /// The part of a link's hash that is kept.
 fn prefix(link: u64) -> u64 {
     link >> ENTITY_BITS
@@ -56,6 +61,14 @@ impl LinkBlock {
     /// Number of links.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Every link with the entity that has it, as far as it is kept: the low bits are zero.
+    pub fn pairs(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let low = ENTITIES_MAX as u64 - 1;
+        self.entries
+            .iter()
+            .map(move |e| ((e & low) as u32, e & !low))
     }
 
     fn prefixes(&self) -> impl Iterator<Item = u64> + '_ {

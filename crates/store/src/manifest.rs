@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, quarantine::hex};
 
-pub(crate) const VERSION: u64 = 1;
+/// The newest version that is known. A line says 2 only if it has a floor, which an older program
+/// would drop with the next snapshot.
+pub(crate) const VERSION: u64 = 2;
+const VERSION_WITHOUT_FLOORS: u64 = 1;
 const CRC_OPEN: &str = ",\"crc\":\"";
 /// `,"crc":"xxxxxxxx"}` and the newline.
 const CRC_BYTES: usize = CRC_OPEN.len() + 8 + 3;
@@ -96,6 +99,32 @@ struct Line {
     add: Vec<Arc<DataFile>>,
     remove: Vec<String>,
     checkpoint: Option<Arc<DataFile>>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    floor: Floors,
+}
+
+/// Before when nothing is kept, by class of event, in UTC microseconds: what happened earlier was
+/// let go, and is not taken again. Rises only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floors {
+    /// Of contacts, with all that hangs on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<i64>,
+}
+
+impl Floors {
+    fn version(self) -> u64 {
+        match is_none(&self) {
+            true => VERSION_WITHOUT_FLOORS,
+            false => VERSION,
+        }
+    }
+}
+
+// As below.
+fn is_none(floors: &Floors) -> bool {
+    *floors == Floors::default()
 }
 
 // The signature that `skip_serializing_if` asks for.
@@ -118,6 +147,7 @@ pub(crate) struct Edit {
     pub add: Vec<Arc<DataFile>>,
     pub remove: Vec<String>,
     pub checkpoint: Option<Arc<DataFile>>,
+    pub floors: Floors,
 }
 
 /// All files that count, as of some line.
@@ -131,6 +161,7 @@ pub(crate) struct FileList {
     pub at: i64,
     pub files: BTreeMap<String, Arc<DataFile>>,
     pub checkpoint: Option<Arc<DataFile>>,
+    pub floors: Floors,
     /// BLAKE3 of the last line, in part.
     chain: String,
 }
@@ -157,7 +188,7 @@ impl FileList {
     /// The first line of a new manifest file.
     pub fn snapshot_line(&mut self) -> Vec<u8> {
         let line = Line {
-            v: VERSION,
+            v: self.floors.version(),
             kind: Kind::Snapshot,
             edit: self.edit,
             epoch: self.epoch,
@@ -168,6 +199,7 @@ impl FileList {
             add: self.files.values().cloned().collect(),
             remove: Vec::new(),
             checkpoint: self.checkpoint.clone(),
+            floor: self.floors,
         };
         let bytes = line_bytes(&line);
         self.chain = chain_of(&bytes);
@@ -177,7 +209,7 @@ impl FileList {
     /// The list after `edit`, and the line that says so.
     pub fn with_edit(&self, edit: Edit) -> (FileList, Vec<u8>) {
         let line = Line {
-            v: VERSION,
+            v: edit.floors.version(),
             kind: Kind::Edit,
             edit: self.edit + 1,
             epoch: self.epoch,
@@ -188,6 +220,7 @@ impl FileList {
             add: edit.add,
             remove: edit.remove,
             checkpoint: edit.checkpoint,
+            floor: edit.floors,
         };
         let bytes = line_bytes(&line);
         let mut next = self.clone();
@@ -216,6 +249,8 @@ impl FileList {
                 "sequences {} and {} follow {} and {}",
                 line.seq, line.wal, self.seq, self.wal
             ));
+        } else if line.floor.contacts < self.floors.contacts {
+            return Err("what is kept begins later in the line before".to_owned());
         }
         for path in line.remove {
             self.files
@@ -233,6 +268,7 @@ impl FileList {
         self.wal = line.wal;
         self.at = line.at;
         self.checkpoint = line.checkpoint;
+        self.floors = line.floor;
         self.chain = chain_of(bytes);
         Ok(())
     }
@@ -458,7 +494,7 @@ mod tests {
     #[test]
     fn a_newer_version_is_refused_by_name() {
         let mut line = line_bytes(&Line {
-            v: 2,
+            v: 3,
             kind: Kind::Snapshot,
             edit: 0,
             epoch: 1,
@@ -469,13 +505,43 @@ mod tests {
             add: vec![],
             remove: vec![],
             checkpoint: None,
+            floor: Floors::default(),
         });
         assert!(matches!(
             read(&line),
-            Err(Error::NewerFormat { found: 2, .. })
+            Err(Error::NewerFormat { found: 3, .. })
         ));
         line.truncate(20);
         assert!(read(&line).is_err());
+    }
+
+    #[test]
+    fn a_floor_stays_with_all_that_follows_and_never_falls() {
+        let (_, lists) = written();
+        let floors = |at| Floors { contacts: at };
+        let raised = |list: &FileList, at| {
+            list.with_edit(Edit {
+                floors: floors(at),
+                seq: 3,
+                ..Edit::default()
+            })
+        };
+        let (mut list, line) = raised(&lists[3], Some(50));
+        assert!(line.starts_with(b"{\"v\":2,"));
+        let snapshot = list.snapshot_line();
+        assert!(snapshot.starts_with(b"{\"v\":2,"));
+        let (_, higher) = raised(&list, Some(60));
+        let (again, _) = read(&[&snapshot[..], &higher].concat()).unwrap();
+        assert_eq!(again.floors, floors(Some(60)));
+        for lower in [None, Some(49)] {
+            let mut without = list.clone();
+            without.floors = Floors::default();
+            let (_, line) = raised(&without, lower);
+            let found = read(&[&snapshot[..], &line].concat());
+            assert!(matches!(found, Err(Error::Damaged { .. })), "{lower:?}");
+        }
+        // A folder of which nothing was let go can be read by a program of before.
+        assert!(raised(&lists[3], None).1.starts_with(b"{\"v\":1,"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use arrow::{
     error::ArrowError,
 };
 use bytes::Bytes;
+use events::UtcMicros;
 use parquet::{
     arrow::{
         ArrowWriter, ProjectionMask,
@@ -40,10 +41,45 @@ pub(crate) struct Encoded {
     pub bytes: Vec<u8>,
     pub rows: u64,
     pub footer_bytes: u64,
+    pub bounds: Bounds,
+}
+
+/// What the manifest says of the rows of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Of the table's time column, in microseconds; `None` without rows.
     pub time: Option<(i64, i64)>,
     pub seq: (u64, u64),
     /// Greatest time of receipt, of the log.
     pub received_max: Option<i64>,
+}
+
+impl Bounds {
+    pub fn of(spec: &TableSpec, batch: &RecordBatch) -> Self {
+        let seq = int_range(batch, SEQ).unwrap_or((0, 0));
+        let received = || time_range(batch, "recorded_at");
+        Bounds {
+            time: time_range(batch, spec.time),
+            seq: (seq.0.unsigned_abs(), seq.1.unsigned_abs()),
+            received_max: match spec.name {
+                LOG => received().map(|(_, max)| max),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Bounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "commits {} to {}", self.seq.0, self.seq.1)?;
+        if let Some((min, max)) = self.time {
+            write!(f, ", times {} to {}", UtcMicros(min), UtcMicros(max))?;
+        }
+        match self.received_max {
+            Some(at) => write!(f, ", received until {}", UtcMicros(at)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Encodes rows that are already in the order of the table.
@@ -53,16 +89,10 @@ pub(crate) fn encode(spec: &TableSpec, batch: &RecordBatch) -> Result<Encoded> {
         ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(spec))).map_err(fail)?;
     writer.write(batch).map_err(fail)?;
     let bytes = writer.into_inner().map_err(fail)?;
-    let seq = int_range(batch, SEQ).unwrap_or((0, 0));
     Ok(Encoded {
         rows: batch.num_rows() as u64,
         footer_bytes: footer_bytes(&bytes),
-        time: time_range(batch, spec.time),
-        seq: (seq.0.unsigned_abs(), seq.1.unsigned_abs()),
-        received_max: (spec.name == LOG)
-            .then(|| time_range(batch, "recorded_at"))
-            .flatten()
-            .map(|(_, max)| max),
+        bounds: Bounds::of(spec, batch),
         bytes,
     })
 }

@@ -3,6 +3,7 @@
 mod arrivals;
 mod ballast;
 mod mend;
+mod retain;
 mod scrub;
 mod upkeep;
 
@@ -25,7 +26,7 @@ use crate::{
     Result, Version,
     changes::{Change, Followers},
     commit::{FileWriter, Outcome, Preparation, Told, prepare, write_log},
-    compact,
+    compact::{self, Verified},
     files::Files,
     folder::{self, Leftovers, ManifestRead, ManifestWriter, SIDE_FILES},
     index::LogIndex,
@@ -36,6 +37,7 @@ use crate::{
     objects::DataObjects,
     parquet_file::decode,
     quarantine::quarantine_rows,
+    retain::LetGo,
     tables::{LOG, QUARANTINE, known},
 };
 
@@ -233,6 +235,7 @@ impl Store {
             return Err(Error::NoData { path: root });
         };
         read.list.all_files().for_each(|file| files.admit(file));
+        let strange = folder::strangers(&files)?;
         let version = Version::of_files(&read.list);
         let reader = Reader {
             number: read.number,
@@ -246,7 +249,7 @@ impl Store {
             Some(files),
             version,
             backend,
-            Vec::new(),
+            strange,
         ))
     }
 
@@ -294,7 +297,7 @@ impl Store {
         self.files.as_ref().map(|files| files.root())
     }
 
-    /// Files in the data folder that are not ours, found when it was opened for writing.
+    /// Files in the data folder that are not ours, found when it was opened.
     pub fn unknown_files(&self) -> &[PathBuf] {
         &self.unknown
     }
@@ -369,6 +372,7 @@ impl Store {
                     seq,
                     checkpoint: commit.checkpoint.unwrap_or_default(),
                     log: None,
+                    lets_go: None,
                 },
             )?;
         } else {
@@ -380,6 +384,7 @@ impl Store {
                 writer: None,
                 checkpoint: &[],
                 log: None,
+                lets_go: None,
                 followed: self.followers.any(),
                 threads: self.settings.threads,
             })?;
@@ -423,6 +428,7 @@ impl Store {
             seq: version.committed_seq,
             checkpoint,
             log,
+            lets_go: None,
         };
         let prepared = write.log.as_ref().map(|log| Arc::clone(&log.file));
         let written = self.write(&mut state, &version, write);
@@ -537,6 +543,7 @@ impl Store {
             writer: Some(&out),
             checkpoint: write.checkpoint,
             log: write.log,
+            lets_go: write.lets_go,
             followed: self.followers.any(),
             threads: self.settings.threads,
         });
@@ -721,6 +728,16 @@ impl Store {
         Ok(())
     }
 
+    /// Calls `take` with [`crate::event_id_hash`] and [`crate::content_hash`] of each event that was
+    /// stored by a commit behind `after`, and perhaps of some before.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn ids_behind(&self, after: u64, take: impl FnMut(u64, u64)) -> Result<()> {
+        self.index
+            .ids_behind(after, self.files(), &self.version(), take)
+    }
+
     /// Ids of stored events, of all files in which something happened from `from` to `to`, both
     /// inclusive.
     pub fn event_ids(&self, from: UtcMicros, to: UtcMicros) -> Result<EventIds> {
@@ -758,12 +775,17 @@ impl Store {
         Ok(rows)
     }
 
-    /// Reads every file and compares its hash, its number of rows and the uniqueness of keys.
-    /// Returns what is wrong.
+    /// As [`Store::verify_all`]; returns what is wrong.
     pub fn verify(&self) -> Result<Vec<Error>> {
+        Ok(self.verify_all()?.errors)
+    }
+
+    /// Reads every file and compares its hash, its number of rows, their times and sequences, and
+    /// the uniqueness of keys.
+    pub fn verify_all(&self) -> Result<Verified> {
         let version = self.version();
         let Some(files) = self.files() else {
-            return Ok(Vec::new());
+            return Ok(Verified::default());
         };
         let checkpoint = Store::checkpoint_file(&self.state());
         Ok(compact::verify(&version, checkpoint.as_deref(), files))
@@ -791,6 +813,7 @@ struct Write<'a> {
     seq: u64,
     checkpoint: &'a [&'a Event],
     log: Option<PreparedLog>,
+    lets_go: Option<&'a LetGo<'a>>,
 }
 
 /// What an edit does to the fold's checkpoint.
@@ -890,6 +913,7 @@ impl Writer {
                 .map(|f| f.path.clone())
                 .collect(),
             checkpoint,
+            floors: out.version.floors,
         };
         (edit, gone)
     }

@@ -9,7 +9,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use events::UtcMicros;
 
 use crate::{
-    DataFile,
+    DataFile, Floors,
     log::LogBlocks,
     manifest::FileList,
     tables::{self, LOG, TableSpec},
@@ -26,6 +26,8 @@ pub struct Version {
     pub arrived_seq: u64,
     /// The time that came with the last commit; `None` in an empty store.
     pub recorded_at: Option<UtcMicros>,
+    /// Before when nothing is kept.
+    pub floors: Floors,
     /// Number of the manifest edit that its files are of.
     pub(crate) edit: u64,
     pub(crate) tables: BTreeMap<Arc<str>, TableData>,
@@ -99,6 +101,11 @@ impl TableData {
 }
 
 impl Version {
+    /// Number of the manifest edit that its files are of.
+    pub fn manifest_edit(&self) -> u64 {
+        self.edit
+    }
+
     /// All tables without rows.
     pub(crate) fn empty() -> Self {
         let tables = tables::all()
@@ -108,6 +115,7 @@ impl Version {
             committed_seq: 0,
             arrived_seq: 0,
             recorded_at: None,
+            floors: Floors::default(),
             edit: 0,
             tables: tables.collect(),
             log_memory: Vec::new(),
@@ -121,6 +129,7 @@ impl Version {
             arrived_seq: list.wal,
             recorded_at: (list.seq > 0).then_some(UtcMicros(list.at)),
             edit: list.edit,
+            floors: list.floors,
             ..Version::empty()
         };
         for file in list.files.values() {

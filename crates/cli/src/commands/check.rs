@@ -25,7 +25,10 @@ fn check_log(store: &Store) -> Result<Option<store::Error>> {
 pub fn run(args: &Check) -> Result<Outcome> {
     let store = open_to_read(&args.data.dir)?;
     let spinner = progress::spinner("reading every file");
-    let mut errors = store.verify()?;
+    let store::Verified {
+        mut errors,
+        reused_ids,
+    } = store.verify_all()?;
     errors.extend(check_log(&store)?);
     spinner.finish_and_clear();
     let version = store.version();
@@ -40,8 +43,18 @@ pub fn run(args: &Check) -> Result<Outcome> {
             grouped(bytes)
         );
     }
+    if let Some(floor) = version.floors.contacts {
+        println!("contacts are kept from {}", events::UtcMicros(floor));
+    }
     for file in store.unknown_files() {
         println!("not ours, left alone: {}", file.display());
+    }
+    if reused_ids > 0 {
+        println!(
+            "remark: {} event(s) have the id of another event with other content; ids may be used \
+             again after seven days",
+            grouped(reused_ids)
+        );
     }
     for error in &errors {
         println!("damaged: {error}");

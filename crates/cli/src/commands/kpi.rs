@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chrono::{NaiveDate, TimeZone};
 use comfy_table::{Table, presets};
-use engine::{Engine, Grain, KpiRequest, Over, parse_grain, parse_zone};
+use engine::{Compare, Engine, Grain, KpiRequest, Over, parse_grain, parse_zone};
 use events::UtcMicros;
 use kpi::Catalogue;
 
@@ -50,6 +50,7 @@ pub const CORE: &[&str] = &[
 pub fn run(args: &Kpi, face: Face) -> Result<Outcome> {
     match &args.command {
         Some(KpiCommand::Check { dirs }) => check(dirs),
+        Some(KpiCommand::Explain { id, dirs }) => explain(id, dirs),
         Some(KpiCommand::List { dirs }) => list(dirs, face.lang),
         None => show(&args.show, face),
     }
@@ -68,6 +69,14 @@ fn list(dirs: &[std::path::PathBuf], lang: Lang) -> Result<Outcome> {
         ]);
     }
     writeln!(stdout(), "{table}\n{} KPIs", table.row_iter().count())?;
+    Ok(Outcome::Clean)
+}
+
+fn explain(id: &str, dirs: &[std::path::PathBuf]) -> Result<Outcome> {
+    let (catalogue, _) = definitions(dirs)?;
+    let kpi = catalogue.find(id).map_err(|unknown| anyhow!("{unknown}"))?;
+    let page = ::kpi::page(&catalogue, kpi, &engine::model_specs()?);
+    stdout().write_all(page.as_bytes())?;
     Ok(Outcome::Clean)
 }
 
@@ -115,6 +124,8 @@ fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
             .rolling
             .map(Over::Buckets)
             .or(args.running.then_some(Over::Start)),
+        compare: compare(args.compare.as_deref())?,
+        fill: args.fill,
         by: args.by.clone(),
         filters: args.filter.iter().cloned().collect(),
         zone: Some(args.zone.clone()),
@@ -179,6 +190,11 @@ fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> R
     };
     out.flush()?;
     Ok(failures)
+}
+
+fn compare(text: Option<&str>) -> Result<Option<Compare>> {
+    let parse = |t: &str| t.parse().with_context(|| format!("--compare {t}"));
+    text.map(parse).transpose()
 }
 
 fn grain(text: Option<&str>) -> Result<Option<Grain>> {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ::kpi::Catalogue;
+use ::kpi::alert::AlertRules;
 use anyhow::{Context, Result, bail};
 use engine::{
     live::{LiveBoard, LiveSettings},
@@ -65,8 +65,9 @@ pub fn serve_while(
 ) -> Result<Outcome> {
     let mut signals = Signals::listen()?;
     let definitions = super::definitions(&args.dirs)?;
-    let engine = super::engine_settings(&args.zone, &args.params, &definitions.0)?;
+    let mut engine = super::engine_settings(&args.zone, &args.params, &definitions.0)?;
     let store = Arc::new(Store::create_or_open(&args.data.dir)?);
+    engine.spill_dir = Some(spill_folder(&args.data.dir)?);
     let live = open(args, house, &store)?;
     let opened = super::open_engine(store, definitions, engine)
         .and_then(|engine| {
@@ -76,8 +77,9 @@ pub fn serve_while(
             Ok(QueryService::start(Arc::new(engine), query_limits())?)
         })
         .and_then(|queries| {
-            let (pump, feed) = live_board(args, house, &queries)?;
-            let alerts = alerting(args, queries.engine().catalogue(), &feed)?;
+            let rules = super::alert_rules(args.alerts.as_deref(), queries.engine())?;
+            let (pump, feed) = live_board(args, house, &queries, &rules)?;
+            let alerts = alerting(args, rules, &feed)?;
             let server = listen(args, house, &live, &queries, (feed, alerts))?;
             Ok((server, pump, queries))
         });
@@ -97,6 +99,19 @@ pub fn serve_while(
     queries.stop();
     live.shut_down().context("the end was not clean")?;
     worked.map(|_| Outcome::Clean)
+}
+
+/// The folder for what queries cannot keep in memory: in the data folder, which may be the only place
+/// that can be written. What a server that was killed left there goes; whoever holds the store is
+/// alone in it.
+fn spill_folder(data: &Path) -> Result<PathBuf> {
+    let folder = data.join("spill");
+    let emptied = match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::create_dir(&folder),
+    };
+    emptied.with_context(|| format!("cannot empty {}", folder.display()))?;
+    Ok(folder)
 }
 
 fn announce(args: &Serve, server: &RunningServer) {
@@ -172,12 +187,16 @@ fn live_board(
     args: &Serve,
     house: &House,
     queries: &QueryService,
+    rules: &AlertRules,
 ) -> Result<(FramePump, LiveFeed)> {
     let engine = queries.engine();
     let boards = Boards::open(args.boards.as_deref(), engine.catalogue())?;
+    // What no board shows may be watched all the same.
+    let watched = rules.kpis().into_iter().map(str::to_owned);
     let board = LiveSettings {
         zone: args.zone.clone(),
-        kpis: boards.kpis().into_iter().collect(),
+        kpis: boards.kpis().into_iter().chain(watched).collect(),
+        began: (house.now)(),
         // A page counts in floating point: not more bits than it can tell apart.
         epoch: u64::from(u32::from_le_bytes(settings::random()?)),
         ..LiveSettings::default()
@@ -202,8 +221,7 @@ fn device_file(args: &Serve) -> Option<PathBuf> {
 }
 
 /// Rules and webhooks, over frames of the live board.
-fn alerting(args: &Serve, catalogue: &Catalogue, feed: &LiveFeed) -> Result<Alerting> {
-    let rules = super::alert_rules(args.alerts.as_deref(), catalogue)?;
+fn alerting(args: &Serve, rules: AlertRules, feed: &LiveFeed) -> Result<Alerting> {
     Ok(Alerting {
         rules: Arc::new(rules),
         frames: feed.frames.clone(),

@@ -40,6 +40,7 @@ pub struct Board {
     groups: Option<KpiAnswer>,
     trend: Option<KpiAnswer>,
     compared: bool,
+    groups_compared: bool,
 }
 
 impl Board {
@@ -48,12 +49,16 @@ impl Board {
     /// # Errors
     /// The request is refused, or a query fails.
     pub fn ask(engine: &Engine, request: &KpiRequest) -> Result<Self> {
-        let compared = has_period_before(engine, request)?;
+        let compare = match request.compare {
+            None if has_period_before(engine, request)? => Some(Compare::Previous),
+            asked => asked,
+        };
         let plain = KpiRequest {
             grain: None,
             over: None,
+            fill: false,
             by: Vec::new(),
-            compare: compared.then_some(Compare::Previous),
+            compare,
             ..request.clone()
         };
         let split = !request.by.is_empty() || request.grain.is_some();
@@ -74,7 +79,8 @@ impl Board {
                 .then(|| ask(engine, &splittable(engine, request)))
                 .transpose()?,
             trend,
-            compared,
+            compared: compare.is_some(),
+            groups_compared: request.compare.is_some(),
         })
     }
 
@@ -152,10 +158,7 @@ impl Board {
                 None => judged(kpi, total, face),
             });
             if self.compared {
-                let previous = total.and_then(|row| row.previous);
-                cells.push(right(
-                    previous.map_or("—".to_owned(), |v| kpi.unit.format(v)),
-                ));
+                cells.push(previous(kpi, total));
             }
             if let Some(trend) = &self.trend {
                 cells.push(Cell::new(chart(trend, &kpi.id)));
@@ -188,6 +191,7 @@ impl Board {
             word(Word::Target),
             word(Word::Status),
         ]);
+        head.extend(self.groups_compared.then(|| word(Word::Previous)));
         let mut table = new_table(head);
         for row in &groups.rows {
             let Some(kpi) = self.catalogue.get(&row.kpi) else {
@@ -206,6 +210,7 @@ impl Board {
             cells.push(number(kpi, Some(row), Style::plain()));
             cells.push(right(row.n.map_or(String::new(), |n| n.to_string())));
             cells.extend(judged(kpi, Some(row), face));
+            cells.extend(self.groups_compared.then(|| previous(kpi, Some(row))));
             table.add_row(cells);
         }
         let keys = usize::from(groups.grain.is_some()) + names.len();
@@ -263,6 +268,12 @@ fn number(kpi: &Kpi, row: Option<&KpiRow>, style: Style) -> Cell {
         text = format!("{text} {currency}");
     }
     right(style.paint(tone(row.status), &text))
+}
+
+/// The value of the period before, or of whichever was asked for.
+fn previous(kpi: &Kpi, row: Option<&KpiRow>) -> Cell {
+    let previous = row.and_then(|row| row.previous);
+    right(previous.map_or("—".to_owned(), |v| kpi.unit.format(v)))
 }
 
 fn tone(status: Status) -> Tone {
@@ -379,7 +390,7 @@ fn range_of(engine: &Engine, request: &KpiRequest) -> Result<(UtcMicros, UtcMicr
 /// # Errors
 /// The data cannot be read.
 pub fn with_range(engine: &Engine, request: KpiRequest) -> Result<KpiRequest> {
-    if request.over.is_none() {
+    if request.over.is_none() && request.compare.is_none() && !request.fill {
         return Ok(request);
     }
     let (from, to) = range_of(engine, &request)?;
@@ -413,6 +424,10 @@ fn with_grain(engine: &Engine, request: &KpiRequest, grain: Grain) -> KpiRequest
     } else {
         request.ids.iter().filter(|id| fine(id)).cloned().collect()
     };
+    // With none left, the request as it is says better what is wrong with it.
+    if ids.is_empty() {
+        return request.clone();
+    }
     KpiRequest {
         ids,
         grain: Some(grain),
@@ -478,6 +493,7 @@ fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value 
         "parts": parts,
         "unit": kpi.unit.kind.word(),
         "currency": row.and_then(|r| r.currency.clone()),
+        "previous": row.and_then(|r| r.previous),
         "target": row.and_then(|r| r.target),
         "status": row.map_or(Status::None, |r| r.status).word(),
         "version": kpi.version,
@@ -497,13 +513,14 @@ fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value 
 
 /// The columns of the CSV before and behind the dimensions.
 const CSV_BEFORE: [&str; 2] = ["kpi", "period_start"];
-const CSV_BEHIND: [&str; 20] = [
+const CSV_BEHIND: [&str; 21] = [
     "value",
     "numerator",
     "denominator",
     "n",
     "unit",
     "currency",
+    "previous",
     "target",
     "status",
     "version",

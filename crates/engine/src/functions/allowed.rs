@@ -13,7 +13,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::sql::sqlparser::keywords::{RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS};
 
-use super::capped;
+use super::{capped, erlang};
 
 const NUMERIC: &[&str] = &[
     "abs",
@@ -325,7 +325,7 @@ pub fn names_by_kind() -> FunctionNames {
     let keywords: BTreeSet<String> = reserved.map(|word| format!("{word:?}")).collect();
     FunctionNames {
         keywords: keywords.into_iter().collect(),
-        numeric: sorted(&[NUMERIC, OWN_NUMERIC]),
+        numeric: sorted(&[NUMERIC, OWN_NUMERIC, &erlang::names().collect::<Vec<_>>()]),
         string: sorted(&[STRING]),
         system: sorted(&[SYSTEM, OWN_SYSTEM]),
         datetime: sorted(&[DATETIME, OWN_DATETIME]),

@@ -1,8 +1,8 @@
 //! `:horizon`, `:history_start` and `:as_of` in compiled KPIs.
 //!
 //! A KPI is compiled once, for all versions. So a bound is a call that the optimiser replaces by
-//! the instant that the session has pinned, before files are pruned by it. It is not registered:
-//! only compiled KPIs contain it.
+//! the instant that the session has pinned, before files are pruned by it. It is not registered
+//! where queries are planned: only compiled KPIs and models contain it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -27,6 +27,14 @@ pub(crate) enum Bound {
     HistoryStart,
     /// What counts as now.
     AsOf,
+}
+
+/// What `:horizon` in a model's SELECT becomes: a call without arguments.
+pub(crate) const HORIZON_CALL: &str = "horizon()";
+
+/// The function behind [`HORIZON_CALL`], for the session that plans the models only.
+pub(crate) fn horizon_function() -> Arc<ScalarUDF> {
+    udf(Bound::Horizon, 0)
 }
 
 /// The instant of a bound, less some milliseconds.

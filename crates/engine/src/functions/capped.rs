@@ -28,8 +28,10 @@ pub(super) use series::table;
 /// Name of the function that `a || b` becomes.
 pub(super) const TEXT_CONCAT: &str = "text_concat";
 
-/// The function itself, or with a limit where it needs one.
+/// The function itself, or with a limit where it needs one. Those that take patterns of times
+/// know PostgreSQL's.
 pub(super) fn scalar(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    let function = super::time::with_patterns(function);
     match Size::of(function.name()) {
         None => function,
         Some(size) => Arc::new(ScalarUDF::from(Capped { function, size })),

@@ -1,5 +1,5 @@
-//! Operators that are read in another way than DataFusion's own: products of intervals, and `||`
-//! of texts, which comes with a limit.
+//! Operators that are read in another way than DataFusion's own: products and quotients of
+//! intervals, and `||` of texts, which comes with a limit.
 //!
 //! A WITH that doubles a text by `x || x` reaches gigabytes in a few hundred characters of SQL.
 
@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::capped;
-use super::interval::INTERVAL_TIMES;
+use super::interval::{INTERVAL_OVER, INTERVAL_TIMES};
 
 /// Plans the operators of this module.
 #[derive(Debug)]
@@ -37,6 +37,12 @@ impl ExprPlanner for OperatorPlanner {
                 }
                 (n, DataType::Interval(_)) if n.is_numeric() => {
                     INTERVAL_TIMES.call(vec![expr.right, expr.left])
+                }
+                _ => return Ok(PlannerResult::Original(expr)),
+            },
+            BinaryOperator::Divide => match (of(&expr.left), of(&expr.right)) {
+                (DataType::Interval(_), n) if n.is_numeric() => {
+                    INTERVAL_OVER.call(vec![expr.left, expr.right])
                 }
                 _ => return Ok(PlannerResult::Original(expr)),
             },

@@ -4,43 +4,120 @@
 //!   ORs the equalities of one column become one IN. A sum stays as it is: floats are rounded
 //!   from left to right.
 //! - The unit of `timestampdiff(DAY, a, b)` is a word there, and a text for our function.
+//! - The pattern of `SIMILAR TO` becomes the regular expression that it is taken for.
+//! - `FETCH FIRST n ROWS ONLY` becomes LIMIT, `current_schema` a call.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
-    VisitMut, VisitorMut,
+    BinaryOperator, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, LimitClause, Query, Value, VisitMut, VisitorMut,
 };
+
+use super::similar;
+use crate::service::QueryError;
 
 /// Shorter chains cost the planner nothing.
 const BALANCED_FROM: usize = 17;
 
 /// Rewrites every expression of a query.
-pub(super) fn rewrite(statement: &mut Statement) {
-    let mut rewriter = Rewriter;
-    let _: ControlFlow<()> = match statement {
-        Statement::Statement(inner) => VisitMut::visit(inner.as_mut(), &mut rewriter),
-        Statement::Explain(explain) => {
-            rewrite(&mut explain.statement);
-            ControlFlow::Continue(())
-        }
+///
+/// # Errors
+/// A pattern that cannot be read.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<(), QueryError> {
+    let flow = match statement {
+        Statement::Statement(inner) => VisitMut::visit(inner.as_mut(), &mut Rewriter),
+        Statement::Explain(explain) => return rewrite(&mut explain.statement),
         _ => ControlFlow::Continue(()),
     };
+    match flow {
+        ControlFlow::Break(refusal) => Err(*refusal),
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
 struct Rewriter;
 
 impl VisitorMut for Rewriter {
-    type Break = ();
+    type Break = Box<QueryError>;
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        fetch_as_limit(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         balance(expr);
-        if let Expr::Function(function) = expr {
-            unit_as_text(function);
+        match expr {
+            Expr::Function(function) => unit_as_text(function),
+            Expr::Identifier(word) if is_current_schema(word) => *expr = call(word.clone()),
+            Expr::SimilarTo {
+                pattern,
+                escape_char,
+                ..
+            } => {
+                if let Err(refusal) = similar::as_regex(pattern, escape_char) {
+                    return ControlFlow::Break(Box::new(refusal));
+                }
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn is_current_schema(word: &Ident) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case("current_schema")
+}
+
+/// A call without arguments.
+fn call(name: Ident) -> Expr {
+    Expr::Function(Function {
+        name: name.into(),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: Vec::new(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// Ties and shares stay, and are told to be unknown.
+fn fetch_as_limit(query: &mut Query) {
+    let rows = match query.fetch.take() {
+        Some(Fetch {
+            with_ties: false,
+            percent: false,
+            quantity,
+        }) => quantity.unwrap_or_else(|| Expr::Value(Value::Number("1".into(), false).into())),
+        other => {
+            query.fetch = other;
+            return;
+        }
+    };
+    let clause = query.limit_clause.get_or_insert(LimitClause::LimitOffset {
+        limit: None,
+        offset: None,
+        limit_by: Vec::new(),
+    });
+    match clause {
+        LimitClause::LimitOffset { limit, .. } if limit.is_none() => *limit = Some(rows),
+        // Two limits: the planner says so.
+        _ => {
+            query.fetch = Some(Fetch {
+                with_ties: false,
+                percent: false,
+                quantity: Some(rows),
+            });
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, ObjectName, PipeOperator, Query, Select, SelectItem,
-    SetExpr, TableFactor, Visit, Visitor,
+    SetExpr, TableFactor, Top, TopQuantity, Visit, Visitor,
 };
 
 use super::{GuardLimits, rewrite, tokens, too_complex, too_deep};
@@ -166,6 +166,16 @@ fn same_name(a: &Ident, b: &Ident) -> bool {
     folded(a) == folded(b)
 }
 
+/// Where SQL Server has LIMIT.
+fn no_top(top: &Top) -> QueryError {
+    let rows = match &top.quantity {
+        Some(TopQuantity::Constant(rows)) => rows.to_string(),
+        _ => "n".to_owned(),
+    };
+    let hint = format!("use LIMIT {rows} at the end");
+    super::syntax("SELECT TOP is not answered here", hint)
+}
+
 /// How many grouping sets the expressions make together.
 fn grouping_sets(group_by: &GroupByExpr) -> usize {
     let GroupByExpr::Expressions(expressions, _) = group_by else {
@@ -229,6 +239,9 @@ impl Visitor for Counter<'_> {
         if select.into.is_some() {
             return stop(crate::statements::only_queries("SELECT INTO"));
         }
+        if let Some(top) = &select.top {
+            return stop(no_top(top));
+        }
         if grouping_sets(&select.group_by) > self.limits.grouping_sets {
             return stop(too_complex(
                 format!(
@@ -251,6 +264,13 @@ impl Visitor for Counter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> Flow {
+        if let TableFactor::Table {
+            sample: Some(_), ..
+        } = table
+        {
+            let hint = "a sample would be another KPI: LIMIT gives some rows to look at";
+            return stop(super::syntax("TABLESAMPLE is not answered here", hint));
+        }
         self.add(1)?;
         match table {
             TableFactor::NestedJoin {

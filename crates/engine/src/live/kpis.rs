@@ -17,6 +17,7 @@ use datafusion::logical_expr::{Expr, Volatility};
 use events::UtcMicros;
 use kpi::{Catalogue, Empty, Kpi, Maturity, UnitKind};
 
+use super::LiveSettings;
 use super::day::{Clock, MINUTE, minute_of};
 use super::frame::Day;
 use super::lane::{CHANNEL, Lane, QUEUE, arrow, columns_of};
@@ -66,6 +67,8 @@ pub(super) struct Kpis {
     cuts: Vec<Cut>,
     used: Arc<[UsedKpi]>,
     clock: Clock,
+    /// What was received before is no update.
+    began: i64,
     /// Is there nothing of before?
     fresh: bool,
     day: Option<Day>,
@@ -98,7 +101,7 @@ pub(super) struct Numbers {
 #[derive(Debug, Default)]
 pub(super) struct Half {
     pub rows: Vec<KpiRow>,
-    /// Has it changed when it was long over?
+    /// Has it changed when it was long over, and looked at already?
     pub updated: bool,
 }
 
@@ -109,16 +112,17 @@ pub(super) fn recent(now: UtcMicros) -> Range<i64> {
 }
 
 impl Kpis {
-    /// Prepares the KPIs of built-in boards and `more`, and an empty mirror for each table that
-    /// they read.
+    /// Prepares the KPIs of built-in boards and those of the settings, and an empty mirror for each
+    /// table that they read.
     pub fn new(
         snapshot: &Snapshot,
-        more: &[String],
+        settings: &LiveSettings,
         clock: &Clock,
         task: &Arc<TaskContext>,
     ) -> Result<(Kpis, BTreeMap<String, Mirror>), EngineError> {
         let (catalogue, views) = (snapshot.catalogue(), snapshot.views());
-        let ids = SHOWN.iter().copied().chain(more.iter().map(String::as_str));
+        let more = settings.kpis.iter().map(String::as_str);
+        let ids = SHOWN.iter().copied().chain(more);
         let mut kpis: Vec<&Kpi> = Vec::new();
         for kpi in ids.filter_map(|id| catalogue.get(id)) {
             if fits(kpi, catalogue, views)? && !kpis.iter().any(|k| k.id == kpi.id) {
@@ -141,6 +145,7 @@ impl Kpis {
             cuts,
             used: used.unwrap_or_default().into(),
             clock: clock.clone(),
+            began: settings.began.0,
             fresh: true,
             day: None,
             minute: 0,
@@ -231,7 +236,8 @@ impl Kpis {
         }
         for lane in self.lanes.values() {
             for (start, at) in lane.over(&ranges, &[], true).await?.received() {
-                let late = at > self.clock.half(start).1 + SETTLING;
+                let settled = self.clock.half(start).1 + SETTLING;
+                let late = at > settled.max(self.began);
                 let half = halves.get_mut(&start);
                 half.into_iter().for_each(|half| half.updated |= late);
             }
@@ -309,6 +315,18 @@ async fn batch(
     let field = |(i, c): (usize, &ArrayRef)| Field::new(i.to_string(), c.data_type().clone(), true);
     let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)
+}
+
+/// Ids of the KPIs that can be kept as states.
+pub(super) fn possible(snapshot: &Snapshot) -> Result<BTreeSet<String>, EngineError> {
+    let (catalogue, views) = (snapshot.catalogue(), snapshot.views());
+    let mut ids = BTreeSet::new();
+    for kpi in catalogue.iter() {
+        if fits(kpi, catalogue, views)? {
+            ids.insert(kpi.id.clone());
+        }
+    }
+    Ok(ids)
 }
 
 /// Can the KPI be kept as states? Its rows must be of fact tables, count at once, and not depend

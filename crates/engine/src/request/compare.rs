@@ -1,6 +1,7 @@
 //! The period that stands beside the one asked for, or the mean of several.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use chrono::{DateTime, Days, LocalResult, Months, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
@@ -29,7 +30,30 @@ pub enum Compare {
     Weeks(u16),
 }
 
+impl FromStr for Compare {
+    type Err = EngineError;
+
+    /// Reads one of [`Compare::WORDS`].
+    fn from_str(word: &str) -> Result<Self, EngineError> {
+        match word {
+            "previous" => Ok(Compare::Previous),
+            "-1d" => Ok(Compare::Days(1)),
+            "-7d" => Ok(Compare::Days(7)),
+            "-1mo" => Ok(Compare::Months(1)),
+            "-1y" => Ok(Compare::Months(12)),
+            "avg4w" => Ok(Compare::Weeks(4)),
+            _ => {
+                let words = Compare::WORDS.join(", ");
+                Err(EngineError::Invalid(format!("`{word}` is none of {words}")))
+            }
+        }
+    }
+}
+
 impl Compare {
+    /// The periods that have a word.
+    pub const WORDS: [&str; 6] = ["previous", "-1d", "-7d", "-1mo", "-1y", "avg4w"];
+
     /// The periods compared with, each by itself.
     pub(super) fn singles(self) -> Vec<Compare> {
         match self {

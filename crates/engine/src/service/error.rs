@@ -11,7 +11,7 @@ use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 use super::limits::{MESSAGE_CHARS_MAX, RETRY_AFTER};
-use crate::error::EngineError;
+use crate::error::{EngineError, plain, sql_types};
 
 /// Why a query was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,7 +155,7 @@ impl From<EngineError> for QueryError {
                 return QueryError { hint, ..error };
             }
             EngineError::Invalid(text) => (ErrorKind::BadParameter, text),
-            EngineError::UnknownKpi(text) => (ErrorKind::NotFound, text),
+            EngineError::UnknownKpi(text) => return unknown_kpi(ErrorKind::NotFound, &text),
             EngineError::Overflow(text) | EngineError::BadValue(text) => {
                 (ErrorKind::BadValue, text)
             }
@@ -184,6 +184,10 @@ impl From<DataFusionError> for QueryError {
 /// What DataFusion's errors say better than [`EngineError`] does: kind and place.
 fn of(error: &DataFusionError) -> Option<QueryError> {
     use DataFusionError as D;
+    if let Some((message, hint)) = plain(error) {
+        let error = QueryError::new(ErrorKind::SqlSyntax, first_line(&message));
+        return Some(error.with_hint(hint));
+    }
     Some(match error {
         D::Context(_, inner) | D::Diagnostic(_, inner) => return of(inner),
         D::Shared(inner) => return of(inner),
@@ -191,7 +195,9 @@ fn of(error: &DataFusionError) -> Option<QueryError> {
         D::SQL(error, _) => syntax(&error.to_string()),
         D::SchemaError(error, _) => schema(error),
         D::Plan(text) => planning(text),
-        D::NotImplemented(text) => QueryError::new(ErrorKind::Unimplemented, first_line(text)),
+        D::NotImplemented(text) => {
+            QueryError::new(ErrorKind::Unimplemented, first_line(&sql_types(text)))
+        }
         D::ArrowError(error, _) => match error.as_ref() {
             ArrowError::ExternalError(_) => return None,
             ArrowError::DivideByZero => QueryError::new(ErrorKind::BadValue, "division by zero")
@@ -209,11 +215,21 @@ fn of(error: &DataFusionError) -> Option<QueryError> {
 /// A KPI that is not there is a wrong name in SQL, not a missing page.
 fn in_sql(error: &EngineError) -> Option<QueryError> {
     match error {
-        EngineError::UnknownKpi(text) => {
-            Some(QueryError::new(ErrorKind::UnknownName, first_line(text)))
-        }
+        EngineError::UnknownKpi(text) => Some(unknown_kpi(ErrorKind::UnknownName, text)),
         _ => None,
     }
+}
+
+/// What the command line advises is of no use at a door: there the catalogue is a table.
+fn unknown_kpi(kind: ErrorKind, text: &str) -> QueryError {
+    let Some((message, hint)) = text.split_once("; ") else {
+        return QueryError::new(kind, first_line(text));
+    };
+    let hint = match hint.starts_with("did you mean") {
+        true => hint,
+        false => "SELECT kpi FROM kpi.catalog lists all",
+    };
+    QueryError::new(kind, first_line(message)).with_hint(hint)
 }
 
 /// The parser's message ends with the place.
@@ -268,7 +284,7 @@ fn nearest<'a>(field: &Column, known: &'a [Column]) -> Option<&'a str> {
 
 /// Errors of planning are about the statement alone, nothing has been read yet.
 fn planning(text: &str) -> QueryError {
-    let line = first_line(text);
+    let line = first_line(&sql_types(text));
     if let Some(name) = between(text, "table '", "' not found") {
         let name = name.strip_prefix("callgauge.").unwrap_or(name);
         return QueryError::new(ErrorKind::UnknownName, format!("there is no table {name}"))
@@ -374,6 +390,48 @@ mod tests {
             assert_eq!(told.kind, ErrorKind::BadValue);
             assert!(!format!("{told:?}").contains("secret"), "{told:?}");
         }
+    }
+
+    #[test]
+    fn no_types_of_the_engine_are_in_a_message() {
+        let types = "Timestamp(µs, \"UTC\") * Int64";
+        for (text, message) in [
+            (
+                format!("Cannot coerce arithmetic expression {types} to valid types"),
+                "TIMESTAMP * BIGINT cannot be computed",
+            ),
+            (
+                "Failed to coerce arguments to satisfy a call to 'f' function: coercion from \
+                 Float64 to the signature OneOf(Exact(Date32)) failed. No function matches the \
+                 given name and argument types 'f(Float64)'. You might\n\tCandidate"
+                    .to_owned(),
+                "f does not take (DOUBLE)",
+            ),
+            (
+                "Execution error: Function 'f' user-defined coercion failed with: Error during \
+                 planning: f takes two times. No function matches the given name and argument \
+                 types 'f(Utf8)'. You"
+                    .to_owned(),
+                "f takes two times",
+            ),
+            (
+                "Incompatible inputs for Union: List(non-null Utf8)".to_owned(),
+                "Incompatible inputs for Union: ARRAY",
+            ),
+        ] {
+            let told = QueryError::from(DataFusionError::Plan(text));
+            assert_eq!(told.message, message);
+            assert_eq!(told.kind, ErrorKind::SqlSyntax);
+        }
+    }
+
+    #[test]
+    fn a_kpi_that_is_not_there_is_looked_for_where_the_caller_can() {
+        let text = "there is no KPI `nope`; `callgauge kpi list` shows all ids".to_owned();
+        let told = QueryError::from(EngineError::UnknownKpi(text));
+        assert_eq!(told.message, "there is no KPI `nope`");
+        let hint = told.hint.expect("a hint");
+        assert!(!hint.contains("callgauge kpi"), "{hint}");
     }
 
     #[test]

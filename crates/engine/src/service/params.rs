@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::limits::PARAMS_MAX;
 use super::{ErrorKind, QueryError};
@@ -22,14 +23,16 @@ impl Parameters {
     pub(super) fn of(plan: &LogicalPlan, count: usize) -> Result<Parameters, QueryError> {
         let mut known: BTreeMap<usize, DataType> = BTreeMap::new();
         for (name, field) in plan.get_parameter_fields().map_err(QueryError::from)? {
-            let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
-            let Some(number) = number.filter(|n| (1..=PARAMS_MAX).contains(n)) else {
+            let Some(number) = number_of(&name) else {
                 let message = format!("{name} is no parameter");
                 return Err(QueryError::new(ErrorKind::BadParameter, message)
                     .with_hint(format!("write $1 to ${PARAMS_MAX}, or ? for each")));
             };
             let of = field.map_or(DataType::Utf8, |f| f.data_type().clone());
             known.insert(number, if of.is_null() { DataType::Utf8 } else { of });
+        }
+        for number in bounds(plan)? {
+            known.insert(number, DataType::Int64);
         }
         let last = known.last_key_value().map_or(0, |(number, _)| *number);
         let last = last.max(count.min(PARAMS_MAX));
@@ -73,6 +76,29 @@ impl Parameters {
         let values = values.map(|((array, of), number)| value(array, of, number));
         Ok(list(values.collect::<Result<_, _>>()?))
     }
+}
+
+/// The parameters of `LIMIT` and `OFFSET`, whose type nothing else tells.
+fn bounds(plan: &LogicalPlan) -> Result<Vec<usize>, QueryError> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            let given = [&limit.skip, &limit.fetch].into_iter().flatten();
+            found.extend(given.filter_map(|expr| match expr.as_ref() {
+                Expr::Placeholder(placeholder) => number_of(&placeholder.id),
+                _ => None,
+            }));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(QueryError::from)?;
+    Ok(found)
+}
+
+/// The number in `$7`.
+fn number_of(name: &str) -> Option<usize> {
+    let number = name.strip_prefix('$').and_then(|n| n.parse().ok());
+    number.filter(|n| (1..=PARAMS_MAX).contains(n))
 }
 
 fn value(array: &ArrayRef, of: &DataType, number: usize) -> Result<ScalarValue, QueryError> {

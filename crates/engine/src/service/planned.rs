@@ -67,7 +67,7 @@ pub(super) struct Asked {
 pub(super) async fn plan(engine: Arc<Engine>, asked: Asked) -> Result<Planned, QueryError> {
     let checked = guard::check(&asked.text, &GuardLimits::default())?;
     let snapshot = engine.snapshot().await?;
-    let state = snapshot.state_in(&asked.session);
+    let state = snapshot.state_in(&asked.session, asked.caller.sees_raw);
     let statement = match checked.action {
         Action::Query(statement) => *statement,
         Action::Change(change) => {

@@ -9,7 +9,7 @@ use datafusion::execution::SessionState;
 use std::sync::Arc;
 
 use super::QueryError;
-use crate::session::{CATALOGUE, SCHEMAS, Snapshot};
+use crate::session::{CATALOGUE, SCHEMAS, SessionSettings, Snapshot};
 use crate::wire::wire_schema;
 
 /// A table or view.
@@ -22,10 +22,9 @@ pub struct Relation {
     /// What tools take it for.
     pub kind: RelationKind,
     /// Its columns in wire types, as `SELECT *` gives them, where a plan may say of more of them
-    /// that they can be NULL; the metadata of KPI columns tell `title`, `unit`, `formula`, `kpi`.
+    /// that they can be NULL; the metadata of KPI columns tell `title`, `unit`, `formula`, `kpi`,
+    /// those of a view what it holds as `comment`.
     pub columns: SchemaRef,
-    /// What it holds, in a sentence.
-    pub comment: Option<String>,
 }
 
 /// What tools take a relation for.
@@ -37,9 +36,9 @@ pub enum RelationKind {
     System,
 }
 
-/// All relations, by schema and name.
-pub(super) async fn relations(snapshot: &Snapshot) -> Result<Vec<Relation>, QueryError> {
-    let state = snapshot.state();
+/// All relations, by schema and name. `raw`: with the lines that were refused.
+pub(super) async fn relations(snapshot: &Snapshot, raw: bool) -> Result<Vec<Relation>, QueryError> {
+    let state = snapshot.state_in(&SessionSettings::default(), raw);
     let mut all = Vec::new();
     for schema in SCHEMAS {
         if let Some(provider) = provider(&state, schema) {
@@ -77,13 +76,17 @@ async fn add(
         };
         all.push(Relation {
             schema: schema.to_owned(),
-            columns: wire_schema(&table.schema(), HashMap::new()),
+            columns: wire_schema(&table.schema(), about(schema, &name)),
             kind,
-            comment: comment(schema, &name),
             name,
         });
     }
     Ok(())
+}
+
+fn about(schema: &str, name: &str) -> HashMap<String, String> {
+    let comment = comment(schema, name).map(|text| ("comment".to_owned(), text));
+    comment.into_iter().collect()
 }
 
 /// Of the views, whose names say little; facts are in `docs/events.md`.

@@ -22,6 +22,7 @@ fn caller() -> Caller {
     Caller {
         name: "test".into(),
         sees_all: false,
+        sees_raw: true,
     }
 }
 

@@ -60,7 +60,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Settings first, then the watermarks, then the times of the data.
+    /// Settings first, then the watermarks, then the times of the data. History begins no earlier
+    /// than what is kept.
     pub(crate) async fn bounds(
         &mut self,
         state: &SessionState,
@@ -84,6 +85,9 @@ impl Seen {
             .map(|(_, s)| s)
             .max();
         let history_start = settings.history_start.or(told_start).unwrap_or(first);
+        // What was let go is not known any more, whatever a source has said.
+        let kept_from = version.floors.contacts.map_or(history_start, UtcMicros);
+        let history_start = history_start.max(kept_from);
         let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
         Ok(Bounds {
             horizon,

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::datasource::ViewTable;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -25,6 +27,7 @@ use kpi::{Catalogue, Targets};
 use store::Version;
 
 use super::Result;
+use super::fact_schema::FactSchema;
 use super::kpi_schema::KpiSchema;
 use super::options::KpiOptions;
 use crate::compile::matured_function;
@@ -39,8 +42,10 @@ use crate::{Source, functions, metadata, table_function};
 /// The catalogue's name in SQL.
 pub(crate) const CATALOGUE: &str = "callgauge";
 
+const FACTS: &str = "facts";
+
 /// Schemas of the catalogue that have tables of their own.
-pub(crate) const SCHEMAS: [&str; 3] = ["kpi", "facts", "events"];
+pub(crate) const SCHEMAS: [&str; 3] = ["kpi", FACTS, "events"];
 
 /// See the module.
 pub(crate) struct Compiled {
@@ -50,6 +55,8 @@ pub(crate) struct Compiled {
     pub settings: Arc<Settings>,
     /// Without anything pinned.
     pub state: SessionState,
+    /// The same for those who do not see raw lines.
+    pub masked: SessionState,
     shape: Vec<(Arc<str>, SchemaRef)>,
 }
 
@@ -63,8 +70,10 @@ impl Compiled {
     ) -> Result<Compiled> {
         let base = Base::new(version, settings, runtime)?;
         let views = Arc::new(base.views(catalogue, settings)?);
+        let facts = FactSchema::new(&base.facts, false);
         let state = base.finished((catalogue, targets), settings, &views)?;
         Ok(Compiled {
+            masked: masked(&state, facts)?,
             views,
             catalogue: Arc::clone(catalogue),
             targets: Arc::clone(targets),
@@ -184,6 +193,7 @@ fn session(settings: &Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
 struct Base {
     state: SessionState,
     catalogue: Arc<MemoryCatalogProvider>,
+    facts: Arc<MemorySchemaProvider>,
     models: Vec<Model>,
 }
 
@@ -193,7 +203,7 @@ impl Base {
 
         let catalogue = Arc::new(MemoryCatalogProvider::new());
         let (facts, events) = (fact_schema(version)?, event_schema(version)?);
-        catalogue.register_schema("facts", Arc::<MemorySchemaProvider>::clone(&facts))?;
+        catalogue.register_schema(FACTS, Arc::new(FactSchema::new(&facts, true)))?;
         catalogue.register_schema("events", events)?;
         let shared = Arc::<MemoryCatalogProvider>::clone(&catalogue);
         state
@@ -204,6 +214,7 @@ impl Base {
         Ok(Base {
             state,
             catalogue,
+            facts,
             models,
         })
     }
@@ -248,6 +259,28 @@ impl Base {
     }
 }
 
+/// The session with other facts.
+fn masked(state: &SessionState, facts: FactSchema) -> Result<SessionState> {
+    let masked = Arc::new(MemoryCatalogProvider::new());
+    if let Some(catalogue) = state.catalog_list().catalog(CATALOGUE) {
+        for name in catalogue
+            .schema_names()
+            .iter()
+            .filter(|name| *name != FACTS)
+        {
+            if let Some(schema) = catalogue.schema(name) {
+                masked.register_schema(name, schema)?;
+            }
+        }
+    }
+    masked.register_schema(FACTS, Arc::new(facts))?;
+    let list = MemoryCatalogProviderList::new();
+    list.register_catalog(CATALOGUE.to_owned(), masked);
+    Ok(SessionStateBuilder::new_from_existing(state.clone())
+        .with_catalog_list(Arc::new(list))
+        .build())
+}
+
 fn register(schema: &dyn SchemaProvider, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
     schema.register_table(name.to_owned(), table)?;
     Ok(())
@@ -281,12 +314,15 @@ pub(crate) fn plan_models(version: &Version, settings: &Settings) -> Result<Vec<
 /// version brings its rows along (as examples do).
 fn models_of(state: &SessionState, facts: &MemorySchemaProvider) -> Result<Vec<Model>> {
     let mut models = Vec::new();
+    let mut planner = state.clone();
+    planner.register_udf(functions::horizon_function())?;
     for (name, select) in MODELS {
         let is_fact = facts::FactRows::TABLES.iter().any(|t| t.name == name);
         let given = !is_fact && facts.table_exist(name);
         let rows = format!("SELECT * FROM facts.{name}");
         let text = if given { rows.as_str() } else { select };
-        let plan = plan_now(state, text)?;
+        let text = text.replace(":horizon", functions::HORIZON_CALL);
+        let plan = plan_now(&planner, &text)?;
         if !facts.table_exist(name) {
             register(
                 facts,

@@ -51,11 +51,9 @@ impl SchemaProvider for KpiSchema {
         }
     }
 
+    /// Views are tables too: programs that look for tables would not find them.
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        if self.is_grain(name) {
-            return Ok(Some(TableType::View));
-        }
-        self.tables.table_type(name).await
+        Ok(self.table_exist(name).then_some(TableType::Base))
     }
 
     fn register_table(

@@ -31,6 +31,7 @@ const TIMEOUT: &str = "callgauge.timeout_ms";
 const NATIVE: &str = "callgauge.arrow_native";
 const SCHEMA: &str = "schema";
 const CATALOG: &str = "catalog";
+const SEARCH_PATH: &str = "search_path";
 
 /// Most variables without an effect that a session keeps.
 const OTHERS_MAX: usize = 64;
@@ -79,7 +80,8 @@ impl SessionSettings {
                 self.zone = Some(value.to_owned());
             }
             TIMEOUT => self.timeout = Some(milliseconds(value)?),
-            SCHEMA | "search_path" => self.schema = Some(known_schema(value)?),
+            SCHEMA => self.schema = Some(known_schema(value)?),
+            SEARCH_PATH => self.schema = first_schema(value)?,
             CATALOG if value == CATALOGUE => {}
             CATALOG => {
                 let reason = format!("there is no catalog '{value}'");
@@ -108,7 +110,7 @@ impl SessionSettings {
             NATIVE => self.native = None,
             ZONE => self.zone = None,
             TIMEOUT => self.timeout = None,
-            SCHEMA | "search_path" => self.schema = None,
+            SCHEMA | SEARCH_PATH => self.schema = None,
             CATALOG => {}
             other => {
                 not_ours(other)?;
@@ -126,7 +128,7 @@ impl SessionSettings {
             NATIVE => self.native.map(|on| on.to_string()),
             ZONE => self.zone.clone(),
             TIMEOUT => self.timeout.map(|t| t.as_millis().to_string()),
-            SCHEMA | "search_path" => self.schema.clone(),
+            SCHEMA | SEARCH_PATH => self.schema.clone(),
             CATALOG => Some(CATALOGUE.to_owned()),
             other => self.others.get(other).cloned(),
         }
@@ -224,6 +226,17 @@ fn known_schema(value: &str) -> Result<String, EngineError> {
         let reason = format!("there is no schema '{value}'");
         EngineError::refused(reason, format!("the schemas are {}", SCHEMAS.join(", ")))
     })
+}
+
+/// Of a list, as PostgreSQL has it, the first schema that is here. Its own two names are in every
+/// list, and alone they leave everything as it is.
+fn first_schema(list: &str) -> Result<Option<String>, EngineError> {
+    let names = || list.split(',').map(|name| name.trim().trim_matches('"'));
+    let others = |name: &&str| !matches!(*name, "" | "$user" | "public");
+    match names().find_map(|name| known_schema(name).ok()) {
+        Some(known) => Ok(Some(known)),
+        None => names().find(others).map(known_schema).transpose(),
+    }
 }
 
 /// A slip in one of our names would have no effect and nobody would know.

@@ -186,3 +186,24 @@ async fn settings_overrule_what_the_data_say() {
     assert_eq!(Some(bounds.history_start), history_start);
     assert_eq!(Some(bounds.as_of), as_of);
 }
+
+#[tokio::test]
+async fn history_begins_where_contacts_are_kept_from_whatever_a_source_has_said() {
+    let day = |n: i64| DAY_0.plus_ms(n * DAY_MS);
+    for (told, begins) in [
+        (Some(day(-9)), day(2)),
+        // The first event that there is: nothing was before it anyway.
+        (None, day(5)),
+        (Some(day(3)), day(3)),
+    ] {
+        let (store, _folder) = store(vec![watermark("a", 5, told)]);
+        let over = store.contacts_over(day(2)).expect("readable");
+        store
+            .let_go(&over, FactRows::default())
+            .expect("it is let go");
+        let engine = Engine::new(Arc::new(store), catalogue(), Settings::default());
+        let engine = engine.expect("an engine");
+        let bounds = engine.snapshot().await.expect("a snapshot").bounds;
+        assert_eq!(bounds.history_start, begins, "{told:?}");
+    }
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use engine::{Engine, Settings, model_specs};
 use events::{Decimal, Text, UtcMicros};
 use facts::{
-    AgentTime, Alert, Common, Cost, FactEdit, FactRows, Interaction, Leg, Order, QueueVisit, Survey,
+    AgentTime, Alert, Common, Cost, Customer, FactEdit, FactRows, Interaction, Leg, Order,
+    QueueVisit, ScheduleTime, Survey,
 };
 use kpi::Catalogue;
 use store::{Commit, Mode, Store};
@@ -133,6 +134,8 @@ fn halves(rows: FactRows) -> (FactRows, FactRows) {
     (first.Order, second.Order) = split(&rows.Order);
     (first.Cost, second.Cost) = split(&rows.Cost);
     (first.AgentTime, second.AgentTime) = split(&rows.AgentTime);
+    (first.ScheduleTime, second.ScheduleTime) = split(&rows.ScheduleTime);
+    (first.Customer, second.Customer) = split(&rows.Customer);
     (first.Alert, second.Alert) = split(&rows.Alert);
     (first, second)
 }
@@ -146,6 +149,8 @@ fn rows() -> FactRows {
         Order: (0..40).map(order).collect(),
         Cost: (0..20).map(cost).collect(),
         AgentTime: agent_time(),
+        ScheduleTime: schedule_time(),
+        Customer: customers(),
         Alert: (0..12).map(alert).collect(),
         ..FactRows::default()
     }
@@ -273,6 +278,7 @@ fn interaction(number: i64, customer: &str, reason: &str, day: i64) -> Interacti
             .into(),
         ),
         reason_code: Some(reason.into()),
+        order_id: (reason == "ship").then(|| id("o", 2)),
         ..Interaction::default()
     }
 }
@@ -293,6 +299,24 @@ fn repeats() -> Vec<Interaction> {
     numbered
         .map(|((customer, reason, day), n)| interaction(n, customer, reason, *day))
         .collect()
+}
+
+/// Customer C left on day 5, and was told to be gone once more on day 12.
+fn customers() -> Vec<Customer> {
+    let time = |(from, to, status): (i64, Option<i64>, &str)| Customer {
+        common: common(false),
+        customer_id: "C".into(),
+        valid_from: DAY_0.plus_ms(from * DAY_MS),
+        valid_to: to.map(|day| DAY_0.plus_ms(day * DAY_MS)),
+        status: status.into(),
+        ..Customer::default()
+    };
+    let times = [
+        (-30, Some(5), "active"),
+        (5, Some(12), "ended"),
+        (12, None, "ended"),
+    ];
+    times.map(time).into()
 }
 
 /// What must not disturb X3: a call with its callback, an attempt that nobody took, a test call,
@@ -342,6 +366,7 @@ fn order(i: i64) -> Order {
         common: common(false),
         order_id: id("o", i),
         channel: Some("voice".into()),
+        interaction_id: (i == 2).then(|| id("x", 13)),
         placed_at: DAY_0.plus_ms(i * DAY_MS / 2),
         verify_result: Some(if i % 10 == 9 { "failed" } else { "passed" }.into()),
         valid: i % 10 != 9,
@@ -372,7 +397,9 @@ fn cost(i: i64) -> Cost {
 }
 
 /// Example X5 of the catalogue, at 10:00 of day 0: an hour available with three slots and three
-/// chats; then ten minutes of a break, four of them on a call, and a ring in vain.
+/// chats; then ten minutes of a break, four of them on a call, and a ring in vain. And three hours
+/// before the horizon, two shifts that are running: `a` had a call and is on another, `b` had none;
+/// both are planned, and so is `c`, who did not come.
 fn agent_time() -> Vec<AgentTime> {
     let spans = [
         ("status", "", 0, 60),
@@ -387,7 +414,56 @@ fn agent_time() -> Vec<AgentTime> {
         let quarters = from / 15..(to + 14) / 15;
         quarters.map(move |quarter| piece(what, span, quarter, (from, to)))
     };
-    spans.iter().flat_map(cut).collect()
+    spans.iter().flat_map(cut).chain(running()).collect()
+}
+
+/// Minutes after the begin of day 0 at which the running shifts began.
+const RUNNING: i64 = 30 * 24 * 60 - 180;
+
+fn running() -> impl Iterator<Item = AgentTime> {
+    let of = |agent: &str, what, begun: bool, (from, to): (i64, i64)| {
+        let since_ten = RUNNING - 600;
+        let span = (since_ten + from, since_ten + to);
+        let row = piece(what, "", span.0 / 15, span);
+        let timeline = if begun {
+            format!("open_{}", row.timeline)
+        } else {
+            row.timeline.to_string()
+        };
+        let to_ms = if begun { row.from_ms } else { row.to_ms };
+        AgentTime {
+            agent_id: agent.into(),
+            timeline: timeline.into(),
+            to_ms,
+            ..row
+        }
+    };
+    [
+        of("a", "status", true, (0, 0)),
+        of("a", "contact", false, (10, 15)),
+        of("a", "contact", true, (165, 165)),
+        of("b", "status", true, (0, 0)),
+    ]
+    .into_iter()
+}
+
+/// From the begin of the running shifts to the horizon; the last quarter is training.
+fn schedule_time() -> Vec<ScheduleTime> {
+    let plan = |agent: &'static str, quarter: i64, on_queue: bool| ScheduleTime {
+        common: common(false),
+        agent_id: agent.into(),
+        slice_at: DAY_0.plus_ms(RUNNING * 60_000 + quarter * 900_000),
+        to_ms: 900_000,
+        activity: if on_queue { "queue" } else { "training" }.into(),
+        version: 1,
+        on_queue,
+        productive: true,
+        paid: true,
+        tracked: true,
+        ..ScheduleTime::default()
+    };
+    let shift = |agent| (0..12).map(move |quarter| plan(agent, quarter, quarter < 11));
+    ["a", "b", "c"].into_iter().flat_map(shift).collect()
 }
 
 fn piece(what: &str, span: &str, quarter: i64, (from, to): (i64, i64)) -> AgentTime {

@@ -28,6 +28,7 @@ fn caller() -> Caller {
     Caller {
         name: "stranger".into(),
         sees_all: false,
+        sees_raw: true,
     }
 }
 

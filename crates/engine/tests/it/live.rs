@@ -132,6 +132,63 @@ fn days() -> u64 {
 }
 
 #[test]
+fn what_was_loaded_before_the_board_began_is_no_update_and_what_comes_late_is() {
+    let at = |time: &str| UtcMicros::parse_rfc3339(time).unwrap();
+    let (noon, late) = (at("2026-03-02T12:00:00Z"), at("2026-03-02T12:10:00Z"));
+    let eight = at("2026-03-02T08:00:00Z")..at("2026-03-02T08:20:00Z");
+    let config = Config {
+        seed: 7,
+        days: 1,
+        agents: 5,
+        start: at("2026-03-02T00:00:00Z"),
+        ..Config::default()
+    };
+    let events = World::new(&config)
+        .unwrap()
+        .filter(|e| e.occurred_at < noon);
+    let (held, mut loaded): (Vec<Event>, Vec<Event>) =
+        events.partition(|event| eight.contains(&event.occurred_at));
+    loaded.iter_mut().for_each(|event| event.recorded_at = noon);
+    let mut centre = Centre::new(false);
+    centre.take(loaded);
+    let board = |began| {
+        let settings = LiveSettings {
+            began,
+            ..LiveSettings::default()
+        };
+        LiveBoard::new(Arc::clone(&centre.engine), settings).unwrap()
+    };
+    let (early, board) = (board(UtcMicros(0)), board(noon));
+    let updated = |frame: &Frame| -> Vec<UtcMicros> {
+        let keys = frame.cells.keys().filter(|key| &*key.figure == "updated");
+        let start = |scope: &Scope| match scope {
+            Scope::Interval(start) => *start,
+            other => panic!("{other:?}"),
+        };
+        keys.map(|key| start(&key.scope)).collect()
+    };
+    let frame = |board: &LiveBoard, now: UtcMicros| runtime().block_on(board.frame(now)).unwrap();
+    assert!(updated(&frame(&early, noon.plus_ms(1_000))).len() > 5);
+    assert_eq!(updated(&frame(&board, noon.plus_ms(1_000))), []);
+    centre.take(
+        held.into_iter()
+            .map(|event| Event {
+                recorded_at: late,
+                ..event
+            })
+            .collect(),
+    );
+    let after = updated(&frame(&board, late.plus_ms(1_000)));
+    assert!(after.contains(&eight.start), "{after:?}");
+    assert!(
+        after
+            .iter()
+            .all(|start| *start < at("2026-03-02T10:00:00Z")),
+        "{after:?}"
+    );
+}
+
+#[test]
 fn live_board_equals_report_and_facts_on_random_days_first_half() {
     random_weeks(0);
 }

@@ -52,6 +52,7 @@ fn caller(name: &str) -> Caller {
     Caller {
         name: name.into(),
         sees_all: false,
+        sees_raw: true,
     }
 }
 
@@ -189,6 +190,7 @@ async fn a_query_ends_when_it_is_cancelled_and_when_nobody_reads_it() {
     rows.next().await.expect("rows").expect("a batch");
     let all_seen = Caller {
         sees_all: true,
+        sees_raw: true,
         ..caller("b")
     };
     assert_eq!(door.service.running(&all_seen).len(), 1);
@@ -208,6 +210,20 @@ async fn work_that_gives_no_row_ends_at_its_deadline() {
     assert_eq!(error.kind, ErrorKind::Deadline, "{error}");
     door.quiet().await;
     assert!(since.elapsed() < LONG);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_late_is_told_the_time_that_was_asked_for_not_what_was_left_of_it() {
+    let door = door(limits());
+    let count = format!("SELECT count(*) FROM ({ENDLESS})");
+    let options = RunOptions {
+        allowed: Some(Duration::from_secs(1)),
+        ..within(Duration::from_millis(100))
+    };
+    let mut rows = door.start(&count, options).await;
+    let error = error_of(&mut rows).await;
+    assert_eq!(error.message, "the query took longer than 1000 ms");
+    door.quiet().await;
 }
 
 /// Joins of `count` rows with as many, all of one key, that keep no pair: nothing comes of them.
@@ -531,9 +547,57 @@ async fn errors_name_the_place_and_what_to_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_see_raw_lines_finds_no_such_table() {
+    let door = door(limits());
+    let seeing = caller("a");
+    let masked = Caller {
+        sees_raw: false,
+        ..caller("b")
+    };
+    let session = SessionSettings::default();
+    let names = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'quarantine'";
+    for (who, listed) in [(&seeing, 1), (&masked, 0)] {
+        let relations = door.service.relations(who).await.expect("relations");
+        let raw = relations.iter().filter(|r| r.name == "quarantine").count();
+        assert_eq!(raw, listed, "{}", who.name);
+        let planned = door.service.plan(who, names, &session).await.expect(names);
+        let options = RunOptions::default();
+        let mut rows = door.service.run(&planned, &[], options).await.expect(names);
+        let batches = all(&mut rows).await.expect(names);
+        let count = batches[0].column(0).as_primitive::<Int64Type>().value(0);
+        assert_eq!(count, listed as i64, "{}", who.name);
+        for sql in [
+            "SELECT * FROM facts.quarantine",
+            "SELECT raw FROM callgauge.facts.quarantine",
+            "SELECT (SELECT max(raw) FROM facts.quarantine) AS raw FROM facts.queue_visits",
+            "DESCRIBE facts.quarantine",
+        ] {
+            let planned = door.service.plan(who, sql, &session).await;
+            assert_eq!(planned.is_ok(), listed == 1, "{}: {sql}", who.name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_may_be_a_parameter() {
+    let door = door(limits());
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM facts.queue_visits LIMIT $1 OFFSET $2) AS some";
+    let planned = door.plan(sql).await.expect("it is planned");
+    let types: Vec<_> = planned.params.iter().map(Field::data_type).collect();
+    assert_eq!(types, [&DataType::Int64, &DataType::Int64]);
+    let number = |n: i64| Arc::new(Int64Array::from(vec![n])) as ArrayRef;
+    let count = door.number(sql, &[number(3), number(1)]).await;
+    assert_eq!(count.expect("a number"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relations_have_the_columns_that_selecting_all_of_them_gives() {
     let door = door(limits());
-    let relations = door.service.relations().await.expect("relations");
+    let relations = door
+        .service
+        .relations(&caller("test"))
+        .await
+        .expect("relations");
     assert!(relations.iter().any(|r| r.kind == RelationKind::System));
     assert!(
         relations

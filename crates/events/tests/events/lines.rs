@@ -37,11 +37,10 @@ fn sample(kind: FieldKind) -> Value {
 fn sample_line(spec: &EventSpec, all: bool) -> String {
     let mut data = Map::new();
     for field in spec.fields.iter().filter(|field| all || field.required) {
-        let is_list_of_ids = field.name.ends_with("_ids");
-        let value = if is_list_of_ids {
-            json!(["l1"])
-        } else {
-            sample(field.kind)
+        let value = match field.name {
+            "slice_at" => json!("2026-03-09T00:15:00Z"),
+            name if name.ends_with("_ids") => json!(["l1"]),
+            _ => sample(field.kind),
         };
         data.insert(field.name.to_owned(), value);
     }

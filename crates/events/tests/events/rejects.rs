@@ -508,6 +508,27 @@ fn no_cut_or_changed_byte_of_a_line_panics() {
 }
 
 #[test]
+fn a_forecast_off_the_quarter_of_an_hour_is_refused() {
+    let forecast = |at: &str| {
+        let data = r#"{"queue_id":"q","channel":"voice","version":1,"offered":9,"aht_ms":1"#;
+        line(
+            "forecast.published",
+            &format!(r#"{data},"slice_at":"2026-03-02T{at}Z"}}"#),
+        )
+    };
+    decode(&forecast("09:45:00")).expect("the start of a quarter");
+    decode(&forecast("09:15:00")).expect("the start of a quarter");
+    for at in ["09:05:00", "09:15:01", "09:15:00.000001"] {
+        let expected = (
+            RejectCode::TimeOutOfRange,
+            "slice_at",
+            ":00, :15, :30 or :45",
+        );
+        check(&forecast(at), expected);
+    }
+}
+
+#[test]
 fn a_score_outside_of_its_scale_is_refused() {
     let answer = |instrument: &str, score: i64| {
         let data = format!(r#"{{"survey_id":"s","instrument":"{instrument}","score":{score}}}"#);

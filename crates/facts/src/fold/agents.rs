@@ -73,6 +73,11 @@ impl<'a> Status<'a> {
         }
     }
 
+    /// Is the agent there at all? Offline is a word for being away, also inside a session.
+    fn is_there(&self) -> bool {
+        self.state != AgentState::Offline.as_str()
+    }
+
     fn logged_in() -> Self {
         Status {
             state: "logged_in",
@@ -269,9 +274,12 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
             ..self.sink.common.clone()
         };
         let ended_at = end.map(|(at, _)| at);
-        if let Some(ended_at) = ended_at.filter(|_| !is_session) {
+        if !is_session && open.status.is_there() {
             let told = status_time(self.agent_id, &open.status, common.clone());
-            slices::add(&told, (open.at, ended_at), self.sink);
+            match ended_at {
+                Some(ended_at) => slices::add(&told, (open.at, ended_at), self.sink),
+                None => slices::begin(&told, open.at, self.sink),
+            }
         }
         let row = AgentStateSpan {
             common,
@@ -310,7 +318,7 @@ impl<'a, 's, 'c> Watch<'a, 's, 'c> {
     }
 }
 
-/// A status as a part of the agent's time. It counts once it is over.
+/// A status as a part of the agent's time.
 fn status_time(agent_id: &Text, status: &Status<'_>, common: Common) -> AgentTime {
     AgentTime {
         common,

@@ -101,19 +101,19 @@ fn evaluation_row(
     }
 }
 
-/// Weighted points of those possible, 0 to 10,000; 0 after an error that fails the whole. `None`:
-/// nothing could be scored.
+/// Weighted points of those possible, 0 to 10,000; 0 after an error that fails the whole, also where
+/// there were no points to have. `None`: nothing could be scored.
 fn score_bp(applied: &[&EvaluationItem], auto_fail: bool) -> Option<i64> {
     let sum = |of: fn(&EvaluationItem) -> i64| -> i128 {
         let weighted = |i: &&EvaluationItem| i128::from(of(i)) * i128::from(i.weight);
         applied.iter().map(weighted).sum()
     };
     let (given, possible) = (sum(|i| i.points), sum(|i| i.max_points));
-    if possible <= 0 {
-        return None;
-    }
     if auto_fail {
         return Some(0);
+    }
+    if possible <= 0 {
+        return None;
     }
     let share = (given.checked_mul(BEST_BP)? + possible / 2).div_euclid(possible);
     i64::try_from(share.clamp(0, BEST_BP)).ok()

@@ -83,6 +83,25 @@ impl Leg<'_> {
     pub fn counts(&self) -> bool {
         !matches!(self.role, Role::Monitor | Role::Barge)
     }
+
+    /// Is the agent at work on it, as far as is known, without a break since it was connected?
+    ///
+    /// Not if it was given up, and not if messages tell when the agent wrote: then the time
+    /// between them is not work.
+    pub fn is_running(&self, g: &Gathered<'_>, contact: &Contact<'_>, sink: &mut Sink<'_>) -> bool {
+        if self.completed_at.is_some() || self.flags.has(Flags::BAD_ORDER) {
+            return false;
+        }
+        let settings = &sink.ctx.settings;
+        let is_told =
+            is_written(contact.channel) && !g.interactions[contact.draft].messages.is_empty();
+        let patience_ms = match contact.channel {
+            Channel::Voice | Channel::Video => settings.max_leg_ms,
+            _ => settings.idle_close_ms,
+        };
+        let since = self.disconnected_at.unwrap_or(self.connected.at);
+        !is_told && !sink.has_passed(since.plus_ms(patience_ms))
+    }
 }
 
 /// All legs; those that answered a visit are noted there.

@@ -46,6 +46,8 @@ type Span = (UtcMicros, UtcMicros);
 /// What was published and recorded about one agent, by start.
 struct Plan<'a> {
     activities: Vec<&'a SchedulePublished>,
+    /// Where a version is the whole plan.
+    covers: Vec<(Span, i64)>,
     absences: Vec<(Span, AbsenceKind)>,
 }
 
@@ -54,6 +56,7 @@ impl<'a> Plan<'a> {
     fn new(g: &Gathered<'a>, sink: &mut Sink<'_>) -> Self {
         let mut plan = Plan {
             activities: Vec::new(),
+            covers: Vec::new(),
             absences: Vec::new(),
         };
         for said in &g.schedules {
@@ -62,6 +65,8 @@ impl<'a> Plan<'a> {
                 sink.issue("bad_order", "agent", &data.agent_id, said.event);
             } else if !slices::is_too_long(&data.agent_id, (data.start, data.end), sink) {
                 plan.activities.push(data);
+                let covers = data.covers_start.zip(data.covers_end);
+                plan.covers.extend(covers.map(|span| (span, data.version)));
             }
         }
         for said in &g.absences {
@@ -72,9 +77,19 @@ impl<'a> Plan<'a> {
                 plan.absences.push(((data.start, data.end), data.kind));
             }
         }
+        // Every activity of a version may say the same.
+        plan.covers.sort_unstable();
+        plan.covers.dedup();
         plan.activities.sort_by_key(|a| a.start);
         plan.absences.sort_by_key(|((start, _), _)| *start);
         plan
+    }
+
+    /// Versions below this one do not count at a moment.
+    fn least_version(&self, at: UtcMicros) -> i64 {
+        let here = self.covers.iter();
+        let here = here.filter(|((start, end), _)| *start <= at && at < *end);
+        here.map(|(_, version)| *version).max().unwrap_or(i64::MIN)
     }
 
     /// Stretches in which one activity and one absence hold, by start.
@@ -84,7 +99,11 @@ impl<'a> Plan<'a> {
             .absences
             .iter()
             .flat_map(|((start, end), _)| [*start, *end]);
-        let mut marks: Vec<UtcMicros> = activities.chain(absences).collect();
+        let covers = self
+            .covers
+            .iter()
+            .flat_map(|((start, end), _)| [*start, *end]);
+        let mut marks: Vec<UtcMicros> = activities.chain(absences).chain(covers).collect();
         marks.sort_unstable();
         marks.dedup();
         let (mut waiting, mut running) = (self.activities.iter().peekable(), Vec::new());
@@ -100,8 +119,10 @@ impl<'a> Plan<'a> {
             }
             running.retain(|a| a.end > from);
             absent.retain(|((_, end), _)| *end > from);
+            let least = self.least_version(from);
+            let counts = running.iter().copied().filter(|a| a.version >= least);
             // Of equal versions the activity that began last.
-            let newest = running.iter().copied().max_by_key(|a| a.version);
+            let newest = counts.max_by_key(|a| a.version);
             let absence = absent.last().map(|(_, kind)| *kind);
             found.extend(newest.map(|activity| ((from, to), activity, absence)));
         }

@@ -71,22 +71,41 @@ pub(crate) fn add(told: &AgentTime, span: (UtcMicros, UtcMicros), sink: &mut Sin
         if piece.to_ms <= piece.from_ms && !counts {
             continue;
         }
-        let profile = sink.profile(&told.agent_id, piece.slice_at);
         let row = AgentTime {
-            slice_at: piece.slice_at,
-            from_ms: piece.from_ms,
-            to_ms: piece.to_ms,
             offers: if counts { told.offers } else { 0 },
             offers_missed: if counts { told.offers_missed } else { 0 },
-            slots: profile
-                .and_then(|p| p.slots)
-                .filter(|_| told.state.is_some()),
-            team_id: profile.and_then(|p| p.team_id.clone()),
-            site_id: profile.and_then(|p| p.site_id.clone()),
-            tenure_band: profile.and_then(|p| p.tenure_band(piece.slice_at)),
-            ..told.clone()
+            ..row(told, piece, sink)
         };
         sink.rows.AgentTime.push(row);
+    }
+}
+
+/// Adds the begin of a span that is not over: a row without length, so that whoever adds up what
+/// is over need not know of it. How long it lasts depends on the moment of the question.
+pub(crate) fn begin(told: &AgentTime, at: UtcMicros, sink: &mut Sink<'_>) {
+    for piece in pieces((at, at)) {
+        let row = AgentTime {
+            timeline: format_smolstr!("open_{}", told.timeline),
+            ..row(told, piece, sink)
+        };
+        sink.rows.AgentTime.push(row);
+    }
+}
+
+/// A row like `told` with what the slice decides.
+fn row(told: &AgentTime, piece: Piece, sink: &Sink<'_>) -> AgentTime {
+    let profile = sink.profile(&told.agent_id, piece.slice_at);
+    AgentTime {
+        slice_at: piece.slice_at,
+        from_ms: piece.from_ms,
+        to_ms: piece.to_ms,
+        slots: profile
+            .and_then(|p| p.slots)
+            .filter(|_| told.state.is_some()),
+        team_id: profile.and_then(|p| p.team_id.clone()),
+        site_id: profile.and_then(|p| p.site_id.clone()),
+        tenure_band: profile.and_then(|p| p.tenure_band(piece.slice_at)),
+        ..told.clone()
     }
 }
 

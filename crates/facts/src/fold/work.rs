@@ -8,7 +8,7 @@ use super::{
 };
 use crate::AgentTime;
 
-/// Adds the time of all legs that are complete and of all rings that are over.
+/// Adds the time of all legs and of all rings that are over.
 pub(crate) fn time_rows(g: &Gathered<'_>, story: &Story<'_>, sink: &mut Sink<'_>) {
     for leg in story.legs.all.iter().filter(|l| l.counts()) {
         let told = AgentTime {
@@ -20,6 +20,9 @@ pub(crate) fn time_rows(g: &Gathered<'_>, story: &Story<'_>, sink: &mut Sink<'_>
             paid: true,
             ..AgentTime::default()
         };
+        if leg.is_running(g, &story.contacts[leg.contact], sink) {
+            slices::begin(&told, leg.connected.at, sink);
+        }
         for span in work_spans(leg) {
             slices::add(&told, span, sink);
         }

@@ -200,6 +200,13 @@ fn an_evaluation_counts_errors_and_points_of_the_items_that_applied() {
     fatal.auto_fail = true;
     let failed = evaluated(vec![fatal, item(Critical::None, false, 10)]);
     assert_eq!((failed.auto_fail, failed.score_bp), (true, Some(0)));
+    let mut pointless = item(Critical::Compliance, true, 0);
+    (pointless.auto_fail, pointless.max_points) = (true, 0);
+    assert_eq!(
+        evaluated(vec![pointless]).score_bp,
+        Some(0),
+        "it fails the whole"
+    );
     assert_eq!(evaluated(vec![absent]).score_bp, None, "nothing to score");
 }
 

@@ -71,8 +71,20 @@ fn a_missed_offer_counts_once_even_if_it_rang_over_the_quarter_or_for_no_time() 
     assert_eq!(sum(|t| t.to_ms - t.from_ms), 20_000);
 }
 
+/// Timelines of what has begun and is not over, with slice and begin.
+fn begun(rows: &FactRows, agent: &str) -> Vec<(String, i64, f64)> {
+    let open = rows.AgentTime.iter();
+    let open = open.filter(|t| t.agent_id == agent && t.timeline.starts_with("open_"));
+    open.map(|t| {
+        assert_eq!(t.from_ms, t.to_ms, "who adds up what is over sees nothing");
+        let minutes = t.slice_at.ms_since(START) / 60_000;
+        (t.timeline.to_string(), minutes, t.from_ms as f64 / 1e3)
+    })
+    .collect()
+}
+
 #[test]
-fn a_status_counts_once_it_is_over() {
+fn a_status_that_is_not_over_is_a_row_without_length() {
     let mut s = Scene::new();
     state(&mut s, 0.0, AgentState::Available);
     state(&mut s, 1_000.0, AgentState::Break);
@@ -81,19 +93,68 @@ fn a_status_counts_once_it_is_over() {
         pieces(&rows, "a1"),
         [
             piece("available", 0, 0.0, 900.0),
-            piece("available", 15, 0.0, 100.0)
+            piece("available", 15, 0.0, 100.0),
+            piece("break", 15, 100.0, 100.0)
         ]
     );
+    assert_eq!(begun(&rows, "a1"), [("open_status".to_owned(), 15, 100.0)]);
 }
 
 #[test]
-fn open_legs_and_listeners_take_no_time() {
+fn an_end_that_comes_later_takes_the_place_of_the_open_begin() {
+    let mut s = Scene::new();
+    state(&mut s, 0.0, AgentState::Available);
+    assert_eq!(begun(&s.fold(), "a1"), [("open_status".to_owned(), 0, 0.0)]);
+    state(&mut s, 300.0, AgentState::Offline);
+    let rows = s.fold();
+    assert_eq!(pieces(&rows, "a1"), [piece("available", 0, 0.0, 300.0)]);
+}
+
+#[test]
+fn offline_inside_a_session_is_not_time_of_the_agent() {
+    let mut s = Scene::new();
+    let session_id = Text::from("s1");
+    let agent_id = Text::from("a1");
+    s.add(
+        0.0,
+        AgentSessionStarted {
+            session_id: session_id.clone(),
+            agent_id: agent_id.clone(),
+        },
+    );
+    state(&mut s, 0.0, AgentState::Available);
+    state(&mut s, 100.0, AgentState::Offline);
+    s.add(
+        700.0,
+        AgentSessionEnded {
+            session_id,
+            agent_id,
+        },
+    );
+    assert_eq!(pieces(&s.fold(), "a1"), [piece("available", 0, 0.0, 100.0)]);
+}
+
+#[test]
+fn an_open_leg_is_work_that_has_begun_and_listeners_take_no_time() {
     let mut s = Scene::new();
     s.started(0.0, "c1");
     s.connected(10.0, "l1", "c1", "a1");
     s.connected(20.0, "l2", "c1", "a2").role = Role::Monitor;
     s.disconnected(60.0, "l2");
-    assert_eq!(s.fold().AgentTime, []);
+    let rows = s.fold();
+    assert_eq!(begun(&rows, "a1"), [("open_contact".to_owned(), 0, 10.0)]);
+    assert_eq!(rows.AgentTime.len(), 1);
+}
+
+#[test]
+fn a_leg_that_was_given_up_or_is_told_by_messages_is_not_open_work() {
+    let mut s = Scene::new();
+    s.started(0.0, "c1");
+    s.connected(10.0, "l1", "c1", "a1");
+    s.started_on(5.0 * 3_600.0, "c2", Channel::Email);
+    s.connected(5.0 * 3_600.0, "l2", "c2", "a1");
+    s.message(5.0 * 3_600.0 + 30.0, "c2", Actor::Agent);
+    assert_eq!(begun(&s.fold(), "a1"), []);
 }
 
 #[test]
@@ -188,6 +249,8 @@ fn planned(s: &mut Scene, (from, to): (f64, f64), activity: &str, version: i64) 
             productive: true,
             paid: true,
             tracked: true,
+            covers_start: None,
+            covers_end: None,
         },
     );
 }
@@ -231,6 +294,30 @@ fn the_newest_version_of_a_plan_counts_and_each_moment_once() {
             row("queue", 15, 600.0, 900.0, "sick"),
         ]
     );
+}
+
+/// Says that the version of the last planned activity is the whole plan from then to then.
+fn covering(s: &mut Scene, (from, to): (f64, f64)) {
+    let last = s.events.last_mut().expect("a planned activity");
+    let EventData::SchedulePublished(planned) = &mut last.data else {
+        panic!("{last:?} is no planned activity");
+    };
+    (planned.covers_start, planned.covers_end) = (Some(at(from)), Some(at(to)));
+}
+
+#[test]
+fn a_version_takes_time_away_where_it_is_the_whole_plan() {
+    let mut s = Scene::new();
+    planned(&mut s, (0.0, 900.0), "queue", 1);
+    planned(&mut s, (1_800.0, 2_700.0), "queue", 1);
+    planned(&mut s, (100.0, 300.0), "queue", 2);
+    covering(&mut s, (0.0, 1_800.0));
+    let row = |a: &str, m, from, to| (a.to_owned(), m, from, to, "-".to_owned());
+    let expected = [row("queue", 0, 100.0, 300.0), row("queue", 30, 0.0, 900.0)];
+    assert_eq!(plan(&s.fold()), expected);
+    planned(&mut s, (0.0, 0.0), "none", 3);
+    covering(&mut s, (0.0, 1_800.0));
+    assert_eq!(plan(&s.fold()), expected[1..]);
 }
 
 #[test]

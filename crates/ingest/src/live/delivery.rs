@@ -5,7 +5,7 @@ use std::sync::Arc;
 use events::{Event, Intake, Reject, RejectCode, Text, decode_line};
 use store::{content_hash, event_id_hash};
 
-use super::{LineError, LiveSettings};
+use super::{LineError, LiveSettings, long_ago::LongAgo};
 use crate::limits;
 
 /// What becomes of the good lines of a delivery that has bad ones.
@@ -30,6 +30,8 @@ pub struct Delivery {
     /// Lines for the write-ahead log, each with its line end.
     pub(super) encoded: Vec<u8>,
     pub(super) rejects: Vec<Rejected>,
+    /// What the files know of the ids of its events.
+    pub(super) long_ago: LongAgo,
     raw_bytes: usize,
 }
 
@@ -68,6 +70,7 @@ impl Delivery {
             events: Vec::new(),
             encoded: Vec::new(),
             rejects: Vec::new(),
+            long_ago: LongAgo::default(),
             raw_bytes: 0,
         }
     }

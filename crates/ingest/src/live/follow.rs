@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -30,11 +30,14 @@ pub enum Grammar {
 /// A log that is being followed.
 ///
 /// Event ids come from the lines alone, so that a log may be read from its beginning at each
-/// start: what is stored already is a duplicate.
+/// start: what is stored already is a duplicate. At the start the file `<name>.1` is read before
+/// it, because it may have got this name while nobody looked, with an end that nobody has read.
 #[derive(Debug)]
 pub struct Follow {
     path: PathBuf,
     grammar: Grammar,
+    /// Was the older file looked for?
+    begun: bool,
     open: Option<Source>,
     /// The file that had the name before, and until when it may still be written to: a writer
     /// keeps it open until it is told of the rotation.
@@ -94,6 +97,7 @@ impl Follow {
         Follow {
             path: path.into(),
             grammar,
+            begun: false,
             open: None,
             rotated: None,
             waiting: Vec::new(),
@@ -185,6 +189,13 @@ impl Follow {
                 source.end(&mut self.grammar, &mut self.waiting);
             }
         }
+        if !self.begun {
+            self.open = older(&self.path)?;
+            self.begun = true;
+            if self.open.is_some() {
+                return Ok(true);
+            }
+        }
         let about = match std::fs::metadata(&self.path) {
             Ok(about) => about,
             // Between two files of a rotation there may be none.
@@ -205,14 +216,7 @@ impl Follow {
             (source.read, source.line) = (0, 0);
             return Ok(true);
         }
-        let file = File::open(&self.path)?;
-        let next = Source {
-            identity: identity(&file.metadata()?),
-            file,
-            read: 0,
-            partial: Vec::new(),
-            line: 0,
-        };
+        let next = Source::open(&self.path)?;
         if let Some(old) = self.open.replace(next) {
             let until = now.plus_ms(ROTATED_MS);
             if let Some((mut older, _)) = self.rotated.replace((old, until)) {
@@ -228,7 +232,47 @@ impl Follow {
     }
 }
 
+/// The file that had the name before the last rotation. One that begins as the file itself does is
+/// a copy of it: read twice, equal lines of a `queue_log` would count as different ones.
+fn older(path: &Path) -> io::Result<Option<Source>> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    let present = |opened: io::Result<Source>| match opened {
+        Ok(source) => Ok(Some(source)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let Some(older) = present(Source::open(Path::new(&name)))? else {
+        return Ok(None);
+    };
+    let is_copy = match present(Source::open(path))? {
+        Some(newer) => newer.first_line()? == older.first_line()?,
+        None => false,
+    };
+    Ok((!is_copy).then_some(older))
+}
+
 impl Source {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        Ok(Source {
+            identity: identity(&file.metadata()?),
+            file,
+            read: 0,
+            partial: Vec::new(),
+            line: 0,
+        })
+    }
+
+    /// Its first line, as far as a line may be long, with its end if it has one.
+    fn first_line(&self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let most = limits::TOO_LONG_BYTES_KEPT as u64;
+        BufReader::new((&self.file).take(most)).read_until(b'\n', &mut line)?;
+        (&self.file).rewind()?;
+        Ok(line)
+    }
+
     /// Reads a piece; 0 at the end.
     fn read_on(&mut self, grammar: &mut Grammar, waiting: &mut Vec<Line>) -> io::Result<usize> {
         let mut chunk = vec![0; CHUNK_BYTES];

@@ -11,15 +11,15 @@ use std::{
     sync::Arc,
 };
 
-use events::{Event, EventData, UtcMicros};
-use facts::{FactRows, FoldSettings, Folder, StoredEvent};
+use events::{Event, UtcMicros};
+use facts::{FactRows, FoldSettings, Folder, StoredEvent, profiled};
 use store::{
     Commit, DamagedFile, DataFile, LOG, Mend, Mode, QUARANTINE, QuarantineRow, Store,
     event_id_hash, wal::Kind,
 };
 
 use super::{LiveError, payload};
-use crate::pipeline::StoredHistory;
+use crate::{pipeline::StoredHistory, retention::is_let_go};
 
 /// Events that are folded at once.
 const CHUNK_EVENTS: usize = 32_768;
@@ -140,16 +140,17 @@ fn events_elsewhere(store: &Store, damaged: &[Arc<DataFile>]) -> Result<Vec<Even
         let id = event_id_hash(&event.tenant_id, &event.source, &event.event_id);
         found.insert(id, event);
     };
-    let flushed = store.version().arrived_seq;
+    let (flushed, floors) = (store.version().arrived_seq, store.version().floors);
     // What stands behind damage in the log counts as lost, as everything nobody can read.
     let frames = store.read_kept_wal().ok().flatten().into_iter().flatten();
     for frame in frames.map_while(Result::ok) {
         if frame.kind == Kind::Events {
             let (_, events) = payload::read_events(&frame.payload)?;
             let in_files = flushed.saturating_add(1).saturating_sub(frame.first_seq);
+            let events = events.into_iter().take(in_files as usize);
+            // The log may hold for a while what was let go on purpose. That is not to come back.
             events
-                .into_iter()
-                .take(in_files as usize)
+                .filter(|event| !is_let_go(event, floors))
                 .for_each(&mut take);
         }
     }
@@ -331,14 +332,41 @@ enum Order {
 
 impl Order {
     fn of(event: &Event) -> Self {
-        match (&event.data, &event.correction) {
-            (EventData::AgentProfileChanged(_), _) => Order::Profile,
-            (_, Some(_)) => Order::Correction,
-            (_, None) => Order::Other,
+        match (profiled(&event.data), &event.correction) {
+            (Some(_), _) => Order::Profile,
+            (None, Some(_)) => Order::Correction,
+            (None, None) => Order::Other,
         }
     }
 }
 
 fn id_of(event: &Event) -> u64 {
     event_id_hash(&event.tenant_id, &event.source, &event.event_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_a_profile_is_made_of_is_folded_first() {
+        let config = sim::Config {
+            days: 1,
+            agents: 5,
+            ..sim::Config::default()
+        };
+        let mut seen = BTreeSet::new();
+        for event in sim::World::new(&config).expect("a valid configuration") {
+            if profiled(&event.data).is_some() {
+                assert_eq!(Order::of(&event), Order::Profile, "{event:?}");
+                seen.insert(event.data.event_type());
+            }
+        }
+        let known = [
+            "agent.capacity_changed",
+            "agent.hired",
+            "agent.profile_changed",
+        ];
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), known);
+    }
 }

@@ -3,14 +3,15 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use events::UtcMicros;
 use store::{Scrubbed, Store, wal::Wal};
 
-use super::{LiveSettings, Recovered, Refusal};
+use super::{Delivery, LiveSettings, Recovered, Refusal, window::IdWindow};
 
 /// Upper bounds of the sync times that are counted, in microseconds.
 const SYNC_BOUNDS: [u64; 10] = [
@@ -63,6 +64,8 @@ pub struct LiveState {
     pub window_ids: u64,
     /// Bytes of that window.
     pub window_bytes: u64,
+    /// Number of the newest edit of the manifest.
+    pub manifest_version: u64,
     /// Free bytes of the disk, if it can tell.
     pub disk_free_bytes: Option<u64>,
     /// Sync times: upper bound in microseconds, and how many were at most that long. The last
@@ -127,6 +130,8 @@ pub(super) struct Shared {
     flushed: Condvar,
     closed: AtomicBool,
     queued: AtomicU64,
+    /// What happened before this may have been received before the window of ids; microseconds.
+    long_ago: AtomicI64,
     /// Bytes that may wait for Parquet, at least 1.
     budget: u64,
     store: Arc<Store>,
@@ -171,6 +176,7 @@ impl Shared {
             flushed: Condvar::new(),
             closed: AtomicBool::new(false),
             queued: AtomicU64::new(0),
+            long_ago: AtomicI64::new(i64::MIN),
             budget: budget.max(1),
             store: Arc::clone(store),
         }
@@ -208,6 +214,25 @@ impl Shared {
         Ok(())
     }
 
+    /// The window of ids begins later now.
+    pub fn window_moved(&self, window: &IdWindow) {
+        self.long_ago.store(window.long_ago().0, Ordering::Release);
+        let mut counts = self.counts();
+        counts.state.window_ids = window.len() as u64;
+        counts.state.window_bytes = window.bytes() as u64;
+    }
+
+    /// Asks the files for the ids of a delivery that the window cannot have.
+    pub fn look_up(&self, delivery: &mut Delivery) -> store::Result<()> {
+        let long_ago = UtcMicros(self.long_ago.load(Ordering::Acquire));
+        let Delivery {
+            long_ago: found,
+            events,
+            ..
+        } = delivery;
+        found.look_up(&self.store, events, long_ago)
+    }
+
     /// A delivery has left the queue.
     pub fn leave(&self, bytes: u64) {
         self.queued.fetch_sub(bytes, Ordering::AcqRel);
@@ -230,6 +255,13 @@ impl Shared {
         tracing::error!(reason, "ingest has stopped");
         self.applied.notify_all();
         self.flushed.notify_all();
+    }
+
+    /// A thread has panicked: that is a bug, and said even if something else came before it.
+    pub fn panicked(&self) {
+        const REASON: &str = "a thread of the ingest has panicked";
+        self.stop(REASON);
+        self.counts().state.stopped = Some(REASON.to_owned());
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -376,6 +408,7 @@ impl Shared {
         drop(counts);
         state.queue_bytes = self.queued.load(Ordering::Acquire);
         let version = self.store.version();
+        state.manifest_version = version.manifest_edit();
         state.quarantined_files = self.store.damaged_files() as u64;
         let files = || version.tables().flat_map(|t| &t.files);
         state.files = files().count() as u64;
@@ -404,6 +437,16 @@ pub(super) struct Committed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_said_whatever_was_said_before() {
+        let store = Arc::new(Store::in_memory());
+        let shared = Shared::new(&store, 100, &Recovered::default(), None);
+        shared.stop("the disk is gone");
+        shared.panicked();
+        let said = shared.outcome().expect_err("it has stopped").to_string();
+        assert!(said.contains("panicked"), "{said}");
+    }
 
     #[test]
     fn pressure_tells_what_happens_to_deliveries() {

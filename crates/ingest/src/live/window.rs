@@ -9,14 +9,19 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use events::{Event, UtcMicros};
+use events::{FUTURE_MS_MAX, UtcMicros};
 use hashbrown::HashMap;
 use store::Store;
 
 use crate::dedupe::{DAY_MICROS, utc_day};
 
 /// Days of receipt in the window, today included.
-pub(super) const WINDOW_DAYS: i64 = 8;
+const WINDOW_DAYS: i64 = 8;
+
+/// The first moment of the window that ends now.
+fn first_moment(now: UtcMicros) -> UtcMicros {
+    UtcMicros((utc_day(now) - WINDOW_DAYS + 1) * DAY_MICROS)
+}
 
 type Ids = HashMap<u64, u64, BuildHasherDefault<Already>>;
 
@@ -39,18 +44,29 @@ impl Hasher for Already {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(super) struct IdWindow {
+#[derive(Debug)]
+pub(crate) struct IdWindow {
     /// Newest last, by day of receipt.
     days: VecDeque<(i64, Ids)>,
+    /// Every id received from here on is in it.
+    since: UtcMicros,
+}
+
+impl Default for IdWindow {
+    fn default() -> Self {
+        IdWindow {
+            days: VecDeque::new(),
+            since: UtcMicros(i64::MIN),
+        }
+    }
 }
 
 impl IdWindow {
     /// Takes up the ids that a store has received in the window that ends now, of commits behind
     /// `after`.
     pub fn load(&mut self, store: &Store, after: u64, now: UtcMicros) -> store::Result<()> {
-        let since = UtcMicros(now.0 - (WINDOW_DAYS - 1) * DAY_MICROS);
-        store.received_ids(since, after, |received_at, id, content| {
+        self.since = self.since.max(first_moment(now));
+        store.received_ids(self.since, after, |received_at, id, content| {
             self.insert(received_at, id, content);
         })
     }
@@ -82,15 +98,17 @@ impl IdWindow {
 
     /// Forgets the days that have left the window.
     pub fn expire(&mut self, now: UtcMicros) {
-        let first = utc_day(now) - WINDOW_DAYS + 1;
+        self.since = self.since.max(first_moment(now));
+        let first = utc_day(self.since);
         while self.days.front().is_some_and(|(day, _)| *day < first) {
             self.days.pop_front();
         }
     }
 
-    /// Can the event have been received before the window?
-    pub fn is_before(event: &Event, now: UtcMicros) -> bool {
-        event.occurred_at.0 < now.0 - (WINDOW_DAYS - 1) * DAY_MICROS
+    /// What happened before this may have been received before the window: a clock of a source may
+    /// be ahead by as much as an event may lie in the future.
+    pub fn long_ago(&self) -> UtcMicros {
+        UtcMicros(self.since.0.saturating_add(FUTURE_MS_MAX * 1_000))
     }
 
     /// Number of ids.
@@ -124,6 +142,17 @@ mod tests {
         window.expire(day(108));
         assert_eq!(window.find(1), None);
         assert_eq!(window.find(2), Some(22));
+    }
+
+    #[test]
+    fn what_was_received_before_the_window_happened_long_ago() {
+        let mut window = IdWindow::default();
+        window.expire(day(107));
+        let first = UtcMicros(100 * DAY_MICROS);
+        assert_eq!(window.long_ago(), first.plus_ms(FUTURE_MS_MAX));
+        // A clock that goes back does not bring back what was forgotten.
+        window.expire(day(106));
+        assert_eq!(window.long_ago(), first.plus_ms(FUTURE_MS_MAX));
     }
 
     #[test]

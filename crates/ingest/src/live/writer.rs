@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Event, UtcMicros};
+use events::{Event, Reject, UtcMicros};
 use hashbrown::HashSet;
 use store::{
     QuarantineRow, Space, Store,
@@ -23,10 +23,7 @@ use super::{
     state::{Committed, Shared},
     window::IdWindow,
 };
-use crate::{
-    dedupe::{id_conflict, utc_day},
-    limits,
-};
+use crate::{dedupe::id_conflict, limits, retention::too_old};
 
 /// Without traffic for this long the log gets a barrier, and the disk is looked at.
 const IDLE: Duration = Duration::from_secs(1);
@@ -38,7 +35,7 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Work for the writer.
 pub(super) enum Job {
     Delivery {
-        delivery: Delivery,
+        delivery: Box<Delivery>,
         on_error: OnError,
         bytes: u64,
         answer: Answer,
@@ -84,6 +81,7 @@ struct Group {
 impl Writer {
     pub fn new(parts: Parts) -> Self {
         let last_time = parts.store.version().recorded_at.unwrap_or_default();
+        parts.shared.window_moved(&parts.window);
         Writer {
             parts,
             last_time,
@@ -127,7 +125,7 @@ impl Writer {
                     answer,
                 } => {
                     bytes += delivery.bytes();
-                    deliveries.push((delivery, on_error, queued, answer));
+                    deliveries.push((*delivery, on_error, queued, answer));
                 }
                 Job::Released(seq) => self.release(seq),
                 Job::Stop => {
@@ -205,6 +203,7 @@ impl Writer {
         shared.wait_for_room(STALL_MAX);
         let mut group = Group::new(self.next_time());
         self.parts.window.expire(group.recorded_at);
+        shared.window_moved(&self.parts.window);
         for (delivery, on_error, queued, answer) in deliveries {
             shared.leave(queued);
             if shared.is_stopped() {
@@ -228,7 +227,11 @@ impl Writer {
         on_error: OnError,
         group: &mut Group,
     ) -> store::Result<Receipt> {
-        let stored = self.stored_long_ago(&delivery.events, group.recorded_at)?;
+        let mut long_ago = delivery.long_ago;
+        // Nothing to do, but for a day that has left the window since the delivery was queued.
+        let before = self.parts.window.long_ago();
+        long_ago.look_up(&self.parts.store, &delivery.events, before)?;
+        let floors = self.parts.store.version().floors;
         let mut receipt = Receipt::default();
         let mut fresh = Vec::new();
         let mut own: HashSet<u64> = HashSet::new();
@@ -242,30 +245,32 @@ impl Writer {
         }
         for incoming in delivery.events {
             let known = self.parts.window.find(incoming.id_hash);
-            let known = known.or_else(|| stored.iter().find_map(|ids| ids.find(incoming.id_hash)));
-            match known {
+            let known = known.or_else(|| long_ago.find(incoming.id_hash));
+            let reject = match known {
                 Some(content) if content == incoming.content => {
                     receipt.duplicate += 1;
                     own_repeats += u64::from(own.contains(&incoming.id_hash));
+                    continue;
                 }
-                Some(_) => {
-                    let raw = &delivery.encoded[incoming.start..incoming.end];
-                    let rejected = conflict(&incoming, raw.trim_ascii_end());
-                    let source = incoming.event.source.clone();
-                    let error = rejected.error();
-                    bad.push((error, self.row(rejected, Some(source), group.recorded_at)));
-                }
-                None => {
-                    let Incoming {
-                        id_hash, content, ..
-                    } = incoming;
-                    self.parts
-                        .window
-                        .insert(group.recorded_at, id_hash, content);
-                    own.insert(id_hash);
-                    fresh.push(incoming);
-                }
+                Some(_) => Some(id_conflict(&incoming.event)),
+                None => too_old(&incoming.event, floors),
+            };
+            if let Some(reject) = reject {
+                let raw = &delivery.encoded[incoming.start..incoming.end];
+                let rejected = refused(&incoming, raw.trim_ascii_end(), reject);
+                let source = incoming.event.source.clone();
+                let error = rejected.error();
+                bad.push((error, self.row(rejected, Some(source), group.recorded_at)));
+                continue;
             }
+            let Incoming {
+                id_hash, content, ..
+            } = incoming;
+            self.parts
+                .window
+                .insert(group.recorded_at, id_hash, content);
+            own.insert(id_hash);
+            fresh.push(incoming);
         }
         receipt.rejected = bad.len() as u64;
         bad.sort_by_key(|(error, _)| error.line);
@@ -285,24 +290,6 @@ impl Writer {
         receipt.errors = errors;
         receipt.errors.truncate(limits::RECEIPT_ERRORS_MAX);
         Ok(receipt)
-    }
-
-    /// Ids of the files around events that happened before the window. Looked up day by day: one
-    /// event of long ago must not bring in everything since.
-    fn stored_long_ago(
-        &self,
-        events: &[Incoming],
-        now: UtcMicros,
-    ) -> store::Result<Vec<store::EventIds>> {
-        let old = events.iter().map(|i| &i.event);
-        let old = old.filter(|event| IdWindow::is_before(event, now));
-        let mut times: Vec<UtcMicros> = old.map(|event| event.occurred_at).collect();
-        times.sort_unstable();
-        let same_day = |a: &UtcMicros, b: &UtcMicros| utc_day(*a) == utc_day(*b);
-        times
-            .chunk_by(same_day)
-            .map(|day| self.parts.store.event_ids(day[0], day[day.len() - 1]))
-            .collect()
     }
 
     fn row(
@@ -472,11 +459,11 @@ fn reject_payloads(rows: &[QuarantineRow]) -> Vec<(Vec<u8>, u32)> {
     payloads
 }
 
-fn conflict(incoming: &Incoming, raw: &[u8]) -> Rejected {
+fn refused(incoming: &Incoming, raw: &[u8], reject: Reject) -> Rejected {
     Rejected {
         line: incoming.line,
         event_id: Some(incoming.event.event_id.to_string()),
         raw: raw.to_vec(),
-        reject: id_conflict(&incoming.event),
+        reject,
     }
 }

@@ -51,6 +51,18 @@ pub fn run_and_kill(test: &str, variable: &str, folder: &Path, delay: Duration) 
     child.wait().expect("the child ends").success()
 }
 
+/// As [`run_and_kill`], but the child ends by itself: at a point that a variable names, or cleanly.
+pub fn run_to_a_point(test: &str, folder: (&str, &Path), point: (&str, &str)) -> bool {
+    let status = Command::new(std::env::current_exe().expect("this test's path"))
+        .args([test, "--exact", "--ignored", "--test-threads=1"])
+        .env(folder.0, folder.1)
+        .env(point.0, point.1)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.expect("the child runs").success()
+}
+
 /// SplitMix64: the moments of the kills repeat with the seed as far as a scheduler lets them.
 pub struct Dice(pub u64);
 

@@ -2,13 +2,14 @@
 //!
 //! A child process (this test binary, run for one ignored test) delivers small batches from two
 //! threads, with a budget so small that files are written all the time, and writes the number of
-//! each acknowledged batch to its own synced ledger. The parent kills it at random moments.
+//! each acknowledged batch to its own synced ledger. The parent kills it at random moments, or the
+//! child ends itself at a named step of writing.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,11 +19,14 @@ use std::{
 
 use arrow::array::AsArray;
 use ingest::live::{LiveSettings, OnError, recover};
-use store::{LOG, Store};
+use store::{Io, LOG, RealIo, Settings, Store};
 
 use crate::{
-    ARRIVAL, assert_same_rows, import_text,
-    kill::{Dice, numbers, run_and_kill},
+    ARRIVAL, assert_same_rows,
+    disk::tries,
+    hooked::{HookedIo, Moment, Op},
+    import_text,
+    kill::{Dice, numbers, run_and_kill, run_to_a_point},
     live, world,
 };
 
@@ -30,6 +34,12 @@ const BATCH: usize = 40;
 const SEED: u64 = 20_261_121;
 /// Tells the child which folder to work in.
 const FOLDER: &str = "CALLGAUGE_TEST_LIVE_FOLDER";
+/// Tells the child at which point to end, and at which of its passes.
+const POINT: &str = "CALLGAUGE_TEST_LIVE_POINT";
+/// How often each named point is tried.
+const POINT_CYCLES: &str = "CALLGAUGE_KILL_POINTS";
+/// Folders that are written to.
+const PARTS: [&str; 3] = ["wal", "manifest", "parquet"];
 
 fn kills() -> u32 {
     std::env::var("CALLGAUGE_KILLS")
@@ -50,9 +60,20 @@ impl Scene {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Delivers every batch that the ledger does not have, then ends cleanly.
     fn deliver(&self) {
-        let store = Arc::new(Store::create_or_open(self.data()).expect("the store opens"));
+        self.deliver_on(Arc::new(RealIo));
+    }
+
+    /// Delivers every batch, then ends cleanly.
+    fn deliver_on(&self, io: Arc<dyn Io>) {
+        // Small, so that there are many.
+        let segment_bytes = 64 << 10;
+        let settings = Settings {
+            segment_bytes,
+            ..Settings::default()
+        };
+        let store = Store::open_with(self.data(), settings, io).expect("the store opens");
+        let store = Arc::new(store);
         let settings = LiveSettings {
             budget_bytes: 120_000,
             ..live::settings(&live::clock())
@@ -158,9 +179,92 @@ fn id_of(line: &str) -> String {
 #[test]
 #[ignore = "the child of the kill test"]
 fn a_child_that_delivers() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        Scene(folder.into()).deliver();
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let scene = Scene(folder.into());
+    match std::env::var(POINT) {
+        Ok(point) => {
+            let (name, at) = point.rsplit_once(' ').expect("a point and a number");
+            let (name, at) = (name.to_owned(), at.parse::<usize>().expect("a number"));
+            let passed = AtomicUsize::new(0);
+            let io = HookedIo(Arc::new(move |op, moment, path| {
+                let here = point_of(op, moment, path).is_some_and(|p| p == name);
+                if here && passed.fetch_add(1, Ordering::Relaxed) + 1 == at {
+                    std::process::abort();
+                }
+            }));
+            scene.deliver_on(Arc::new(io));
+        }
+        Err(_) => scene.deliver(),
     }
+}
+
+/// The name of a point, as `wal Append Half`; only of what is written.
+fn point_of(op: Op, moment: Moment, path: &Path) -> Option<String> {
+    let mut parts = path.components().rev();
+    let part = parts.find_map(|part| {
+        let name = part.as_os_str().to_str()?;
+        PARTS.contains(&name).then_some(name)
+    })?;
+    (op != Op::Read).then(|| format!("{part} {op:?} {moment:?}"))
+}
+
+/// How often each point is passed by a child that nobody ends.
+fn points_passed(scene: &Scene) -> BTreeMap<String, usize> {
+    let passed: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+    let counts = Arc::clone(&passed);
+    let io = HookedIo(Arc::new(move |op, moment, path| {
+        if let Some(point) = point_of(op, moment, path) {
+            *counts.lock().expect("the counts").entry(point).or_default() += 1;
+        }
+    }));
+    scene.deliver_on(Arc::new(io));
+    std::mem::take(&mut *passed.lock().expect("the counts"))
+}
+
+/// T1 at named points: before, in the middle of and after each kind of change of the disk.
+#[test]
+fn an_end_at_any_step_of_writing_loses_nothing_acknowledged_and_doubles_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scene = Scene(folder.path().to_owned());
+    let mut lines = world::lines(9, 6);
+    lines.truncate(BATCH * 30 + 17);
+    std::fs::write(folder.path().join("day.ndjson"), world::text(&lines)).expect("the file");
+    let imported = Store::in_memory();
+    import_text(&imported, 10_000, world::text(&lines));
+    scene.clear();
+    let points = points_passed(&scene);
+    // Three folders; written in three moments, synced and renamed in two.
+    assert_eq!(points.len(), 3 * 7, "{points:?}");
+    let mut dice = Dice(SEED);
+    let (mut tried, mut ended) = (0, 0);
+    for _ in 0..tries(POINT_CYCLES, 2) {
+        for (point, passed) in &points {
+            scene.clear();
+            // How often exactly depends on how the two senders meet.
+            let at = 1 + dice.below(*passed as u64 * 2 / 3);
+            let point = format!("{point} {at}");
+            let child = "live_kill::a_child_that_delivers";
+            let done = run_to_a_point(child, (FOLDER, &scene.0), (POINT, &point));
+            scene.check(&lines, tried);
+            if tried % 7 == 0 {
+                scene.deliver();
+                let store = Store::create_or_open(scene.data()).expect("the store opens");
+                assert_same_rows(&store, &imported, ARRIVAL);
+            }
+            tried += 1;
+            ended += u32::from(!done);
+        }
+    }
+    println!(
+        "{tried} children, {ended} ended at one of {} points, seed {SEED}",
+        points.len()
+    );
+    assert!(
+        ended * 10 >= tried * 9,
+        "{ended} of {tried} ended at their point"
+    );
 }
 
 /// T1.

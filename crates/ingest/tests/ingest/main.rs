@@ -9,13 +9,16 @@ mod damage;
 )]
 mod disk;
 mod files;
+mod hooked;
 mod kill;
 mod live;
 mod live_kill;
 mod power;
 mod rejects;
+mod retention;
 mod script;
 mod trouble;
+mod window;
 mod world;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};

@@ -102,7 +102,7 @@ impl Script {
         for (number, line) in (1..).zip(&self.batches[batch]) {
             delivery.line(number, line.as_bytes());
         }
-        let receipt = live.deliver_and_wait(delivery, OnError::KeepGood)?;
+        let receipt = not_a_panic(live.deliver_and_wait(delivery, OnError::KeepGood))?;
         let taken = receipt.accepted + receipt.duplicate;
         assert_eq!(taken, self.batches[batch].len() as u64, "{receipt:?}");
         Ok(())
@@ -134,8 +134,9 @@ impl Script {
                 // So that it is flushed while the next one comes. The fold may have stopped.
                 live.wait_applied(live.state().committed_seq, Duration::from_secs(20));
             }
+            read_all(&store);
             // Both may fail; what was acknowledged has to be there all the same.
-            let _ = live.shut_down();
+            let _ = not_a_panic(live.shut_down());
             let _ = store.compact(3);
         }
         run
@@ -192,6 +193,33 @@ impl Script {
         assert_eq!(run.known.acked, self.batches.len());
         disk.state().settled()
     }
+}
+
+/// A refusal has another reason than a bug of ours.
+fn not_a_panic<T>(result: Result<T, Refusal>) -> Result<T, Refusal> {
+    if let Err(refusal) = &result {
+        let said = refusal.to_string();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    result
+}
+
+/// A query may fail where a file cannot be read, and in no other way.
+fn read_all(store: &Store) {
+    let version = store.version();
+    for table in version.tables() {
+        if let Ok(batches) = store.read(&version, &table.name) {
+            let read: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+            assert_eq!(read as u64, table.rows(), "{}", table.name);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a thread of the ingest has panicked")]
+fn a_script_fails_on_a_panic_of_the_ingest() {
+    let reason = "a thread of the ingest has panicked".to_owned();
+    let _ = not_a_panic::<()>(Err(Refusal::Stopped { reason }));
 }
 
 fn id_of(line: &str) -> String {

@@ -1,11 +1,13 @@
 //! Reads and checks rule files.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{AlertRule, AlertRules, Op, RuleScope};
 use crate::catalogue::Catalogue;
 use crate::check::limit_value;
-use crate::definition::{Title, UnitKind};
+use crate::definition::{Kpi, Maturity, Title, UnitKind};
 use crate::file::RawTitle;
 use crate::place::{At, InFile, Pos, Scalar, no_places, places_in};
 use crate::problem::Problem;
@@ -54,9 +56,7 @@ const FIGURES: &[Figure] = &[
     running("callbacks_oldest"),
     figure("callbacks_overdue", UnitKind::Count),
     figure("agents_available", UnitKind::Count),
-    figure("agents_ringing", UnitKind::Count),
     figure("agents_contact", UnitKind::Count),
-    figure("agents_hold", UnitKind::Count),
     figure("agents_acw", UnitKind::Count),
     figure("agents_break", UnitKind::Count),
     figure("agents_other", UnitKind::Count),
@@ -65,8 +65,13 @@ const FIGURES: &[Figure] = &[
         total: false,
         ..figure("ewt", UnitKind::Duration)
     },
-    figure("ewt_error", UnitKind::Duration),
 ];
+
+/// Figures of boards that nothing feeds so far: a rule about one would never say anything.
+const UNFED: [&str; 3] = ["agents_ringing", "agents_hold", "ewt_error"];
+
+/// The dimension that queues are told apart by.
+const QUEUE: &str = "queue_id";
 
 /// The spans over which the board has KPIs.
 const SPANS: [&str; 2] = ["30m", "today"];
@@ -117,15 +122,21 @@ impl AlertRules {
     ///
     /// # Errors
     /// If they do not fit the catalogue, because an override changed a KPI.
-    pub fn builtin(catalogue: &Catalogue) -> Result<Self, Vec<Problem>> {
-        Self::load(&crate::builtin::builtin_alerts(), catalogue)
+    pub fn builtin(catalogue: &Catalogue, live: &BTreeSet<String>) -> Result<Self, Vec<Problem>> {
+        Self::load(&crate::builtin::builtin_alerts(), catalogue, live)
     }
 
-    /// Reads rule files. An empty list is no rule at all.
+    /// Reads rule files. An empty list is no rule at all. `live` are the ids of the KPIs that the
+    /// live board can have: a rule about another one would never say anything.
     ///
     /// # Errors
     /// Everything that is wrong, by file, line and column.
-    pub fn load(files: &[SourceFile], catalogue: &Catalogue) -> Result<Self, Vec<Problem>> {
+    pub fn load(
+        files: &[SourceFile],
+        catalogue: &Catalogue,
+        live: &BTreeSet<String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let known = Figures { catalogue, live };
         let (mut rules, mut problems) = (Self::default(), Vec::new());
         for source in files {
             let raw = match read::<RulesFile>(source, 0) {
@@ -136,7 +147,7 @@ impl AlertRules {
                 }
             };
             for raw in raw {
-                let checked = rule(&raw, catalogue).and_then(|rule| rules.add(rule, raw.id.pos));
+                let checked = rule(&raw, known).and_then(|rule| rules.add(rule, raw.id.pos));
                 if let Err((pos, message, hint)) = checked {
                     problems.push(Problem {
                         file: source.name.clone(),
@@ -172,10 +183,18 @@ fn refuse<T>(pos: Pos, message: impl Into<String>, hint: impl Into<String>) -> R
     Err((pos, message.into(), hint.into()))
 }
 
-fn rule(raw: &RawRule, catalogue: &Catalogue) -> Result<AlertRule, Refusal> {
+/// What there is to be watched.
+#[derive(Clone, Copy)]
+struct Figures<'a> {
+    catalogue: &'a Catalogue,
+    /// Ids of the KPIs that the live board can have.
+    live: &'a BTreeSet<String>,
+}
+
+fn rule(raw: &RawRule, known: Figures<'_>) -> Result<AlertRule, Refusal> {
     let id = &raw.id;
     check_id(id).map_err(|(message, hint)| (id.pos, message, hint))?;
-    let figure = known_figure(&raw.figure, catalogue)?;
+    let figure = known.figure(&raw.figure)?;
     let scope = scope(&raw.scope, &figure, &raw.figure)?;
     let limit = |raw: &Option<At<Scalar>>| {
         let number = |at: &At<Scalar>| value(at, figure.unit);
@@ -229,46 +248,73 @@ struct Known {
     unit: UnitKind,
     runs: bool,
     total: bool,
+    /// Is it there for each queue?
+    queues: bool,
     /// Is it about a number of things, of which there may be too few?
     sampled: bool,
 }
 
-fn known_figure(name: &At<String>, catalogue: &Catalogue) -> Result<Known, Refusal> {
-    if let Some(figure) = FIGURES.iter().find(|figure| figure.name == name.value) {
-        return Ok(Known {
-            unit: figure.unit,
-            runs: figure.runs,
-            total: figure.total,
-            sampled: false,
-        });
-    }
-    let kpi = name
-        .split_once('@')
-        .filter(|(_, span)| SPANS.contains(span))
-        .and_then(|(id, _)| catalogue.get(id));
-    if let Some(kpi) = kpi {
-        return Ok(Known {
+impl Figures<'_> {
+    fn figure(self, name: &At<String>) -> Result<Known, Refusal> {
+        if let Some(figure) = FIGURES.iter().find(|figure| figure.name == name.value) {
+            return Ok(Known {
+                unit: figure.unit,
+                runs: figure.runs,
+                total: figure.total,
+                queues: true,
+                sampled: false,
+            });
+        }
+        if UNFED.contains(&name.as_str()) {
+            let hint = "docs/live.md says which figures have no data source yet";
+            let message = format!("the live board has no `{}` so far", name.value);
+            return refuse(name.pos, message, hint);
+        }
+        let kpi = name
+            .split_once('@')
+            .filter(|(_, span)| SPANS.contains(span))
+            .and_then(|(id, _)| self.catalogue.get(id));
+        let Some(kpi) = kpi else {
+            return self.unknown(name);
+        };
+        if !self.live.contains(&kpi.id) {
+            let message = format!("the live board cannot have `{}`", kpi.id);
+            return refuse(name.pos, message, self.why_not(kpi));
+        }
+        Ok(Known {
             unit: kpi.unit.kind,
             runs: false,
             total: true,
+            queues: kpi.dimensions.iter().any(|dimension| dimension == QUEUE),
             sampled: kpi.unit.kind != UnitKind::Count,
-        });
+        })
     }
-    let of_kpi = |kpi: &crate::Kpi| SPANS.map(|span| format!("{}@{span}", kpi.id));
-    let kpis: Vec<String> = catalogue.iter().flat_map(of_kpi).collect();
-    let known = FIGURES.iter().map(|figure| figure.name);
-    let known = known.chain(kpis.iter().map(String::as_str));
-    let hint = match words::nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "docs/live.md lists them; a KPI is written as `service_level@30m` or \
-                 `service_level@today`"
-            .to_owned(),
-    };
-    refuse(
-        name.pos,
-        format!("there is no figure `{}`", name.value),
-        hint,
-    )
+
+    fn why_not(self, kpi: &Kpi) -> &'static str {
+        let inputs = || self.catalogue.inputs_of(kpi).into_iter();
+        if inputs().any(|input| input.unit.kind == UnitKind::Currency) {
+            return "money is not shown live: watch a count, a ratio or a time";
+        }
+        if kpi.maturity != Maturity::None || inputs().any(|i| i.maturity != Maturity::None) {
+            return "it counts only when it is mature: ask for it in a report";
+        }
+        "it cannot be kept from commit to commit: ask for it in a report"
+    }
+
+    fn unknown<T>(self, name: &At<String>) -> Result<T, Refusal> {
+        let of_kpi = |id: &String| SPANS.map(|span| format!("{id}@{span}"));
+        let kpis: Vec<String> = self.live.iter().flat_map(of_kpi).collect();
+        let known = FIGURES.iter().map(|figure| figure.name);
+        let known = known.chain(kpis.iter().map(String::as_str));
+        let hint = match words::nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "docs/live.md lists them; a KPI is written as `service_level@30m` or \
+                     `service_level@today`"
+                .to_owned(),
+        };
+        let message = format!("there is no figure `{}`", name.value);
+        refuse(name.pos, message, hint)
+    }
 }
 
 fn scope(raw: &At<String>, figure: &Known, name: &str) -> Result<RuleScope, Refusal> {
@@ -288,6 +334,11 @@ fn scope(raw: &At<String>, figure: &Known, name: &str) -> Result<RuleScope, Refu
             format!("`{name}` is a figure of queues only"),
             hint,
         );
+    }
+    if scope != RuleScope::Total && !figure.queues {
+        let hint = "write `total`: the KPI has no dimension `queue_id`";
+        let message = format!("`{name}` is not known of queues");
+        return refuse(raw.pos, message, hint);
     }
     Ok(scope)
 }

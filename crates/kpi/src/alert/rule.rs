@@ -1,5 +1,6 @@
 //! What a rule is, once it has been checked.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::definition::{Title, UnitKind};
@@ -117,6 +118,13 @@ impl AlertRules {
     /// In the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &AlertRule> {
         self.all.iter()
+    }
+
+    /// Ids of the KPIs that they watch: those that frames must have.
+    pub fn kpis(&self) -> BTreeSet<&str> {
+        let figures = self.all.iter().map(|rule| rule.figure.as_str());
+        let kpis = figures.filter_map(|figure| figure.split_once('@'));
+        kpis.map(|(kpi, _)| kpi).collect()
     }
 
     /// The rule of that id.

@@ -140,8 +140,8 @@ impl Watch {
         self.alert.as_ref()
     }
 
-    /// Takes the reading of a moment. Readings hold until the next one; their times do not go
-    /// back, and one that does changes nothing but the value.
+    /// Takes the reading of a moment. Readings hold until the next one. When the clock was put
+    /// back, what goes on counts from there: an hour that comes twice delays nothing by an hour.
     ///
     /// While no alert is open, going from ok to unknown and back is no news and no change.
     pub fn step(&mut self, rule: &AlertRule, now: UtcMicros, reading: &Reading) -> Option<Change> {
@@ -159,10 +159,13 @@ impl Watch {
         }
     }
 
-    /// Somebody has seen the alert. `None`: none is open.
-    pub fn acknowledge(&mut self, now: UtcMicros) -> Option<&Alert> {
+    /// Somebody has seen the alert when it was `seen`; it counts unless the alert got worse
+    /// meanwhile. `None`: none is open.
+    pub fn acknowledge(&mut self, now: UtcMicros, seen: State) -> Option<&Alert> {
         let alert = self.alert.as_mut()?;
-        alert.acknowledged = Some((now, alert.held));
+        if alert.held.level() <= seen.level() {
+            alert.acknowledged = Some((now, seen));
+        }
         Some(alert)
     }
 
@@ -179,7 +182,7 @@ impl Watch {
 
     fn note(&mut self, asked: Option<Level>, now: UtcMicros) {
         let keep = |since: &mut Option<UtcMicros>, holds: bool| match holds {
-            true => *since = since.or(Some(now)),
+            true => *since = Some(since.map_or(now, |since| since.min(now))),
             false => *since = None,
         };
         keep(&mut self.unknown, asked.is_none());
@@ -257,7 +260,9 @@ impl Watch {
     /// Raises an alert again that was seen a while ago and goes on.
     fn rearm(&mut self, rule: &AlertRule, now: UtcMicros) -> Option<Change> {
         let alert = self.alert.as_mut()?;
-        let (at, _) = alert.acknowledged?;
+        let (at, seen) = alert.acknowledged?;
+        let at = at.min(now);
+        alert.acknowledged = Some((at, seen));
         let after_ms = i64::from(rule.rearm_min?) * 60_000;
         if alert.state == State::Unknown || now.ms_since(at) < after_ms {
             return None;

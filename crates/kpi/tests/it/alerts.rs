@@ -1,5 +1,7 @@
 //! Alert rules, and what they say from moment to moment.
 
+use std::collections::BTreeSet;
+
 use events::UtcMicros;
 use kpi::SourceFile;
 use kpi::alert::{
@@ -13,10 +15,16 @@ fn load(text: &str) -> Result<AlertRules, String> {
         name: "a.yml".to_owned(),
         text: text.to_owned(),
     };
-    AlertRules::load(&[file], catalogue()).map_err(|problems| {
+    AlertRules::load(&[file], catalogue(), &live()).map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })
+}
+
+/// KPIs that a live board has: some of many.
+fn live() -> BTreeSet<String> {
+    let live = ["service_level", "abandon_rate", "contacts"];
+    live.map(str::to_owned).into()
 }
 
 /// One rule of these keys beside id and title.
@@ -32,7 +40,7 @@ fn refuses(keys: &str, expected: &str) {
 
 #[test]
 fn the_shipped_rules_are_sound_and_in_three_languages() {
-    let rules = AlertRules::builtin(catalogue()).expect("sound");
+    let rules = AlertRules::builtin(catalogue(), &live()).expect("sound");
     let figures: Vec<_> = rules.iter().map(|rule| rule.figure.as_str()).collect();
     assert_eq!(
         figures,
@@ -121,6 +129,54 @@ fn what_is_wrong_has_its_place_and_a_hint() {
         load(&twice.repeat(2)).expect_err("refused"),
         "a.yml:2:9: a: there are two rules `a`\n  hint: give one of them another id"
     );
+}
+
+#[test]
+fn a_rule_that_could_never_say_anything_is_refused() {
+    let keys = |figure: &str, scope: &str| {
+        format!("figure: {figure}, scope: {scope}, op: above, critical: 1")
+    };
+    for figure in ["agents_ringing", "agents_hold", "ewt_error"] {
+        refuses(
+            &keys(figure, "each queue"),
+            &format!(
+                "a.yml:1:38: r: the live board has no `{figure}` so far\n  \
+                 hint: docs/live.md says which figures have no data source yet"
+            ),
+        );
+    }
+    for (kpi, why) in [
+        (
+            "sales_cost",
+            "money is not shown live: watch a count, a ratio or a time",
+        ),
+        (
+            "fcr",
+            "it counts only when it is mature: ask for it in a report",
+        ),
+        (
+            "answered_event",
+            "it cannot be kept from commit to commit: ask for it in a report",
+        ),
+    ] {
+        refuses(
+            &keys(&format!("{kpi}@today"), "total"),
+            &format!("a.yml:1:38: r: the live board cannot have `{kpi}`\n  hint: {why}"),
+        );
+    }
+    for scope in ["each queue", "queue sales"] {
+        refuses(
+            &keys("contacts@today", scope),
+            "a.yml:1:61: r: `contacts@today` is not known of queues\n  \
+             hint: write `total`: the KPI has no dimension `queue_id`",
+        );
+    }
+    assert!(one(&keys("contacts@today", "total")).is_ok());
+    let rules = load(&format!(
+        "- {{ id: r, title: {{ en: R }}, {} }}",
+        keys("contacts@30m", "total")
+    ));
+    assert_eq!(rules.expect("sound").kpis(), BTreeSet::from(["contacts"]));
 }
 
 // ---- from moment to moment -------------------------------------------------------------------
@@ -262,9 +318,10 @@ fn nobody_can_tell_from_stale_data_no_value_or_too_few() {
 #[test]
 fn what_was_seen_is_quiet_until_it_is_worse_or_goes_on_too_long() {
     let (rule, mut watch) = (low_service(), Watch::default());
-    assert!(watch.acknowledge(second(0.0)).is_none(), "nothing to see");
+    let none = watch.acknowledge(second(0.0), State::Warn);
+    assert!(none.is_none(), "nothing to see");
     show(&mut watch, &rule, (0, 20), reading(0.7));
-    watch.acknowledge(second(20.0)).expect("open");
+    watch.acknowledge(second(20.0), State::Warn).expect("open");
     let change = |watch: &mut Watch, at: f64, value: f64| -> Option<Change> {
         watch.step(&rule, second(at), &reading(value))
     };
@@ -273,11 +330,42 @@ fn what_was_seen_is_quiet_until_it_is_worse_or_goes_on_too_long() {
     assert!(again.rearmed && again.alert.state == State::Warn);
     assert_eq!(again.alert.acknowledged, None);
     assert_eq!(change(&mut watch, 81.0, 0.7), None, "once");
-    watch.acknowledge(second(90.0)).expect("open");
+    watch.acknowledge(second(90.0), State::Warn).expect("open");
     assert_eq!(change(&mut watch, 91.0, 0.5), None);
     let worse = change(&mut watch, 101.0, 0.5).expect("critical");
     assert_eq!(worse.alert.state, State::Critical);
     assert_eq!(worse.alert.acknowledged, None);
+    // Written down when it had got worse already: what was seen was the warning.
+    let alert = watch.acknowledge(second(102.0), State::Warn).expect("open");
+    assert_eq!(alert.acknowledged, None);
+    let alert = watch
+        .acknowledge(second(103.0), State::Critical)
+        .expect("open");
+    assert_eq!(alert.acknowledged, Some((second(103.0), State::Critical)));
+}
+
+#[test]
+fn a_clock_that_is_put_back_does_not_switch_a_rule_off() {
+    const HOUR: u32 = 3_600;
+    let (rule, mut watch) = (low_service(), Watch::default());
+    let from = 2 * HOUR;
+    assert_eq!(show(&mut watch, &rule, (from, from + 9), reading(0.7)), []);
+    assert_eq!(
+        show(&mut watch, &rule, (HOUR, HOUR + 12), reading(0.7)),
+        [(HOUR + 10, State::Warn)]
+    );
+    // What was seen before the clock was put back is raised again in time.
+    watch
+        .acknowledge(second(f64::from(from)), State::Warn)
+        .expect("open");
+    let mut raised = Vec::new();
+    for at in HOUR + 20..HOUR + 100 {
+        let change = watch.step(&rule, second(f64::from(at)), &reading(0.7));
+        raised.extend(change.map(|change| (at, change.rearmed)));
+    }
+    assert_eq!(raised, [(HOUR + 80, true)]);
+    let off = show(&mut watch, &rule, (0, 40), reading(0.9));
+    assert_eq!(off, [(30, State::Ok)]);
 }
 
 #[test]
@@ -521,7 +609,8 @@ fn a_watch_says_what_a_naive_reference_says() {
             alerts += u32::from(found.is_some());
             rearmed += u32::from(said.is_some_and(|(_, again)| again));
             unknown += u32::from(said.is_some_and(|(state, _)| state.is_none()));
-            if random.below(12) == 0 && watch.acknowledge(second(at)).is_some() {
+            let held = watch.alert().map_or(State::Ok, |alert| alert.held);
+            if random.below(12) == 0 && watch.acknowledge(second(at), held).is_some() {
                 let open = naive.open.as_mut().expect("open there too");
                 open.2 = Some((at, naive.level));
             }

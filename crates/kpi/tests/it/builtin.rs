@@ -1,6 +1,6 @@
 //! The shipped files: complete, current, and what they promise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kpi::{Additivity, Catalogue, Cell, Kpi, SourceFile, Targets, builtin_files, builtin_targets};
@@ -120,6 +120,39 @@ fn the_schema_of_definition_files_is_current() {
         written == text,
         "run `UPDATE=1 cargo test -p kpi schema` to renew {}",
         path.display()
+    );
+}
+
+#[test]
+fn every_kpi_has_a_page_and_all_pages_are_current() {
+    let folder = root().join("docs/kpis");
+    let catalogue = catalogue();
+    let specs = models();
+    let page = |kpi: &Kpi| (format!("{}.md", kpi.id), kpi::page(catalogue, kpi, &specs));
+    let mut pages: BTreeMap<String, String> = catalogue.iter().map(page).collect();
+    pages.insert("README.md".to_owned(), kpi::index(catalogue));
+    if std::env::var_os("UPDATE").is_some() {
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("docs/kpis can be made");
+        for (name, text) in &pages {
+            std::fs::write(folder.join(name), text).expect("docs/kpis can be written");
+        }
+    }
+    let files = std::fs::read_dir(&folder).into_iter().flatten();
+    let written = files.map(|file| {
+        let file = file.expect("a file");
+        let text = std::fs::read_to_string(file.path()).expect("a page");
+        (file.file_name().to_string_lossy().into_owned(), text)
+    });
+    let written: BTreeMap<String, String> = written.collect();
+    let stale: Vec<&String> = pages
+        .keys()
+        .chain(written.keys())
+        .filter(|name| pages.get(*name) != written.get(*name))
+        .collect();
+    assert!(
+        stale.is_empty(),
+        "run `UPDATE=1 cargo nextest run -p kpi`: {stale:?}"
     );
 }
 

@@ -56,7 +56,7 @@ const SELECTS: &[(&str, &str, &str)] = &[
         "agent_slices",
         "",
         "tenant_id:text is_test:bool agent_id:text slice_at:time team_id:text? site_id:text?
-         tenure_band:text? logged_in_ms:int? paid_ms:int? available_ms:int? idle_ms:int?
+         tenure_band:text? logged_in_ms:int? paid_ms:int? paid_work_ms:int? available_ms:int? idle_ms:int?
          on_contact_ms:int? ring_ms:int? break_ms:int? meal_ms:int? training_ms:int?
          meeting_ms:int? other_ms:int? productive_other_ms:int? conflict_ms:int?
          contact_sum_ms:int? capacity_ms:int? conc_1_ms:int? conc_2_ms:int? conc_3_ms:int?
@@ -72,13 +72,13 @@ const SELECTS: &[(&str, &str, &str)] = &[
     (
         "customer_contacts",
         "interactions",
-        "customer_segment:text? churn_gap_ms:int? return_gap_ms:int?",
+        "customer_segment:text? customer_status:text? churn_gap_ms:int? return_gap_ms:int?",
     ),
     ("orders", "orders", "existing_customer:bool"),
     (
         "order_contacts",
         "orders",
-        "contacts:int contacts_wismo:int",
+        "contact_no:int contact_gap_ms:int? contact_class:text?",
     ),
     (
         "schedules",
@@ -86,7 +86,8 @@ const SELECTS: &[(&str, &str, &str)] = &[
         "tenant_id:text is_test:bool agent_id:text slice_at:time activity:text on_queue:bool
          productive:bool tracked:bool absence_kind:text? team_id:text? site_id:text?
          tenure_band:text? version:int? scheduled_ms:int? paid_ms:int? on_queue_scheduled_ms:int?
-         on_queue_actual_ms:int? adherent_ms:int? absent_ms:int? shrink_ms:int?",
+         on_queue_actual_ms:int? adherent_ms:int? absent_ms:int?
+         missing_ms:int? shrink_ms:int?",
     ),
     (
         "forecasts",

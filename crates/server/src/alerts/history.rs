@@ -28,6 +28,7 @@ pub(super) async fn read(
     let caller = Caller {
         name: super::SOURCE.into(),
         sees_all: false,
+        sees_raw: false,
     };
     // Of too many the newest count.
     let text = format!(

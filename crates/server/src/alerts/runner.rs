@@ -127,6 +127,8 @@ impl Alerts {
             match self.rules.iter().position(fits) {
                 Some(at) => {
                     let open = Some(shown.clone());
+                    // A webhook heard of it in the last run, a reader of streams did not.
+                    self.news.tell(&shown);
                     let key = (at, shown.scope);
                     state.watched.insert(key, Watched { watch, open });
                 }
@@ -145,10 +147,10 @@ impl Alerts {
 
     /// Shows a frame to all rules.
     fn look(&self, frame: Option<&Frame>) {
+        let mut state = self.state();
         let now = (self.now)();
         let is_fresh = |frame: &&Frame| now.ms_since(frame.as_of) <= limits::ALERT_STALE_MS;
         let fresh = frame.filter(is_fresh);
-        let mut state = self.state();
         for (at, rule) in self.rules.iter().enumerate() {
             let mut seen = HashSet::new();
             for (scope, reading) in fresh.into_iter().flat_map(|frame| readings(rule, frame)) {

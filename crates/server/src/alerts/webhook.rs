@@ -1,6 +1,6 @@
-//! Tells configured addresses about every change of an alert.
+//! Tells configured addresses what alerts are.
 //!
-//! Each address has a bounded queue and a task of its own: one that does not answer delays nobody.
+//! Each address has what waits for it and a task of its own: one that does not answer delays nobody.
 //! Only what the configuration names is ever connected to; an answer that points elsewhere is a
 //! failure like any other. The path of an address may be a secret, so only its host is logged.
 
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{Method, Request, StatusCode, Uri, header};
+use axum::http::{Method, Request, StatusCode, Uri, header, uri::Authority};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1;
@@ -20,7 +20,7 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::{mpsc, watch},
+    sync::watch,
     time::timeout,
 };
 use tokio_rustls::{
@@ -28,7 +28,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring},
 };
 
-use super::{outbox::pause, value::AlertValue};
+use super::{outbox::pause, value::AlertValue, waiting::Waiting};
 use crate::limits;
 
 /// Where systems keep the certificates that they trust; the first that is there is read.
@@ -81,8 +81,8 @@ impl fmt::Debug for Webhook {
 }
 
 impl Webhook {
-    /// Reads addresses. Servers of https ones are checked by the certificates in `ca_file` (PEM),
-    /// or by those that the system trusts.
+    /// Reads addresses; empty ones are left out. Servers of https ones are checked by the
+    /// certificates in `ca_file` (PEM), or by those that the system trusts.
     ///
     /// # Errors
     /// An address is none, or has a user or a fragment; the certificates cannot be read.
@@ -99,6 +99,7 @@ impl Webhook {
         for (mut hook, is_tls) in addresses
             .iter()
             .enumerate()
+            .filter(|(_, address)| !address.trim().is_empty())
             .map(read)
             .collect::<Result<Vec<_>, _>>()?
         {
@@ -131,10 +132,12 @@ impl Webhook {
         if host.is_empty() {
             return Err("it has no host");
         }
+        let usual = if is_tls { 443 } else { 80 };
+        let port = port(authority, usual).ok_or("its port is none of 1 to 65535")?;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let hook = Webhook {
             host: host.to_owned(),
-            port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            port,
             target: target.to_owned(),
             authority: authority.as_str().to_owned(),
             tls: None,
@@ -212,6 +215,19 @@ impl PostError {
     }
 }
 
+/// The port that an address names, or the usual one if it names none; `None` if that cannot be.
+fn port(authority: &Authority, usual: u16) -> Option<u16> {
+    let rest = authority.as_str().strip_prefix(authority.host())?;
+    if rest.is_empty() {
+        return Some(usual);
+    }
+    let port = rest.strip_prefix(':')?;
+    // A sign would parse too.
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|_| is_number);
+    port.filter(|port| *port != 0)
+}
+
 fn trusting(ca_file: Option<&Path>) -> Result<TlsConnector, WebhookError> {
     let there = |path: &&Path| path.is_file();
     let found = TRUSTED.iter().map(Path::new).find(there);
@@ -235,18 +251,18 @@ fn trusting(ca_file: Option<&Path>) -> Result<TlsConnector, WebhookError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// The queues of all addresses.
+/// What waits for all addresses.
 pub(super) struct Webhooks(Vec<Queue>);
 
 struct Queue {
     host: String,
-    waiting: mpsc::Sender<Bytes>,
+    waiting: Arc<Waiting>,
 }
 
 /// Sends what waits for one address.
 pub(super) struct Sender {
     hook: Webhook,
-    waiting: mpsc::Receiver<Bytes>,
+    waiting: Arc<Waiting>,
 }
 
 /// The queues, and the senders that have to run.
@@ -254,11 +270,10 @@ pub(super) fn webhooks(hooks: Vec<Webhook>) -> (Webhooks, Vec<Sender>) {
     let (queues, senders) = hooks
         .into_iter()
         .map(|hook| {
-            let (sender, waiting) = mpsc::channel(limits::WEBHOOK_WAITING_MAX);
-            let host = hook.host.clone();
+            let waiting = Arc::new(Waiting::default());
             let queue = Queue {
-                host,
-                waiting: sender,
+                host: hook.host.clone(),
+                waiting: Arc::clone(&waiting),
             };
             (queue, Sender { hook, waiting })
         })
@@ -267,16 +282,15 @@ pub(super) fn webhooks(hooks: Vec<Webhook>) -> (Webhooks, Vec<Sender>) {
 }
 
 impl Webhooks {
-    /// Puts an alert into every queue that has room.
+    /// Puts an alert before every address.
     pub(super) fn send(&self, alert: &AlertValue) {
         if self.0.is_empty() {
             return;
         }
-        let body = serde_json::to_vec(alert).expect("texts and numbers always serialise");
-        let body = Bytes::from(body);
+        let alert = Arc::new(alert.clone());
         for queue in &self.0 {
-            if queue.waiting.try_send(body.clone()).is_err() {
-                let (host, alert) = (queue.host.as_str(), alert.id.as_str());
+            if let Some(lost) = queue.waiting.put(Arc::clone(&alert)) {
+                let (host, alert) = (queue.host.as_str(), lost.id.as_str());
                 tracing::error!(host, alert, "a webhook is not told: too many wait for it");
             }
         }
@@ -285,15 +299,15 @@ impl Webhooks {
 
 impl Sender {
     /// Sends until the end.
-    pub(super) async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+    pub(super) async fn run(self, mut stopping: watch::Receiver<bool>) {
         loop {
-            let body = tokio::select! {
+            let alert = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stop| *stop) => return,
-                body = self.waiting.recv() => body,
+                alert = self.waiting.take() => alert,
             };
-            let Some(body) = body else { return };
-            if self.send(&body, &mut stopping).await {
+            let body = serde_json::to_vec(&*alert).expect("texts and numbers always serialise");
+            if self.send(&body.into(), &mut stopping).await {
                 return;
             }
         }

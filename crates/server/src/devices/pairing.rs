@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -33,9 +34,15 @@ pub(crate) struct Pairing {
 #[derive(Debug, Default)]
 struct State {
     /// By the hash of their secret.
-    waiting: HashMap<[u8; 32], Shown>,
+    waiting: HashMap<[u8; 32], Waiting>,
     /// Wrong codes of each caller, and when their time is over.
     wrong: HashMap<Arc<str>, (u32, UtcMicros)>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    shown: Shown,
+    from: IpAddr,
 }
 
 /// What a screen shows.
@@ -43,6 +50,15 @@ struct State {
 pub(crate) struct Shown {
     pub code: String,
     pub expires: UtcMicros,
+}
+
+/// Why no more screens may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Those of the address do already.
+    Address,
+    /// All together.
+    All,
 }
 
 /// Why a code was not taken.
@@ -66,7 +82,9 @@ impl Pairing {
 
     fn state(&self, now: UtcMicros) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.waiting.retain(|_, shown| now < shown.expires);
+        state
+            .waiting
+            .retain(|_, waiting| now < waiting.shown.expires);
         state.wrong.retain(|_, (_, until)| now < *until);
         state
     }
@@ -76,28 +94,39 @@ impl Pairing {
         blake3::keyed_hash(&self.key, &number.to_le_bytes())
     }
 
-    /// A new screen: its secret and what it shows. `None` if too many wait already.
-    pub(crate) fn begin(&self, now: UtcMicros) -> Option<(String, Shown)> {
+    /// A new screen at an address: its secret and what it shows. Who asks need not be known, so
+    /// nobody may take all places.
+    pub(crate) fn begin(&self, from: IpAddr, now: UtcMicros) -> Result<(String, Shown), Full> {
         let mut state = self.state(now);
+        let own = state.waiting.values().filter(|other| other.from == from);
+        if own.count() >= limits::PAIRINGS_OF_ADDRESS_MAX {
+            return Err(Full::Address);
+        }
         if state.waiting.len() >= limits::PAIRINGS_MAX {
-            return None;
+            return Err(Full::All);
         }
         let secret = format!("{PREFIX}{}", self.random().to_hex());
         let code = loop {
             let code = code_of(&self.random());
-            if state.waiting.values().all(|other| other.code != code) {
+            if state.waiting.values().all(|other| other.shown.code != code) {
                 break code;
             }
         };
         let expires = now.plus_ms(limits::PAIRING_LIFE.as_millis() as i64);
         let shown = Shown { code, expires };
-        state.waiting.insert(hash_of(&secret), shown.clone());
-        Some((secret, shown))
+        let waiting = Waiting {
+            shown: shown.clone(),
+            from,
+        };
+        state.waiting.insert(hash_of(&secret), waiting);
+        Ok((secret, shown))
     }
 
     /// What the screen with this secret shows, while it waits.
     pub(crate) fn shown(&self, secret: &str, now: UtcMicros) -> Option<Shown> {
-        self.state(now).waiting.get(&hash_of(secret)).cloned()
+        let state = self.state(now);
+        let waiting = state.waiting.get(&hash_of(secret))?;
+        Some(waiting.shown.clone())
     }
 
     /// Takes the screen that shows a code. It waits no more: if it cannot be let in after all,
@@ -116,7 +145,8 @@ impl Pairing {
             return Err(NotPaired::TooMany { for_ms });
         }
         let code = plain(code);
-        let found = state.waiting.iter().find(|(_, shown)| shown.code == code);
+        let is_it = |(_, waiting): &(&[u8; 32], &Waiting)| waiting.shown.code == code;
+        let found = state.waiting.iter().find(is_it);
         let Some(hash) = found.map(|(hash, _)| *hash) else {
             let until = now.plus_ms(limits::PAIRING_LIFE.as_millis() as i64);
             let (wrong, its_end) = state.wrong.entry(Arc::clone(caller)).or_default();
@@ -124,13 +154,13 @@ impl Pairing {
             return Err(NotPaired::Unknown);
         };
         state.wrong.remove(caller);
-        let shown = state.waiting.remove(&hash).ok_or(NotPaired::Unknown)?;
-        Ok(Taken { hash, shown })
+        let waiting = state.waiting.remove(&hash).ok_or(NotPaired::Unknown)?;
+        Ok(Taken { hash, waiting })
     }
 
     /// The screen goes on waiting.
     pub(crate) fn put_back(&self, taken: Taken, now: UtcMicros) {
-        self.state(now).waiting.insert(taken.hash, taken.shown);
+        self.state(now).waiting.insert(taken.hash, taken.waiting);
     }
 }
 
@@ -138,7 +168,7 @@ impl Pairing {
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
     hash: [u8; 32],
-    shown: Shown,
+    waiting: Waiting,
 }
 
 impl Taken {
@@ -171,4 +201,21 @@ fn code_of(hash: &blake3::Hash) -> String {
     bytes
         .map(|byte| LETTERS[usize::from(byte % 32)] as char)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn screens_elsewhere_may_wait_whoever_asks_again_and_again() {
+        let pairing = Pairing::new(&[1; 32]);
+        let now = UtcMicros(0);
+        let begin = |from: &str| pairing.begin(from.parse().expect("an address"), now);
+        let begun = (0..10_000).filter(|_| begin("192.0.2.1").is_ok()).count();
+        assert_eq!(begun, limits::PAIRINGS_OF_ADDRESS_MAX);
+        assert_eq!(begin("192.0.2.1").expect_err("refused"), Full::Address);
+        let (_, shown) = begin("192.0.2.2").expect("a place");
+        assert!(pairing.take(&"eve".into(), &shown.code, now).is_ok());
+    }
 }

@@ -260,7 +260,11 @@ impl Flight {
     /// The relations that the caller may read.
     async fn relations(&self, caller: &Caller) -> Result<Vec<Relation>, ApiError> {
         match caller.identity.may(Right::Sql) {
-            true => Ok(self.app.queries.relations().await?),
+            true => Ok(self
+                .app
+                .queries
+                .relations(&caller.identity.caller())
+                .await?),
             false => Ok(Vec::new()),
         }
     }

@@ -189,6 +189,7 @@ impl Work {
         let queries = self.app.queries.clone();
         let options = RunOptions {
             deadline: Some(until.saturating_duration_since(Instant::now())),
+            allowed: Some(self.app.queries.allowed(job.options.timeout)),
             rows: None,
             native: job.is_native(),
         };

@@ -12,10 +12,10 @@ use events::UtcMicros;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{App, access::cookie, body};
+use super::{App, Call, access::cookie, body};
 use crate::{
     access::Identity,
-    devices::{Device, DeviceFileError, Devices, NotPaired, is_name, name_rule},
+    devices::{Device, DeviceFileError, Devices, Full, NotPaired, is_name, name_rule},
     error::{ApiError, Code},
     limits,
     live::epoch_ms,
@@ -131,14 +131,19 @@ pub(super) fn secret(headers: &HeaderMap) -> Option<&str> {
 /// A screen asks to be let in: it gets a code to show, and a secret that nobody sees.
 pub(super) async fn pair(
     State(app): State<Arc<App>>,
+    Extension(call): Extension<Call>,
     request: Request,
 ) -> Result<Response, ApiError> {
     // Another site can make a browser send a form, but not JSON: it could take a screen's cookie.
     let Pair {} = read(&app, request, "{}").await?;
-    let begun = app.devices()?.pairing.begin(app.now());
-    let (secret, shown) = begun.ok_or_else(|| {
-        ApiError::new(Code::RateLimited, "too many screens wait to be paired")
-            .hint("ask again when some of their codes are over")
+    let begun = app.devices()?.pairing.begin(call.seat.address, app.now());
+    let (secret, shown) = begun.map_err(|full| {
+        let message = match full {
+            Full::Address => "too many screens at this address wait to be paired",
+            Full::All => "too many screens wait to be paired",
+        };
+        ApiError::new(Code::RateLimited, message)
+            .hint("ask again when some of their codes are over, ten minutes after they were shown")
             .retry_after(limits::LIVE_HEART_BEAT)
     })?;
     let mut response = super::answer(&Begun {

@@ -13,6 +13,7 @@ use axum::{
     http::Uri,
     response::{IntoResponse, Response},
 };
+use engine::service::{ErrorKind, QueryError};
 
 pub(super) use self::body::Body;
 pub(super) use self::question::PARAMETERS;
@@ -52,7 +53,8 @@ async fn answer(
         app.wait_for_seq(seq, wait).await?;
     }
     let request = question.request.clone();
-    let answer = service.kpi(&identity.caller(), request, deadline).await?;
+    let answer = service.kpi(&identity.caller(), request, deadline).await;
+    let answer = answer.map_err(as_error)?;
     let catalogue = Arc::clone(service.engine().catalogue());
     let request_id = Arc::clone(&call.id);
     let writing = app.decoders.spawn(async move {
@@ -66,6 +68,20 @@ async fn answer(
     let mut response = body.into_response();
     super::json(response.headers_mut());
     Ok(response)
+}
+
+/// Whoever asks here reads the catalogue here.
+fn as_error(error: QueryError) -> ApiError {
+    let near = error
+        .hint
+        .as_deref()
+        .is_some_and(|hint| hint.starts_with("did you mean"));
+    let lost = error.kind == ErrorKind::NotFound && !near;
+    let error = ApiError::from(error);
+    match lost {
+        true => error.hint("GET /api/v1/catalog lists all ids"),
+        false => error,
+    }
 }
 
 /// The body as JSON, if it has no more bytes than that: no more are ever made.

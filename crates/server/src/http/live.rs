@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -64,9 +65,18 @@ pub(super) async fn snapshot(
 ) -> Result<Response, ApiError> {
     let (board, lang) = wanted(&app, &identity, &uri, SNAPSHOT_PARAMETERS)?;
     let view = app.live.view(&board).ok_or_else(not_ready)?;
-    let body = view.written(lang, Form::Document, &app.decoders).await;
-    let body = body.ok_or_else(ApiError::internal)?;
-    Ok(Document::named(body, &view.id()).answer(&headers))
+    let written = view.written(lang, Form::Document, &app.decoders).await;
+    let body = written.ok().flatten().ok_or_else(ApiError::internal)?;
+    let (alerts, changed) = app.live.feed.alerts.open();
+    let name = format!("{}-{changed}", view.id());
+    Ok(Document::named(with_alerts(&body, &alerts), &name).answer(&headers))
+}
+
+/// Puts a list of alerts into what was written of a frame: both are written once for all who ask,
+/// and change at their own times.
+fn with_alerts(frame: &[u8], alerts: &[u8]) -> Bytes {
+    let open = frame.strip_suffix(b"}").unwrap_or(frame);
+    [open, b",\"alerts\":", alerts, b"}"].concat().into()
 }
 
 /// A board from now on, as an event stream.

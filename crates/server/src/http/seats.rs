@@ -48,6 +48,8 @@ struct State {
 pub(crate) struct Seat {
     seats: Arc<Seats>,
     id: u64,
+    /// The sender at the other end: an IPv4 address, or the /64 of one customer.
+    pub address: IpAddr,
     pub watch: Arc<Watch>,
     rank: Mutex<Rank>,
 }
@@ -125,6 +127,7 @@ impl Seats {
         let seat = Seat {
             seats: Arc::clone(self),
             id,
+            address,
             watch,
             rank: Mutex::new(Rank::Stranger),
         };

@@ -186,6 +186,7 @@ async fn ask(
     let params = params(&question.params, planned.params.len())?;
     let options = RunOptions {
         deadline: Some(left()),
+        allowed: Some(allowed),
         rows: question.limit,
         native: false,
     };

@@ -29,11 +29,6 @@ const BUILTIN: [(&str, &str); 4] = [
     ),
 ];
 
-/// The texts of the built-in boards.
-pub(super) fn builtin_texts() -> impl Iterator<Item = &'static str> {
-    BUILTIN.iter().map(|(_, text)| *text)
-}
-
 /// The figures that are sent of each kind of scope.
 type Figures = HashMap<ScopeKind, HashSet<String>>;
 
@@ -161,6 +156,9 @@ impl BoardFile {
 #[derive(Debug)]
 pub(crate) struct Board {
     pub file: BoardFile,
+    /// Another one when pages must be loaded anew: with the program, and with any of its boards,
+    /// since a page goes from board to board.
+    pub build: Arc<str>,
     shown: Figures,
     kpis: BTreeSet<String>,
 }
@@ -189,13 +187,13 @@ impl Boards {
     /// # Errors
     /// When the folder cannot be read, or a file is not a board: with its place and what to write.
     pub fn open(folder: Option<&Path>, catalogue: &Catalogue) -> Result<Boards, BoardError> {
-        let mut boards = Boards(BTreeMap::new());
+        let mut boards: BTreeMap<String, Board> = BTreeMap::new();
         for (name, text) in BUILTIN {
             let check = Check { name, catalogue };
             let mut file = check.file(text)?;
             // They name KPIs that a catalogue may do without; what people write themselves must hold.
             file.leave_out_unknown(catalogue);
-            boards.add(check.board(file)?);
+            boards.insert(file.id.clone(), check.board(file)?);
         }
         let mut own: BTreeMap<String, String> = BTreeMap::new();
         for path in folder.map(files).transpose()?.unwrap_or_default() {
@@ -206,19 +204,20 @@ impl Boards {
                 name: &name,
                 catalogue,
             };
-            let id = boards.add(check.board(check.file(&text)?)?);
+            let board = check.board(check.file(&text)?)?;
+            let id = board.file.id.clone();
             if let Some(other) = own.insert(id.clone(), name.clone()) {
                 let message = format!("the id `{id}` is that of {other} too");
                 return Err(wrong(&name, "id", &message, "give every board its own id"));
             }
+            boards.insert(id, board);
         }
-        Ok(boards)
-    }
-
-    fn add(&mut self, board: Board) -> String {
-        let id = board.file.id.clone();
-        self.0.insert(id.clone(), Arc::new(board));
-        id
+        let build = build(boards.values().map(|board| &board.file));
+        let built = |(id, board)| {
+            let build = Arc::clone(&build);
+            (id, Arc::new(Board { build, ..board }))
+        };
+        Ok(Boards(boards.into_iter().map(built).collect()))
     }
 
     /// Ids of all KPIs that boards show: those that frames must have.
@@ -243,6 +242,18 @@ impl Boards {
     pub(crate) fn near(&self, id: &str) -> String {
         kpi::suggest(id, self.0.keys().map(String::as_str), "boards")
     }
+}
+
+/// The hash of all that pages are made of.
+fn build<'a>(files: impl Iterator<Item = &'a BoardFile>) -> Arc<str> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(crate::wallboard::build().as_bytes());
+    for file in files {
+        // Ends where the next begins: it is JSON.
+        hasher.update(&super::view::json(file));
+    }
+    hasher.finalize().to_hex()[..16].into()
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, BoardError> {
@@ -318,7 +329,13 @@ impl Check<'_> {
                 return Err(self.wrong("scope", "rows must be of something", hint));
             }
         };
-        let board = Board { file, shown, kpis };
+        let board = Board {
+            file,
+            // Known when all boards are.
+            build: "".into(),
+            shown,
+            kpis,
+        };
         for (n, tile) in board.file.tiles.iter().enumerate() {
             self.tile(&board, n, tile, usual)?;
         }
@@ -409,5 +426,31 @@ impl Check<'_> {
             return Err(self.wrong(&place, &message, "add it to `cells`"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_loaded_anew_when_the_file_of_any_board_is_another() {
+        let models = engine::model_specs().expect("the models plan");
+        let catalogue = Catalogue::builtin(&models).expect("a sound catalogue");
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let build = |figure: &str| {
+            let own = format!(
+                r#"{{"id":"own","version":1,"title":{{"en":"Own"}},"layout":"tiles",
+                "cells":[{{"scope":"t","figures":["{figure}"]}}],"tiles":[{{"figure":"{figure}"}}]}}"#
+            );
+            fs::write(folder.path().join("own.json"), own).expect("a file");
+            let boards = Boards::open(Some(folder.path()), &catalogue).expect("sound boards");
+            let builds: BTreeSet<_> = boards.iter().map(|board| board.build.clone()).collect();
+            assert_eq!(builds.len(), 1, "a page goes from board to board");
+            builds.into_iter().next()
+        };
+        let first = build("waiting");
+        assert_eq!(build("waiting"), first);
+        assert_ne!(build("oldest"), first);
     }
 }

@@ -11,6 +11,9 @@ use kpi::{Status, UnitKind};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::board::Board;
+use crate::alerts::AlertValue;
+
 /// A language of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lang {
@@ -62,7 +65,7 @@ pub(crate) struct Body<'a> {
     pub board: &'a str,
     pub lang: &'static str,
     /// Another one when pages must be loaded anew.
-    pub build: &'static str,
+    pub build: &'a str,
     pub cells: Vec<CellBody<'a>>,
     /// Of changes: cells that are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +73,9 @@ pub(crate) struct Body<'a> {
     /// Of a whole frame: definitions its KPI cells were computed by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kpis: Option<Vec<KpiBody<'a>>>,
+    /// Of a snapshot: the alerts that are not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Vec<AlertValue>>,
 }
 
 /// A business day, half-open; times in milliseconds since 1970.
@@ -151,7 +157,7 @@ impl<'a> Body<'a> {
     /// Everything but what differs between a whole frame and changes.
     pub(super) fn new(
         frame: &'a Frame,
-        (board, lang): (&'a str, Lang),
+        (board, lang): (&'a Board, Lang),
         lag_ms: u64,
         cells: Vec<CellBody<'a>>,
     ) -> Self {
@@ -164,12 +170,13 @@ impl<'a> Body<'a> {
             revision: frame.revision,
             zone: &frame.zone,
             day: DayBody::from(&frame.day),
-            board,
+            board: &board.file.id,
             lang: lang.word(),
-            build: super::build(),
+            build: &board.build,
             cells,
             gone: None,
             kpis: None,
+            alerts: None,
         }
     }
 }

@@ -169,18 +169,18 @@ impl Stream {
                 _ => Form::Snapshot,
             };
             let written = view.written(self.lang, form, &self.sources.decoders).await;
-            self.next.extend(written);
-            self.has = Some(now);
+            // What could not be written the reader does not have: the next frame is over both.
+            if let Ok(written) = written {
+                self.next.extend(written);
+                self.has = Some(now);
+            }
         }
         if self.tick != view.tick {
             self.tick = view.tick;
             self.next.push_back(view.tick_event());
         }
         let alerts = self.sources.alerts.borrow_and_update();
-        let (events, heard) = match self.heard {
-            None => alerts.open(),
-            Some(heard) => alerts.since(heard),
-        };
+        let (events, heard) = alerts.since(self.heard);
         drop(alerts);
         self.heard = Some(heard);
         self.next.extend(events);

@@ -53,6 +53,10 @@ pub(crate) enum Form {
     Delta(u64),
 }
 
+/// A view could not be written: that has panicked, or the server is about to end.
+#[derive(Debug)]
+pub(crate) struct Unwritten;
+
 /// What was published about a frame beside it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Published {
@@ -117,16 +121,19 @@ impl View {
         (changes, known_after)
     }
 
-    /// The name of the frame: `<epoch>-<seq>`.
+    /// The name of the frame as this board shows it: `<epoch>-<seq>-<board>`.
     pub(crate) fn id(&self) -> String {
-        format!("{}-{}", self.frame.epoch, self.frame.seq)
+        let (frame, board) = (&self.frame, &self.board.file.id);
+        format!("{}-{}-{board}", frame.epoch, frame.seq)
     }
 
-    /// The frame of a name, if what has changed since is known.
+    /// The frame of a name, if it is one of this board and what has changed since is known.
     pub(crate) fn resume(&self, id: &str) -> Option<u64> {
-        let (epoch, seq) = id.split_once('-')?;
+        let (epoch, rest) = id.split_once('-')?;
+        let (seq, board) = rest.split_once('-')?;
         let (epoch, seq): (u64, u64) = (epoch.parse().ok()?, seq.parse().ok()?);
-        self.follows(epoch, seq).then_some(seq)
+        let is_own = board == self.board.file.id;
+        (is_own && self.follows(epoch, seq)).then_some(seq)
     }
 
     /// Is known what has changed since then?
@@ -145,11 +152,11 @@ impl View {
         lang: Lang,
         form: Form,
         decoders: &Handle,
-    ) -> Option<Bytes> {
+    ) -> Result<Option<Bytes>, Unwritten> {
         if let Form::Delta(seq) = form
             && self.changed_since(seq).next().is_none()
         {
-            return None;
+            return Ok(None);
         }
         let once = {
             let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,8 +166,8 @@ impl View {
             let view = Arc::clone(self);
             decoders.spawn(async move { view.write(lang, form) }).await
         };
-        // Not written: the server is about to end.
-        once.get_or_try_init(write).await.ok().cloned()
+        let written = once.get_or_try_init(write).await;
+        written.cloned().map(Some).map_err(|_| Unwritten)
     }
 
     fn write(&self, lang: Lang, form: Form) -> Bytes {
@@ -191,7 +198,7 @@ impl View {
     }
 
     fn body<'a>(&'a self, lang: Lang, cells: Vec<CellBody<'a>>) -> Body<'a> {
-        Body::new(&self.frame, (&self.board.file.id, lang), self.lag_ms, cells)
+        Body::new(&self.frame, (&self.board, lang), self.lag_ms, cells)
     }
 
     /// That the board is alive.
@@ -215,7 +222,7 @@ struct Tick {
     lag_ms: u64,
 }
 
-fn json(data: &impl Serialize) -> Vec<u8> {
+pub(super) fn json(data: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(data).expect("texts and numbers always serialise")
 }
 
@@ -231,4 +238,56 @@ pub(super) fn event(name: &str, id: &str, data: &impl Serialize) -> Bytes {
     bytes.extend(json(data));
     bytes.extend(b"\n\n");
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::live::Day;
+    use events::UtcMicros;
+
+    use super::{super::board::Boards, *};
+
+    fn view() -> Arc<View> {
+        let models = engine::model_specs().expect("the models plan");
+        let catalogue = kpi::Catalogue::builtin(&models).expect("a sound catalogue");
+        let boards = Boards::open(None, &catalogue).expect("sound boards");
+        let frame = Arc::new(Frame {
+            epoch: 1,
+            seq: 1,
+            as_of: UtcMicros(0),
+            watermark: None,
+            revision: 1,
+            zone: "UTC".into(),
+            day: Day {
+                date: "1970-01-01".to_owned(),
+                start: UtcMicros(0),
+                end: UtcMicros(1),
+            },
+            kpis: Arc::from([]),
+            cells: BTreeMap::new(),
+        });
+        let published = Published {
+            at: Instant::now(),
+            tick: 1,
+            lag_ms: 0,
+        };
+        let board = boards.get("now").expect("a built-in board");
+        Arc::new(View::new(None, board, &frame, published))
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_taken_for_nothing_to_say() {
+        let build = || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .build()
+        };
+        let (ended, runtime) = (build().expect("threads"), build().expect("threads"));
+        let decoders = ended.handle().clone();
+        ended.shutdown_background();
+        let view = view();
+        let written = |form| runtime.block_on(view.written(Lang::En, form, &decoders));
+        assert!(matches!(written(Form::Snapshot), Err(Unwritten)));
+        assert!(matches!(written(Form::Delta(1)), Ok(None)));
+    }
 }

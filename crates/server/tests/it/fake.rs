@@ -20,11 +20,11 @@ use ingest::live::{LineError, LiveState, OnError, Receipt, Refusal};
 use kpi::Catalogue;
 use server::{
     Answer, Backends, Collector, EventSink, RunningServer, Server, Settings, Surroundings,
-    alerts::AlertValue,
-    live::{Boards, Frames, LiveFeed},
+    alerts::Alerting,
+    live::{AlertNews, Boards, Frames, LiveFeed},
 };
 use store::Version;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::client::Client;
 
@@ -71,7 +71,7 @@ pub struct Setup {
     pub addr: SocketAddr,
     pub sink: Arc<FakeSink>,
     pub clock: Arc<AtomicI64>,
-    pub alerts: broadcast::Sender<Arc<AlertValue>>,
+    pub alerts: AlertNews,
 }
 
 pub fn start() -> Setup {
@@ -84,8 +84,20 @@ pub fn start_with(change: impl FnOnce(&mut Settings)) -> Setup {
 
 /// With a live board of these frames.
 pub fn start_live(frames: Frames, change: impl FnOnce(&mut Settings)) -> Setup {
+    start_feed(feed(frames), None, change)
+}
+
+/// That watches figures.
+pub fn start_watching(alerting: Alerting) -> Setup {
+    start_feed(feed(alerting.frames.clone()), Some(alerting), |_| {})
+}
+
+fn start_feed(
+    feed: LiveFeed,
+    watched: Option<Alerting>,
+    change: impl FnOnce(&mut Settings),
+) -> Setup {
     let sink = Arc::new(FakeSink::new());
-    let feed = feed(frames);
     let alerts = feed.alerts.clone();
     let clock = Arc::new(AtomicI64::new(NOW.0));
     let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
@@ -97,7 +109,10 @@ pub fn start_live(frames: Frames, change: impl FnOnce(&mut Settings)) -> Setup {
         run_id: 0xca11,
         seed: [3; 32],
     };
-    let backends = backends_with(&sink, feed);
+    let backends = Backends {
+        alerts: watched,
+        ..backends_with(&sink, feed)
+    };
     let server = Server::start(settings, surroundings, backends).expect("it starts");
     Setup {
         addr: server.addr(),
@@ -167,6 +182,9 @@ pub fn ready() -> LiveState {
         wal_segments: 1,
         wal_poisoned: 0,
         buffer_bytes: 512,
+        window_ids: 3,
+        window_bytes: 117,
+        manifest_version: 12,
         disk_free_bytes: Some(1 << 40),
         sync_micros: vec![(100, 5), (1_000, 7), (u64::MAX, 8)],
         quarantined_files: 0,

@@ -240,6 +240,9 @@ fn what_cannot_be_asked_is_refused_with_what_can() {
         assert_eq!(reply.error_code(), code, "{case}: {reply:?}");
         assert!(reply.body.contains(part), "{case}: {reply:?}");
     }
+    let unknown = real.get("/api/v1/kpi?metric=nope").json();
+    let hint = &unknown["error"]["hint"];
+    assert_eq!(hint, "GET /api/v1/catalog lists all ids", "{unknown}");
     let values = vec!["x"; 201].join(",");
     let reply = real.get(&format!(
         "/api/v1/kpi?metric=offered&filter=queue_id:{values}"

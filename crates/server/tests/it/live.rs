@@ -5,5 +5,5 @@ mod boards;
 mod crowd;
 mod devices;
 mod floor;
-mod sse;
+pub mod sse;
 mod streams;

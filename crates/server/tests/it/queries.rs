@@ -153,6 +153,8 @@ fn a_query_has_its_time_and_its_turn() {
         (504, "deadline"),
         "{late:?}"
     );
+    // What was asked for, not what planning has left of it.
+    assert!(late.body.contains("longer than 200 ms"), "{late:?}");
     let waiting = ask_long(&real, &anna);
     until("one waits", || {
         (queries(&real, &anna).len() == 2).then_some(())

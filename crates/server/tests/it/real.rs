@@ -18,7 +18,9 @@ use ingest::{
     IdentityKey,
     live::{LiveIngest, LiveSettings},
 };
-use server::{Backends, RunningServer, Server, Settings, Surroundings, alerts::Alerting};
+use server::{
+    Backends, RunningServer, Server, Settings, Surroundings, alerts::Alerting, live::LiveFeed,
+};
 use sim::{Config, World};
 use store::Store;
 use tempfile::TempDir;
@@ -129,10 +131,14 @@ impl Real {
         self.server.take().into_iter().for_each(RunningServer::stop);
         let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
         change(&mut settings);
+        let live = LiveFeed {
+            alerts: alerting.news.clone(),
+            ..crate::fake::feed(alerting.frames.clone())
+        };
         let backends = Backends {
             sink: Arc::new(self.live.clone()),
             queries: self.queries.clone(),
-            live: crate::fake::feed(alerting.frames.clone()),
+            live,
             alerts: Some(alerting),
         };
         let server = serve(settings, &self.clock, backends);

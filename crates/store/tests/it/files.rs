@@ -122,6 +122,14 @@ fn a_file_of_somebody_else_is_reported_and_left_alone() {
     let mut expected = names.to_vec();
     expected.sort_unstable();
     assert_eq!(unknown, expected);
+    // Who only reads sees them too, also beside a writer.
+    let reader = Store::open_read_only(folder.path()).unwrap();
+    let sorted = |store: &Store| {
+        let mut paths = store.unknown_files().to_vec();
+        paths.sort();
+        paths
+    };
+    assert_eq!(sorted(&reader), sorted(&store));
     assert!(names.iter().all(|name| folder.path().join(name).exists()));
 }
 

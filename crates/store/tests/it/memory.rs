@@ -83,7 +83,18 @@ fn a_checkpoint_in_memory_is_written_by_the_flush() {
 fn many_small_commits_in_memory_do_not_make_many_batches() {
     let store = Store::in_memory();
     for call in 0..200 {
-        commit_with(&store, &new_calls(call..call + 1), Mode::Memory, &[]).unwrap();
+        let done = commit_with(&store, &new_calls(call..call + 1), Mode::Memory, &[]).unwrap();
+        // However the batches were put together, the ids of the newest commit are told.
+        let mut told = std::collections::HashSet::new();
+        let behind = store.ids_behind(done.seq - 1, |id, _| {
+            told.insert(id);
+        });
+        behind.unwrap();
+        let ids = call_events(call);
+        let mut ids = ids
+            .iter()
+            .map(|e| store::event_id_hash(&e.tenant_id, &e.source, &e.event_id));
+        assert!(ids.all(|id| told.contains(&id)), "call {call}");
     }
     assert_eq!(count(&store, "queue_visits"), 200);
     assert!(store.version().table("queue_visits").unwrap().memory.len() <= 64);

@@ -144,6 +144,16 @@ pub(in crate::flight) fn table_schema(relation: &Relation) -> Schema {
     Schema::new_with_metadata(fields, relation.columns.metadata().clone())
 }
 
+/// What a column is, in a line: of a KPI its title, formula and unit.
+fn remarks(field: &Field) -> Option<String> {
+    let of = |name: &str| field.metadata().get(name).map(String::as_str);
+    match (of("title"), of("formula"), of("unit")) {
+        (Some(title), Some(formula), Some(unit)) => Some(format!("{title}: {formula} ({unit})")),
+        _ if field.name().ends_with("_ms") => Some("milliseconds".to_owned()),
+        _ => None,
+    }
+}
+
 fn described(relation: &Relation, field: &Field) -> Field {
     let sql_type = sql_type(field.data_type());
     let mut about = vec![
@@ -160,6 +170,7 @@ fn described(relation: &Relation, field: &Field) -> Field {
         .into_iter()
         .filter_map(|(name, n)| Some((name, n?.to_string())));
     about.extend(known);
+    about.extend(remarks(field).map(|text| ("REMARKS", text)));
     let about = about
         .into_iter()
         .map(|(name, value)| (format!("ARROW:FLIGHT:SQL:{name}"), value));

@@ -24,7 +24,7 @@ pub(in crate::http) struct Body {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KpiMeta")]
 struct Meta {
-    /// What counted as now.
+    /// What counted as now: the moment of the newest event. A bucket is open until it has passed.
     as_of: String,
     /// Data were complete up to here.
     horizon: String,

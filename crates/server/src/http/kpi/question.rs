@@ -68,7 +68,7 @@ pub(in crate::http) const PARAMETERS: &[Parameter] = &[
     },
     query(
         "compare",
-        Kind::OneOf(&["previous", "-1d", "-7d", "-1mo", "-1y", "avg4w"]),
+        Kind::OneOf(&Compare::WORDS),
         "The period beside each value: the one before of the same length, the same clock times \
          so long before, or the mean of the same clock times of the four weeks before.",
     ),
@@ -136,6 +136,7 @@ impl Question {
         let grain = grain.map_err(|error| wrong("grain", error))?;
         let (from, to) = range(&parameters, &zone, grain, now)?;
         let by = list(&parameters, "by", limits::DIMENSIONS_MAX)?;
+        let compare = parameters.get("compare").map(str::parse::<Compare>);
         let request = KpiRequest {
             ids: list(&parameters, "metric", limits::METRICS_MAX)?,
             from,
@@ -144,7 +145,9 @@ impl Question {
             totals: parameters.flag("totals")?,
             fill: parameters.flag("fill")?,
             only: filters(&parameters)?,
-            compare: parameters.get("compare").map(compare).transpose()?,
+            compare: compare
+                .transpose()
+                .map_err(|error| wrong("compare", error))?,
             over: over(&parameters)?,
             zone: Some(zone),
             by,
@@ -184,18 +187,6 @@ fn list(parameters: &Parameters, name: &str, most: usize) -> Result<Vec<String>,
     match words.len() > most {
         true => Err(wrong(name, format!("has at most {most} names"))),
         false => Ok(words),
-    }
-}
-
-fn compare(text: &str) -> Result<Compare, ApiError> {
-    match text {
-        "previous" => Ok(Compare::Previous),
-        "-1d" => Ok(Compare::Days(1)),
-        "-7d" => Ok(Compare::Days(7)),
-        "-1mo" => Ok(Compare::Months(1)),
-        "-1y" => Ok(Compare::Months(12)),
-        "avg4w" => Ok(Compare::Weeks(4)),
-        _ => Err(wrong("compare", "is not known")),
     }
 }
 

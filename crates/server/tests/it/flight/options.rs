@@ -6,7 +6,7 @@ use arrow_flight::{Action, flight_service_client::FlightServiceClient};
 use prost::Message;
 use tonic::{Code, Request, transport::Channel};
 
-use super::world::{ANALYST, Client, act, code, number, open, query, secured};
+use super::world::{ANALYST, Client, act, code, number, open, query, secured, status};
 
 /// The protocol's messages, written down here once more so that a slip in the server's shows.
 #[derive(Clone, PartialEq, Message)]
@@ -194,7 +194,9 @@ fn a_time_limit_of_the_session_ends_its_queries() {
                 .is_empty()
         );
         let result = query(&mut client, super::running::ENDLESS).await;
-        assert_eq!(code(result), Code::DeadlineExceeded);
+        let (code, message) = status(result.expect_err("it is late"));
+        assert_eq!(code, Code::DeadlineExceeded);
+        assert!(message.contains("longer than 200 ms"), "{message}");
     });
 }
 

@@ -26,6 +26,7 @@ async fn all_ended(world: &World) {
     let caller = engine::service::Caller {
         name: "test".into(),
         sees_all: true,
+        sees_raw: true,
     };
     let begun = Instant::now();
     while !world.queries.running(&caller).is_empty() {
@@ -38,6 +39,7 @@ async fn running(world: &World) {
     let caller = engine::service::Caller {
         name: "test".into(),
         sees_all: true,
+        sees_raw: true,
     };
     let begun = Instant::now();
     while world.queries.running(&caller).is_empty() {

@@ -343,6 +343,25 @@ fn what_cannot_be_is_refused_and_the_code_stays_good() {
 }
 
 #[test]
+fn one_address_may_have_eight_screens_that_wait() {
+    let hall = Hall::new();
+    let codes: Vec<String> = (0..8).map(|_| hall.screen().1).collect();
+    let ask = || {
+        let mut client = hall.setup.client();
+        client.ask("POST /api/v1/devices/pair", &[JSON], b"{}")
+    };
+    let reply = ask();
+    assert_eq!((reply.status, &*reply.error_code()), (429, "rate_limited"));
+    assert!(reply.body.contains("at this address"), "{reply:?}");
+    // A place is free again when one is let in, and all are when their codes are over.
+    assert_eq!(hall.confirm(&codes[0], "one").status, 200);
+    hall.screen();
+    assert_eq!(ask().status, 429);
+    hall.pass(Duration::from_secs(601));
+    hall.screen();
+}
+
+#[test]
 fn another_site_cannot_make_a_browser_pair() {
     let hall = Hall::new();
     let headers = [("content-type", "text/plain")];

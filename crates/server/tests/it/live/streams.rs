@@ -34,7 +34,7 @@ fn a_stream_begins_with_everything_and_goes_on_with_what_changes() {
     }
     assert_eq!(stream.block().as_deref(), Some("retry: 2000"));
     let whole = stream.next().expect("an event");
-    assert_eq!((&*whole.name, &*whole.id), ("snapshot", "7-1"));
+    assert_eq!((&*whole.name, &*whole.id), ("snapshot", "7-1-now"));
     // What is not on the board is not sent.
     assert_eq!(
         whole.keys(),
@@ -63,12 +63,12 @@ fn a_stream_begins_with_everything_and_goes_on_with_what_changes() {
         (&json!("now"), &json!("zh-CN"))
     );
     let tick = stream.next().expect("an event");
-    assert_eq!((&*tick.name, &*tick.id), ("tick", "7-1"));
+    assert_eq!((&*tick.name, &*tick.id), ("tick", "7-1-now"));
     assert_eq!(tick.data["as_of"], whole.data["as_of"]);
 
     floor.show([(total("waiting"), count(4))]);
     let delta = stream.wait_for("delta");
-    assert_eq!((&*delta.id, delta.keys()), ("7-2", vec!["t.waiting"]));
+    assert_eq!((&*delta.id, delta.keys()), ("7-2-now", vec!["t.waiting"]));
     assert_eq!(
         (delta.value("t.waiting"), &delta.data["gone"]),
         (&json!(4), &json!([]))
@@ -95,35 +95,42 @@ fn a_reader_goes_on_from_where_it_was() {
     };
     let mut steady = Sse::open(setup.client(), "", &[]);
     floor.show([(total("waiting"), count(1)), (total("callbacks"), count(9))]);
-    assert_eq!(steady.wait_for("snapshot").id, "7-1");
+    assert_eq!(steady.wait_for("snapshot").id, "7-1-now");
     for (seq, waiting) in [(2, 2), (3, 3)] {
         floor.show([(total("waiting"), count(waiting))]);
-        assert_eq!(steady.wait_for("delta").id, format!("7-{seq}"));
+        assert_eq!(steady.wait_for("delta").id, format!("7-{seq}-now"));
     }
     floor.hide(&total("callbacks"));
-    assert_eq!(steady.wait_for("delta").id, "7-4");
-    let delta = first("7-1");
-    assert_eq!((&*delta.name, &*delta.id), ("delta", "7-4"));
+    assert_eq!(steady.wait_for("delta").id, "7-4-now");
+    let delta = first("7-1-now");
+    assert_eq!((&*delta.name, &*delta.id), ("delta", "7-4-now"));
     assert_eq!(
         (delta.keys(), delta.value("t.waiting")),
         (vec!["t.waiting"], &json!(3))
     );
     assert_eq!(delta.data["gone"], json!(["t.callbacks"]));
-    let delta = first("7-3");
+    let delta = first("7-3-now");
     assert_eq!((&*delta.name, delta.keys().len()), ("delta", 0));
     // Who has everything hears the time.
-    assert_eq!(first("7-4").name, "tick");
+    assert_eq!(first("7-4-now").name, "tick");
     for unknown in [
-        "6-4",
-        "7-5",
-        "7-0",
-        "7-",
+        "6-4-now",
+        "7-5-now",
+        "7-0-now",
+        "7-3-queues",
+        "7-3",
+        "7-3-",
+        "7--now",
         "-",
         "x",
-        "18446744073709551616-1",
+        "18446744073709551616-1-now",
     ] {
         let event = first(unknown);
-        assert_eq!((&*event.name, &*event.id), ("snapshot", "7-4"), "{unknown}");
+        assert_eq!(
+            (&*event.name, &*event.id),
+            ("snapshot", "7-4-now"),
+            "{unknown}"
+        );
     }
 }
 
@@ -132,10 +139,13 @@ fn another_life_of_the_process_begins_with_everything() {
     let (setup, mut floor) = Floor::open(|_| {});
     floor.show([(total("waiting"), count(1))]);
     let mut stream = Sse::open(setup.client(), "", &[]);
-    assert_eq!(stream.wait_for("snapshot").id, "7-1");
+    assert_eq!(stream.wait_for("snapshot").id, "7-1-now");
     floor.restart();
     let event = stream.wait_for("snapshot");
-    assert_eq!((&*event.id, event.data["epoch"].as_u64()), ("8-1", Some(8)));
+    assert_eq!(
+        (&*event.id, event.data["epoch"].as_u64()),
+        ("8-1-now", Some(8))
+    );
 }
 
 #[test]
@@ -177,7 +187,7 @@ fn a_silent_stream_shows_that_it_is_there() {
     assert_eq!(stream.block().as_deref(), Some(":"));
     floor.show([(total("waiting"), count(1))]);
     assert_eq!(stream.wait_for("snapshot").value("t.waiting"), 1);
-    stream.wait_for("tick");
+    stream.wait_for("alerts");
     assert_eq!(stream.block().as_deref(), Some(":"));
 }
 
@@ -258,14 +268,14 @@ fn a_snapshot_has_a_name() {
     let reply = get("?board=queues&lang=zh-TW");
     assert_eq!(
         (reply.status, reply.header("etag")),
-        (200, "\"7-1\""),
+        (200, "\"7-1-queues-0\""),
         "{reply:?}"
     );
     assert_eq!(reply.json()["lang"], "zh-TW");
     assert_eq!(reply.json()["cells"][0]["k"], "t.waiting");
     let again = setup.client().ask(
         "GET /api/v1/live/snapshot?board=queues&lang=zh-TW",
-        &[("if-none-match", "\"7-1\"")],
+        &[("if-none-match", "\"7-1-queues-0\"")],
         b"",
     );
     assert_eq!((again.status, &*again.body), (304, ""));

@@ -1,0 +1,146 @@
+//! `SIMILAR TO`, which DataFusion takes for a match with a regular expression: `'s%'` would be
+//! an s and a percent sign, anywhere.
+
+use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
+
+use super::syntax;
+use crate::service::QueryError;
+
+const HINT: &str = "use LIKE for % and _, or ~ with a regular expression";
+
+/// Puts the regular expression in the place of the pattern.
+///
+/// # Errors
+/// A pattern that is not written as a literal, and one that SQL does not have.
+pub(super) fn as_regex(
+    pattern: &mut Expr,
+    escape: &mut Option<ValueWithSpan>,
+) -> Result<(), QueryError> {
+    let Expr::Value(value) = pattern else {
+        return Err(syntax("the pattern of SIMILAR TO must be a literal", HINT));
+    };
+    let written = match &value.value {
+        Value::SingleQuotedString(text) => text,
+        Value::Null => return Ok(()),
+        _ => return Err(syntax("the pattern of SIMILAR TO must be a text", HINT)),
+    };
+    let escape_sign = match escape.take().map(|sign| sign.value) {
+        None => Some('\\'),
+        Some(Value::SingleQuotedString(sign)) => {
+            let mut signs = sign.chars();
+            match (signs.next(), signs.next()) {
+                (sign, None) => sign,
+                _ => return Err(syntax("ESCAPE takes one sign", HINT)),
+            }
+        }
+        Some(_) => return Err(syntax("ESCAPE takes a text of one sign", HINT)),
+    };
+    let regex = regex(written, escape_sign)
+        .ok_or_else(|| syntax("the pattern of SIMILAR TO cannot be read", HINT))?;
+    value.value = Value::SingleQuotedString(regex);
+    Ok(())
+}
+
+/// The same as a regular expression over the whole text.
+fn regex(pattern: &str, escape: Option<char>) -> Option<String> {
+    let mut out = String::from("(?s)^(?:");
+    let mut signs = pattern.chars().peekable();
+    let mut open = 0_usize;
+    while let Some(sign) = signs.next() {
+        match sign {
+            sign if Some(sign) == escape => literal(signs.next()?, &mut out),
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '(' => {
+                // What a regular expression has behind it are settings.
+                if signs.peek() == Some(&'?') {
+                    return None;
+                }
+                out.push_str("(?:");
+                open += 1;
+            }
+            // One too many would end the group around everything.
+            ')' => {
+                open = open.checked_sub(1)?;
+                out.push(')');
+            }
+            '|' | '*' | '+' | '?' | '{' | '}' => out.push(sign),
+            '[' => class(&mut signs, &mut out)?,
+            sign => literal(sign, &mut out),
+        }
+    }
+    out.push_str(")$");
+    (open == 0).then_some(out)
+}
+
+/// A sign that stands for itself.
+fn literal(sign: char, out: &mut String) {
+    if sign.is_ascii_punctuation() && !matches!(sign, '<' | '>') {
+        out.push('\\');
+    }
+    out.push(sign);
+}
+
+/// `[a-z]`, `[^,;]`, `[[:alpha:]_]`, behind its first bracket.
+fn class(signs: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) -> Option<()> {
+    out.push('[');
+    if signs.next_if_eq(&'^').is_some() {
+        out.push('^');
+    }
+    let mut empty = true;
+    loop {
+        match signs.next()? {
+            ']' if !empty => {
+                out.push(']');
+                return Some(());
+            }
+            '[' if signs.peek() == Some(&':') => {
+                out.push('[');
+                let named = |sign: &char| sign.is_ascii_alphabetic() || *sign == ':';
+                while let Some(sign) = signs.next_if(named) {
+                    out.push(sign);
+                }
+                out.push(signs.next().filter(|sign| *sign == ']')?);
+            }
+            '-' => out.push('-'),
+            sign => literal(sign, out),
+        }
+        empty = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_become_regular_expressions_over_the_whole_text() {
+        for (pattern, wanted) in [
+            ("s%", "(?s)^(?:s.*)$"),
+            ("a_|b.c", r"(?s)^(?:a.|b\.c)$"),
+            ("(ab)+{2}", "(?s)^(?:(?:ab)+{2})$"),
+            (r"50\%", r"(?s)^(?:50\%)$"),
+            ("[^a-z%&&]", r"(?s)^(?:[^a-z\%\&\&])$"),
+            ("[[:alpha:]_]*", r"(?s)^(?:[[:alpha:]\_]*)$"),
+            ("[]x]", r"(?s)^(?:[\]x])$"),
+            ("^$", r"(?s)^(?:\^\$)$"),
+        ] {
+            assert_eq!(
+                regex(pattern, Some('\\')).as_deref(),
+                Some(wanted),
+                "{pattern}"
+            );
+        }
+        assert_eq!(
+            regex("a#%\\", Some('#')).as_deref(),
+            Some(r"(?s)^(?:a\%\\)$")
+        );
+    }
+
+    #[test]
+    fn patterns_without_an_end_and_settings_are_refused() {
+        for pattern in ["[a", "a\\", "(?i)a", "[[:alpha", "a)|(b", "(a"] {
+            assert_eq!(regex(pattern, Some('\\')), None, "{pattern}");
+        }
+    }
+}
