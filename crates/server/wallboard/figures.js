@@ -17,7 +17,6 @@ export const COMPANIONS = {
   'aht@30m': ['aht@today', 'avg_talk@today', 'avg_hold@today', 'avg_acw@today'],
   callbacks: ['callbacks_oldest', 'callbacks_overdue'],
   'offered@today': ['answered@today', 'abandoned@today', 'forecast'],
-  'occupancy@30m': ['occupancy@today'],
   'service_level@30m': [],
 };
 

@@ -29,7 +29,7 @@ use crate::views::{Views, row_argument};
 use crate::{EngineError, KpiPlan, KpiRequest, KpiRow, UsedKpi};
 
 /// The KPIs that built-in boards show; those that the catalogue does not have are left out.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 16] = [
     "offered",
     "answered",
     "abandoned",
@@ -44,7 +44,6 @@ const SHOWN: [&str; 17] = [
     "avg_talk",
     "avg_hold",
     "avg_acw",
-    "occupancy",
     "handled",
     "avg_patience",
 ];

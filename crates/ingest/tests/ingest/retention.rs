@@ -100,6 +100,15 @@ fn calls() -> [Vec<String>; 2] {
     [of(0..40), of(40..60)]
 }
 
+/// The same, and an order of the first call that is delivered on day 50.
+fn calls_and_an_order() -> [Vec<String>; 2] {
+    let [mut first, mut second] = calls();
+    let placed = UtcMicros(day(0).0 + 30_000_000_000);
+    first.push(line("o-1", "order.placed", placed, ORDER));
+    second.push(line("o-2", "order.delivered", day(50), r#""order_id":"o""#));
+    [first, second]
+}
+
 fn open(folder: &Path) -> Store {
     Store::create_or_open(folder).expect("the store opens")
 }
@@ -264,16 +273,8 @@ fn one_step_and_many_let_the_same_go() {
 
 #[test]
 fn what_is_tied_to_something_newer_or_open_stays_whatever_its_age() {
-    let [mut first, mut second] = calls();
-    // An order of the first call is delivered on day 50; a case of day 2 is open for ever, and one
-    // of day 3 solved.
-    first.push(line(
-        "o-1",
-        "order.placed",
-        UtcMicros(day(0).0 + 30_000_000_000),
-        ORDER,
-    ));
-    second.push(line("o-2", "order.delivered", day(50), r#""order_id":"o""#));
+    let [mut first, second] = calls_and_an_order();
+    // A case of day 2 is open for ever, and one of day 3 solved.
     for (case, on) in [("open", 2), ("solved", 3)] {
         let data = format!(r#""case_id":"{case}","channel":"email""#);
         first.push(line(&format!("{case}-1"), "case.opened", day(on), &data));
@@ -301,14 +302,7 @@ fn what_is_tied_to_something_newer_or_open_stays_whatever_its_age() {
 
 #[test]
 fn what_happened_before_the_floor_is_refused_by_name_and_what_is_stored_is_a_repeat() {
-    let [mut first, mut second] = calls();
-    first.push(line(
-        "o-1",
-        "order.placed",
-        UtcMicros(day(0).0 + 30_000_000_000),
-        ORDER,
-    ));
-    second.push(line("o-2", "order.delivered", day(50), r#""order_id":"o""#));
+    let [first, second] = calls_and_an_order();
     let (_folder, store) = folder(&[first.clone(), second.clone()]);
     let (floor, gone) = retain(&store, STEP_EVENTS).expect("something is due");
     let after = rows_of_facts(&store);
