@@ -4,6 +4,7 @@
 //! cargo run --release -p benches -- import [--days N] [--agents N]
 //! cargo run --release -p benches -- queries [--visits N] [--python PATH]
 //! cargo run --release -p benches -- live [--days N] [--agents N] [--seconds N]
+//! cargo run --release -p benches -- board [--agents N] [--seconds N]
 //! cargo run --release -p benches -- recover [--mib N] [--agents N]
 //! cargo run --release -p benches -- flight [--visits N] [--python PATH]
 //! ```
@@ -14,6 +15,8 @@
 //! in DuckDB over the same Parquet files; `--python` names a Python that has `duckdb`.
 //! `live`: a server and its clients in this process, over loopback; bodies of 1,000 events as fast
 //! as they are acknowledged, then bodies of 10 at 20,000 events/s while two analysts query.
+//! `board`: a server with 50 screens of the live board and 2,000 events/s: the time from sending an
+//! event to the screen that shows it.
 //! `recover`: a log of 1 GiB of which nothing is in Parquet, as a kill leaves it: the time until a
 //! start is ready, and that of reading the log alone.
 //! `flight`: ten million queue visits streamed over Flight SQL to the client of `arrow-flight` and
@@ -21,6 +24,7 @@
 //! takes, and how soon a KPI of one day comes to 8 clients. `--python` names a Python that has
 //! `adbc-driver-flightsql` and `pyarrow`.
 
+mod board;
 mod flight;
 mod import;
 mod live;
@@ -44,6 +48,10 @@ fn main() -> Result<()> {
             number(&args, "--agents", 120)?,
             number(&args, "--seconds", 20)?,
         ),
+        Some("board") => board::run(
+            number(&args, "--agents", 2_000)?,
+            number(&args, "--seconds", 30)?,
+        ),
         Some("recover") => recover::run(
             number(&args, "--mib", 1_024)?,
             number(&args, "--agents", 120)?,
@@ -51,8 +59,8 @@ fn main() -> Result<()> {
         Some("flight") => flight::run(number(&args, "--visits", 10_000_000)?, &python),
         _ => bail!(
             "usage: jobs import [--days N] [--agents N] | queries [--visits N] [--python P] | \
-             live [--days N] [--agents N] [--seconds N] | recover [--mib N] [--agents N] | \
-             flight [--visits N] [--python P]"
+             live [--days N] [--agents N] [--seconds N] | board [--agents N] [--seconds N] | \
+             recover [--mib N] [--agents N] | flight [--visits N] [--python P]"
         ),
     }
 }

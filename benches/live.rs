@@ -126,13 +126,14 @@ pub(crate) fn serve(
         run_id: 1,
         seed: [2; 32],
     };
-    let boards = server::live::Boards::open(None, queries.engine().catalogue())?;
+    let boards = server::live::Boards::open(None, &queries.engine().catalogue())?;
     let backends = server::Backends {
         sink: Arc::new(live.clone()),
         queries: queries.clone(),
         // Nobody looks at the board.
         live: server::live::LiveFeed::new(boards, tokio::sync::watch::channel(None).1),
         alerts: None,
+        definitions: server::DefinitionsNews::new("bench", events::UtcMicros(0)),
     };
     Ok(server::Server::start(settings, surroundings, backends)?)
 }
@@ -262,13 +263,13 @@ fn senders(
 }
 
 /// A client that keeps its connection.
-struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     request: Vec<u8>,
 }
 
 impl Client {
-    fn connect(addr: SocketAddr) -> Result<Client> {
+    pub fn connect(addr: SocketAddr) -> Result<Client> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         Ok(Client {
@@ -278,7 +279,7 @@ impl Client {
     }
 
     /// Sends a body until it is taken; an answer other than "taken" or "later" is an error.
-    fn post(&mut self, body: &[u8]) -> Result<()> {
+    pub fn post(&mut self, body: &[u8]) -> Result<()> {
         self.request.clear();
         write!(
             self.request,

@@ -9,7 +9,7 @@ use facts::{Common, FactEdit, FactRows, Leg, QueueVisit};
 use store::{Commit, Mode, Store};
 
 /// Visits per commit.
-const BATCH: u64 = 500_000;
+const BATCH: u64 = 250_000;
 /// First entry: 2026-01-05T00:00:00Z.
 const START: i64 = 1_767_571_200_000_000;
 /// 90 days.

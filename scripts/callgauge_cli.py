@@ -5,8 +5,12 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UTC = datetime.timezone.utc
@@ -101,11 +105,41 @@ class DataFolder:
         answer = json.loads(self.run("kpi", *ids, "--format", "json", *options))
         return answer["rows"] if isinstance(answer, dict) else answer
 
+    def live_cells(self, board, zone):
+        """{key: value} of a live board, of a server that is started for it."""
+        command = [self.binary, "serve", "--data", str(self.path / "data"), "--zone", zone,
+                   "--http", "127.0.0.1:0"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, env=self.environment, encoding="utf-8")
+        try:
+            said = []
+            for line in server.stdout:
+                said.append(line.strip())
+                if address := re.search(r"listening on (http://\S+)", line):
+                    return snapshot(address.group(1), board)
+            raise CommandFailed(f"serve ended before it listened: {' | '.join(said)[:600]}")
+        finally:
+            server.terminate()
+            server.communicate()
+
     def catalogue(self):
         """The ids of all KPIs."""
         rows = self.sql("SELECT * FROM kpi.catalog")
         name = "kpi" if rows and "kpi" in rows[0] else "id"
         return {row[name] for row in rows}
+
+
+def snapshot(address, board):
+    """{key: value} of a board as it is now."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{address}/api/v1/live/snapshot?board={board}") as answer:
+                return {cell["k"]: cell["v"] for cell in json.load(answer)["cells"]}
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise CommandFailed(f"live board: {error.code} {error.read()[:300]}") from error
+            time.sleep(0.1)
+    raise CommandFailed("live board: not ready after half a minute")
 
 
 def number(value):

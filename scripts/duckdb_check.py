@@ -62,6 +62,9 @@ def open_tables(data):
         connection.execute(SPANS.format(**bounds))
         connection.execute(MOMENTS)
         tables["moments"] = []
+        if "legs" in tables:
+            connection.execute(SHARES)
+            tables["shared_legs"] = []
     if {"self_service", "interactions"} <= tables.keys():
         connection.execute(SESSIONS)
         tables["sessions"] = []
@@ -143,22 +146,40 @@ FROM inbound i LEFT JOIN gaps USING (root_id) WHERE handled
 """
 
 
-# Agents' time with what has begun and is not over: it goes on up to the horizon.
+# Agents' time with what has begun and is not over: it goes on up to the horizon, and work on a contact no
+# longer than up to the first moment at which its agent has no status any more.
 SPANS = """
 CREATE TABLE spans AS
-WITH begun AS (
+WITH statuses AS (
+  SELECT tenant_id, is_test, agent_id, epoch_us(slice_at) // 1000 + from_ms AS t,
+         CASE timeline WHEN 'status' THEN epoch_us(slice_at) // 1000 + to_ms END AS u
+  FROM agent_time WHERE timeline IN ('status', 'open_status')
+),
+ends AS (
+  SELECT * FROM statuses a WHERE u IS NOT NULL AND NOT EXISTS (
+    FROM statuses b WHERE (a.tenant_id, a.is_test, a.agent_id) = (b.tenant_id, b.is_test, b.agent_id)
+      AND b.t <= a.u AND (b.u IS NULL OR b.u > a.u))
+),
+told AS (
   SELECT *, epoch_us(slice_at) // 1000 + from_ms AS since FROM agent_time
   WHERE starts_with(timeline, 'open_') AND epoch_us(slice_at) >= {horizon} - 86400000000
 ),
+begun AS (
+  SELECT *, least({horizon} // 1000, coalesce((
+    SELECT min(u) FROM ends e
+    WHERE (e.tenant_id, e.is_test, e.agent_id) = (b.tenant_id, b.is_test, b.agent_id)
+      AND e.u > b.since AND b.timeline = 'open_contact'), {horizon} // 1000)) AS until
+  FROM told b
+),
 quarters AS (
-  SELECT *, unnest(generate_series(since // 900000, ({horizon} // 1000 - 1) // 900000)) * 900000 AS q
+  SELECT *, unnest(generate_series(since // 900000, (until - 1) // 900000)) * 900000 AS q
   FROM begun
 )
 SELECT tenant_id, is_test, agent_id, slice_at, from_ms, to_ms, timeline, state, paid
 FROM agent_time WHERE NOT starts_with(timeline, 'open_')
 UNION ALL
 SELECT tenant_id, is_test, agent_id, make_timestamptz(q * 1000), greatest(since - q, 0),
-       least({horizon} // 1000 - q, 900000), replace(timeline, 'open_', ''), state, paid
+       least(until - q, 900000), replace(timeline, 'open_', ''), state, paid
 FROM quarters
 """
 
@@ -182,6 +203,37 @@ SELECT tenant_id, is_test, agent_id, slice_at, t, u - t AS ms,
 FROM stretches s JOIN spans a USING (tenant_id, is_test, agent_id, slice_at)
 WHERE u > t AND a.from_ms <= t AND a.to_ms >= u
 GROUP BY ALL
+"""
+
+# Legs with their part of their agent's time. Of each stretch in which the same legs are at work, every
+# leg but the first by its id gets a whole k-th, and the first what is left of the stretch.
+SHARES = """
+CREATE TABLE shared_legs AS
+WITH edges AS (
+  SELECT tenant_id, is_test, agent_id, slice_at,
+         list_sort(list_distinct(flatten(list([from_ms, to_ms])))) AS edge
+  FROM agent_time WHERE timeline = 'contact' GROUP BY ALL
+),
+stretches AS (
+  SELECT * EXCLUDE (edge), unnest(list_zip(edge[:-2], edge[2:])) AS stretch FROM edges
+),
+crews AS (
+  SELECT tenant_id, is_test, stretch[2] - stretch[1] AS ms, list(span_id ORDER BY span_id) AS crew
+  FROM stretches JOIN agent_time USING (tenant_id, is_test, agent_id, slice_at)
+  WHERE timeline = 'contact' AND from_ms < stretch[2] AND to_ms > stretch[1]
+  GROUP BY tenant_id, is_test, agent_id, slice_at, stretch
+),
+portions AS (
+  SELECT tenant_id, is_test, crew[1] AS leg_id, ms - (len(crew) - 1) * (ms // len(crew)) AS portion
+  FROM crews
+  UNION ALL
+  SELECT tenant_id, is_test, unnest(crew[2:]), ms // len(crew) FROM crews
+)
+SELECT l.*, coalesce((
+  SELECT sum(portion) FROM portions p
+  WHERE p.tenant_id = l.tenant_id AND p.is_test = l.is_test AND p.leg_id = l.leg_id
+), 0) AS share
+FROM legs l
 """
 
 # Self-service sessions with the time until the customer came again and an agent handled it.
@@ -322,6 +374,8 @@ def legs():
     for kpi, column in [("acw_time", "acw_ms"), ("talk_time", "talk_ms"),
                         ("hold_time", "hold_ms"), ("handle_time", "handle_ms")]:
         kpis[kpi] = leg(f"sum({column})", empty=0)
+    kpis["aht_effective"] = Kpi("shared_legs", "completed_at", "queue_id", "sum(share)", handled,
+                                "role NOT IN ('monitor', 'barge')")
     return kpis
 
 

@@ -1,27 +1,32 @@
 """Worked examples of agents' time, evaluations, self-service and cases as events, and what is asked
 about them."""
 from callgauge_cli import micros, rfc3339
-from oracle_worlds import BASE, DAY, SECOND, Unsupported, World, us
-
-MINUTE = 60 * SECOND
+from oracle_worlds import BASE, DAY, MINUTE, SECOND, World, us
 
 
-def clocks(world, agent, begin, end):
-    """A login that lasts from `begin` to `end`."""
+
+def clocks(world, agent, begin, end=None):
+    """A login that lasts from `begin` to `end`, or on and on."""
     session = world.name("session")
     world.add(begin, "agent.session_started", session_id=session, agent_id=agent)
-    world.add(end, "agent.session_ended", session_id=session, agent_id=agent)
+    if end is not None:
+        world.add(end, "agent.session_ended", session_id=session, agent_id=agent)
 
 
-def status(world, agent, at, state):
+def status(world, agent, at, state, productive=None):
     world.add(at, "agent.state_changed", agent_id=agent, state=state,
-              routable=state == "available")
+              routable=state == "available", productive=productive)
 
 
-def work(world, agent, begin, end, leg=None, channel="chat"):
-    """A contact that the agent works on from `begin` to `end`."""
+def work(world, agent, begin, end, leg=None, channel="chat", queue=None):
+    """A contact that the agent works on from `begin` to `end`, out of a queue if there is one."""
     interaction, leg = world.start(begin, channel=channel), leg or world.name("leg")
-    world.connect(begin, leg, interaction, agent, initiation="direct")
+    visit = world.name("visit") if queue else None
+    if queue:
+        world.add(begin, "queue.entered", visit_id=visit, interaction_id=interaction,
+                  queue_id=queue, visit_kind="customer")
+        world.add(begin, "queue.left", visit_id=visit, reason="answered", agent_id=agent, leg_id=leg)
+    world.connect(begin, leg, interaction, agent, visit, initiation="queue" if queue else "direct")
     world.add(end, "leg.disconnected", leg_id=leg)
     world.end(end, interaction)
 
@@ -43,7 +48,7 @@ def sessions(case):
         clocks(world, row["agent"], moment(row, "start"), moment(row, "end"))
     for row in case["inputs"]["sessions"]:
         work(world, row["agent"], moment(row, "start"), moment(row, "end"),
-             f"session-{row['session']}")
+             f"session-{row['session']}", queue=row.get("queue"))
     world.watermark()
     return world
 
@@ -52,8 +57,11 @@ STATES = {"idle": "available", "ringing": "available", "on_contact": "available"
           "acw": "available", "break": "break", "training": "training"}
 
 
-def agent_states(case):
-    """States one after the other; a ring, its call and what comes after it are one leg."""
+def agent_states(case, more=None):
+    """States one after the other; a ring, its call and what comes after it are one leg.
+
+    `more` adds what is told of paid time.
+    """
     world, at, leg = World(), BASE, None
     rows = case["inputs"]["agent_states"]
     agent = rows[0]["agent"]
@@ -77,6 +85,8 @@ def agent_states(case):
             world.add(at, "acw.started", leg_id=leg)
             world.add(end, "acw.ended", leg_id=leg)
         at = end
+    if more:
+        more(world, case["inputs"].get("paid", []))
     world.watermark()
     return world
 
@@ -99,6 +109,10 @@ def agent_timeline(case):
     return world
 
 
+# The classes of the cases in the words of the events: what is fatal is told apart.
+CLASSES = {"none": "none", "critical": "business", "fatal": "compliance"}
+
+
 def evaluations(case, fatal=()):
     """Forms with items that passed, failed or did not apply; failing one of `fatal` fails all."""
     world, forms = World(), {}
@@ -108,7 +122,7 @@ def evaluations(case, fatal=()):
         _, end, leg = world.contact(BASE)
         items = [{
             "item_id": row["item"],
-            "critical": "none" if row["critical_class"] == "none" else "business",
+            "critical": CLASSES[row["critical_class"]],
             "applicable": row["result"] != "na", "error": row["result"] == "fail",
             "points": int(row["result"] == "pass"), "max_points": 1, "weight": row["weight"],
             "auto_fail": row["critical_class"] in fatal,
@@ -119,12 +133,42 @@ def evaluations(case, fatal=()):
     return world
 
 
-def evaluated(row):
+def evaluated(case):
     """As many evaluations as a row says, some of them with a critical error."""
+    row = case["inputs"]["totals"][0]
     items = [{"evaluation": n, "item": "i", "critical_class": "critical", "weight": 1,
               "result": "fail" if n < row["with_critical_error"] else "pass"}
              for n in range(row["evaluated"])]
     return evaluations({"inputs": {"evaluation_items": items}})
+
+
+def strata(case):
+    """Samples of several strata: an evaluation stands for as many contacts as were handled for it."""
+    world = World()
+    for row in case["inputs"]["strata"]:
+        for n in range(row["evaluated"]):
+            _, end, leg = world.contact(BASE)
+            item = {"item_id": "i", "critical": "customer", "applicable": True,
+                    "error": n < row["with_critical_error"], "points": 0, "max_points": 1,
+                    "weight": 1, "auto_fail": False}
+            world.add(end, "evaluation.completed", evaluation_id=leg + ".form", leg_id=leg,
+                      form_id="f", form_version=1, evaluator_id="e", stratum=row["stratum"],
+                      sample_weight=str(row["handled"] / row["evaluated"]), items=[item])
+    world.watermark()
+    return world
+
+
+def questions(case):
+    """One form: questions without a score do not apply."""
+    world = World()
+    _, end, leg = world.contact(BASE)
+    items = [{"item_id": row["question"], "critical": "none", "applicable": row["applicable"],
+              "error": False, "points": row["score"] or 0, "max_points": 100, "weight": 1,
+              "auto_fail": False} for row in case["inputs"]["questions"]]
+    world.add(end, "evaluation.completed", evaluation_id="form-1", leg_id=leg, form_id="f",
+              form_version=1, evaluator_id="e", items=items)
+    world.watermark()
+    return world
 
 
 def evaluation_versions(case, as_of):
@@ -211,8 +255,6 @@ def slice_sum(column):
     """SQL of a sum over agents' time, of one quarter of an hour if the figure names one."""
     def text(case, expected):
         group, where = expected.get("group", {}), ""
-        if "queue" in group:
-            raise Unsupported("agents' time does not add up over queues: it is not cut by them")
         if "interval" in group:
             at = rfc3339(micros(f"2025-03-03T{group['interval']}:00Z"))
             where = f" WHERE slice_at = TIMESTAMP '{at}'"
@@ -235,23 +277,30 @@ def time_share(case, expected):
             f"WHERE leg_id = 'session-{expected['group']['session']}'")
 
 
-OCCUPANCY = {"ringing left out": "occupancy", "ringing is work": "occupancy_with_ring"}
-UTILIZATION = {"handling / logged in": "utilization_logged_in"}
-
-
-def occupancy(expected):
-    variant = expected.get("variant", "ringing left out")
-    if variant not in OCCUPANCY:
-        raise Unsupported("a ring is work or left out, not idle")
-    return OCCUPANCY[variant]
-
-
-def utilization(expected):
-    if expected["variant"] not in UTILIZATION:
-        raise Unsupported("paid time outside of a login is not told by events")
-    return UTILIZATION[expected["variant"]]
-
-
 def qa_score(case, expected):
     form = f"form-{expected['group']['evaluation']}"
     return f"score_bp / 10000.0 AS value FROM facts.evaluations WHERE evaluation_id = '{form}'"
+
+
+def qa_critical_score(case, expected):
+    """The score of a form's critical items alone, weighted as they are."""
+    form = f"form-{expected['group']['evaluation']}"
+    return ("coalesce(sum(weight) FILTER (WHERE NOT error), 0) AS num, sum(weight) AS den "
+            f"FROM facts.evaluation_items WHERE critical = '{CLASSES['critical']}' AND applicable "
+            f"AND evaluation_id = '{form}'")
+
+
+def weighted_errors(case, expected):
+    return ("sum(sample_weight) FILTER (WHERE critical_errors > 0) AS num, "
+            "sum(sample_weight) AS den FROM facts.evaluations")
+
+
+def wilson(side):
+    """An end of Wilson's interval of the share of evaluations with a critical error."""
+    def text(case, expected):
+        z = case["params"]["z"]
+        rate = "avg(CASE WHEN critical_errors > 0 THEN 1.0 ELSE 0.0 END)"
+        half = f"{z} * sqrt(p * (1 - p) / n + {z * z} / (4.0 * n * n))"
+        return (f"(p + {z * z} / (2.0 * n) {side} {half}) / (1 + {z * z} / n) AS value "
+                f"FROM (SELECT count(*) AS n, {rate} AS p FROM facts.evaluations)")
+    return text

@@ -4,32 +4,13 @@ import datetime
 import zoneinfo
 
 import oracle_agents as agents
+import oracle_staffing as staffing
+import oracle_time as overlaps
+import oracle_trade as trade
 import oracle_worlds as worlds
 from callgauge_cli import UTC, micros, rfc3339
+from oracle_ask import Question, count_if, facts, plain, ratio, sql
 from oracle_worlds import BASE, DAY, Unsupported
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """A KPI request, or a query with columns `value` or `num` and `den`.
-
-    `factor` brings the answer's value to the unit of the case, `num_factor` its numerator.
-    """
-    kpi: str = ""
-    sql: str = ""
-    params: tuple = ()
-    grain: str = ""
-    at: int = None
-    dims: tuple = ()
-    zone: str = "UTC"
-    span: tuple = ()
-    where: str = ""
-    as_of: int = None
-    factor: float = 1.0
-    num_factor: float = 1.0
-    den_factor: float = 1.0
-    empty_is_zero: bool = False
-
 
 SERVICE_LEVELS = {
     "SL1": "service_level_answered_only", "SL2": "service_level_all_abandons",
@@ -45,18 +26,6 @@ ABANDONMENT = {
     "AB5": "abandon_rate_app_queue",
 }
 VISITS = "FROM facts.queue_visits WHERE"
-
-
-def sql(text, **rest):
-    return Question(sql="SELECT " + text, **rest)
-
-
-def ratio(num, den, table, **rest):
-    return sql(f"{num} AS num, {den} AS den FROM {table}", **rest)
-
-
-def count_if(condition):
-    return f"count(*) FILTER (WHERE {condition})"
 
 
 def ms(seconds):
@@ -82,22 +51,35 @@ def short_limit(case):
 
 def service_level(case, expected):
     variant = expected.get("variant", "SL3")
+    if variant == "SL5_timeout_as_abandon":
+        over = "answered OR abandoned OR outcome = 'timeout'"
+        met = f"({over}) AND wait_ms <= {threshold(case, expected)}"
+        return ratio(count_if(met), count_if(over), "facts.queue_visits")
     if variant not in SERVICE_LEVELS:
         raise Unsupported(f"no service level counts {variant}")
-    limit = threshold(case, expected)
+    params, by_queue = [], ()
     if "thresholds" in case["inputs"]:
-        queue = expected.get("group", {}).get("queue")
-        rows = {r["queue"]: r["threshold_s"] for r in case["inputs"]["thresholds"]}
-        if queue is None:
-            raise Unsupported("one request has one threshold; limits per queue come later")
-        limit = ms(rows[queue])
-    params = [("threshold", f"{limit}ms")]
+        by_queue = tuple((row["queue"], "threshold", f"{ms(row['threshold_s'])}ms")
+                         for row in case["inputs"]["thresholds"])
+    else:
+        params.append(("threshold", f"{threshold(case, expected)}ms"))
     if variant in SHORT_IN:
         params.append(("short_abandon", f"{short_limit(case)}ms"))
     as_of = expected.get("group", {}).get("as_of_s")
     return Question(
-        kpi=SERVICE_LEVELS[variant], params=tuple(params),
+        kpi=SERVICE_LEVELS[variant], params=tuple(params), by_queue=by_queue,
         as_of=None if as_of is None else BASE + worlds.us(as_of))
+
+
+def service_level_interaction(case, expected):
+    """By contact: its wait in all queues up to the first answer."""
+    before = ("min(visit_no) FILTER (WHERE answered) OVER (PARTITION BY interaction_id)")
+    stays = f"SELECT *, {before} AS answer_no FROM facts.queue_visits"
+    waits = (f"SELECT bool_or(answered) AS answered, bool_or(abandoned) AS abandoned, "
+             f"sum(wait_ms) FILTER (WHERE visit_no <= answer_no) AS wait_ms FROM ({stays}) "
+             f"GROUP BY interaction_id")
+    met = f"answered AND wait_ms <= {threshold(case, expected)}"
+    return ratio(count_if(met), count_if("answered OR abandoned"), f"({waits})")
 
 
 def abandon_rate(case, expected):
@@ -142,10 +124,6 @@ def counted(cohort, event):
     return build
 
 
-def plain(kpi, fallback="", **rest):
-    return lambda case, expected: Question(kpi=kpi, sql=fallback, **rest)
-
-
 def asa(case, expected):
     clock = expected.get("group", {}).get("clock", "cohort")
     return Question(kpi="asa_event" if clock == "event" else "asa")
@@ -153,8 +131,9 @@ def asa(case, expected):
 
 def percentile(case, expected):
     p = expected["group"]["p"]
-    if expected["variant"] != "nearest_rank":
-        raise Unsupported("percentiles are by nearest rank")
+    if expected["variant"] == "linear":
+        return sql(f"percentile_cont({p / 100}) WITHIN GROUP (ORDER BY wait_ms) AS value "
+                   f"{VISITS} answered")
     queue = expected["group"].get("queue")
     only = f" AND queue_id = '{queue}'" if queue else ""
     fallback = (f"SELECT percentile(histogram(wait_up_s), {p / 100}) * 1000 AS value "
@@ -192,7 +171,7 @@ def leg_time(kpi, column):
     """A sum of time over legs; by agent, interval and clock."""
     def build(case, expected):
         if expected.get("group", {}).get("clock") == "spread":
-            raise Unsupported("slices of an agent's time over intervals come later")
+            return Question(kpi="contact_time", empty_is_zero=True)
         agent = expected.get("group", {}).get("agent")
         only = f" AND agent_id = '{agent}'" if agent else ""
         start = interval_of(case, expected.get("group", {}))
@@ -213,19 +192,15 @@ def legs(condition, agent=True):
     return build
 
 
-def facts(text):
-    return lambda case, expected: sql(text)
-
-
 def state_time(case, expected):
     """Time of a login or pause inside one interval or day."""
     group = expected["group"]
-    if group["state"] not in ("login", "pause"):
-        raise Unsupported("slices of an agent's time over intervals come later")
     if "day" in group:
         start = micros(group["day"])
     else:
         start = micros(case["inputs"]["agent_intervals"][0]["start"][:11] + group["interval"])
+    if group["state"] not in ("login", "pause"):
+        return overlaps.state_slice(case, group, start)
     begin, end = rfc3339(start), rfc3339(start + worlds.us(case["params"]["interval_s"]))
     inside = (f"ms_between(greatest(started_at, TIMESTAMP '{begin}'), "
               f"least(ended_at, TIMESTAMP '{end}'))")
@@ -306,7 +281,11 @@ def repeat_customers(case, expected):
 def nps(case, expected):
     variant = expected.get("variant", "all answers")
     if variant.startswith("first"):
-        raise Unsupported("the last answer of a customer counts, or all")
+        order = "row_number() OVER (PARTITION BY customer_id ORDER BY answered_at)"
+        first = (f"(SELECT score, {order} AS place FROM facts.surveys "
+                 "WHERE instrument = 'nps' AND customer_id IS NOT NULL AND score IS NOT NULL)")
+        net = f"100 * ({count_if('score >= 9')} - {count_if('score <= 6')})"
+        return ratio(net, "count(*)", f"{first} WHERE place = 1")
     kpi = "nps_last_per_customer" if variant.startswith("last") else "nps"
     return Question(kpi=kpi)
 
@@ -392,7 +371,7 @@ def cost_per_contact(case, expected):
 def gross_close_rate(case, expected):
     variant = expected.get("variant", "")
     if variant.startswith("credited"):
-        raise Unsupported("an order names its contact; crediting by time is not done")
+        return trade.credited_close_rate(case, expected)
     table = "facts.interactions WHERE purpose = 'sales' AND handled"
     if variant == "valid dispositions":
         good = ", ".join(f"'{r['disposition']}'" for r in case["inputs"]["dispositions"]
@@ -448,11 +427,26 @@ def of_agents(build):
 def time_ratio(kpi):
     """A KPI of one time over another: cases write both in minutes or in seconds."""
     def build(case, expected):
-        name = kpi if isinstance(kpi, str) else kpi(expected)
         rows = next(iter(case["inputs"].values()))
         unit = 1 / 60000 if "start_min" in rows[0] else 1 / 1000
-        return Question(kpi=name, num_factor=unit, den_factor=unit)
+        return Question(kpi=kpi, num_factor=unit, den_factor=unit)
     return build
+
+
+OCCUPANCY = {"ringing left out": "occupancy", "ringing is work": "occupancy_with_ring"}
+
+
+def occupancy(case, expected):
+    variant = expected.get("variant", "ringing left out")
+    if variant == "ringing is idle":
+        return overlaps.ringing_is_idle()
+    return time_ratio(OCCUPANCY[variant])(case, expected)
+
+
+def utilization(case, expected):
+    if expected["variant"] == "handling / logged in":
+        return time_ratio("utilization_logged_in")(case, expected)
+    return overlaps.of_paid(overlaps.UTILIZATION[expected["variant"]])
 
 
 def avoidable(case, expected):
@@ -464,7 +458,7 @@ def avoidable(case, expected):
 
 def critical_errors(case, expected):
     if expected.get("variant", "").startswith("weighted"):
-        raise Unsupported("a sample is not weighted by its strata yet")
+        return sql(agents.weighted_errors(case, expected))
     return Question(kpi="critical_error_rate")
 
 
@@ -475,10 +469,13 @@ CLOSURE = {
 
 
 def closure_rate(case, expected):
-    if expected["variant"] not in CLOSURE:
-        raise Unsupported("a case is closed by its promise or at all, not by a day of ours")
     params = case["params"]
     span = (BASE + params["period_from"] * DAY, BASE + params["period_to"] * DAY + worlds.us(3600))
+    if expected["variant"] == "closed by the cut-off":
+        begin, end = (rfc3339(at) for at in span)
+        closed = f"closed_at <= TIMESTAMP '{rfc3339(BASE + params['cut_off'] * DAY)}'"
+        return ratio(count_if(closed), "count(*)", "facts.cases WHERE NOT merged AND opened_at >= "
+                     f"TIMESTAMP '{begin}' AND opened_at < TIMESTAMP '{end}'")
     return Question(kpi=CLOSURE[expected["variant"]], span=span)
 
 
@@ -609,7 +606,8 @@ UNITS = {
 
 def question(case, expected):
     """What to ask for one expected figure."""
-    build = METRICS.get(expected["metric"])
+    models = staffing.METRICS if "model" in case["inputs"] else METRICS
+    build = models.get(expected["metric"])
     if build is None:
         raise Unsupported(f"no KPI or fact says '{expected['metric']}' yet")
     asked, group = build(case, expected), expected.get("group", {})
@@ -626,7 +624,12 @@ INTERACTION_WAIT = "sum(wait_ms) AS num, count(*) AS den FROM facts.interactions
 CONTACT_COUNT = "count(*) AS value FROM facts.interactions"
 
 METRICS = {
+    **overlaps.METRICS,
+    **trade.METRICS,
     "service_level": service_level,
+    "service_level_interaction": service_level_interaction,
+    "first_response_time": plain("first_reply_time"),
+    "one_touch_rate": plain("fcr_one_touch"),
     "abandon_rate": abandon_rate,
     "abandon_rate_interaction": abandon_rate_interaction,
     "answer_rate": answer_rate,
@@ -677,6 +680,7 @@ METRICS = {
     "handle_time": leg_time("handle_time", "handle_ms"),
     "contact_time": leg_time("handle_time", "handle_ms"),
     "duration": leg_time("talk_time", "talk_ms"),
+    "contradictions": facts("count(*) AS value FROM facts.issues WHERE kind = 'bad_order'"),
     "open_legs": legs("completed_at IS NULL"),
     "inferred_ends": legs("inferred"),
     "transfers_out": legs("transferred_out"),
@@ -719,6 +723,9 @@ METRICS = {
                           f"{count_if('shipped_at IS NOT NULL')} AS den FROM facts.orders"),
     "cost_per_order": cost_per_order,
     "cost_per_contact": cost_per_contact,
+    # Of the cases, the minutes of work that is no contact are in.
+    "cost_per_minute": plain("cost_per_minute_4ps", span=ONE_DAY, num_factor=1 / 60000,
+                             den_factor=1 / 60000),
     "contacts_per_order": contacts_per_order,
     "order_contact_rate": facts(
         "count(DISTINCT order_id) AS num, (SELECT count(*) FROM facts.orders) AS den "
@@ -734,7 +741,6 @@ METRICS = {
         f"{count_if('handled')} AS den FROM facts.interactions"),
     "code_uses": facts("sum(array_length(disposition_codes)) AS value FROM facts.legs"),
     "session_time": of_agents(agents.slice_sum("contact_sum_ms")),
-    "contact_time_union": of_agents(agents.slice_sum("on_contact_ms")),
     "time_on_contact": of_agents(agents.slice_sum("on_contact_ms")),
     "idle_time": of_agents(agents.slice_sum("idle_ms")),
     "time_in_status": of_agents(agents.time_in_status),
@@ -742,8 +748,11 @@ METRICS = {
     "time_share": of_agents(agents.time_share),
     "avg_concurrency": time_ratio("avg_concurrency"),
     "slot_utilisation": time_ratio("slot_utilization"),
-    "occupancy": time_ratio(agents.occupancy),
-    "utilization": time_ratio(agents.utilization),
+    "occupancy": occupancy,
+    "utilization": utilization,
+    "shrinkage": plain("shrinkage", num_factor=1 / 3_600_000, den_factor=1 / 3_600_000),
+    "turnover": staffing.turnover,
+    "turnover_annual": staffing.turnover,
     "aht_effective": plain("aht_effective"),
     "aht_session": plain("aht"),
     "critical_error_rate": critical_errors,
@@ -751,6 +760,10 @@ METRICS = {
     "noncritical_error_rate": plain("noncritical_error_rate"),
     "noncritical_error_rate_interactions": plain("noncritical_error_rate_contacts"),
     "critical_errors": facts("sum(critical_errors) AS value FROM facts.evaluations"),
+    "wilson_low": of_agents(agents.wilson("-")),
+    "wilson_high": of_agents(agents.wilson("+")),
+    "qa_critical_score": of_agents(agents.qa_critical_score),
+    "evaluation_score": plain("qa_score", factor=100.0, num_factor=1 / 100),
     "qa_score": of_agents(agents.qa_score),
     "qa_score_mean": lambda case, expected: Question(
         kpi="qa_score", factor=100.0, num_factor=1 / 100),

@@ -3,6 +3,7 @@ from callgauge_cli import micros
 
 BASE = micros("2025-03-03T08:00:00Z")
 SECOND = 1_000_000
+MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
 SOURCE = "oracle"
 
@@ -277,7 +278,8 @@ def legs_by_clock(case):
     """Legs with their own times, in seconds or as clock times."""
     world, ends = World(), {}
     if any("acw_ended_s" in row and row["acw_ended_s"] is None for row in case["inputs"]["legs"]):
-        raise Unsupported("an end is concluded from the same contact, not from the agent's next")
+        raise Unsupported("after-call work without an end is ended by the agent's next leg of the same "
+                          "contact; the fold does not see that of another contact")
     for row in case["inputs"]["legs"]:
         if "start" in row:
             start, end = micros(row["start"]), micros(row["end"])
@@ -315,6 +317,60 @@ def snapshots(case):
     world.add(ended, "acw.started", leg_id=leg)
     world.add(gone, "acw.ended", leg_id=leg)
     world.end(ended, interaction)
+    world.watermark()
+    return world
+
+
+def conversation(case):
+    """A conversation that a bot ended and the customer took up again: two contacts of one thread."""
+    world, name = World(), None
+    for row in case["inputs"]["events"]:
+        at = micros(row["time"])
+        if row["event"] in ("created", "reopened"):
+            name = world.name("contact")
+            world.add(at, "interaction.started", interaction_id=name, thread_id="conversation",
+                      channel="message", direction="inbound")
+        elif row["event"] == "resolved":
+            world.add(at, "interaction.ended", interaction_id=name, ended_by="system")
+        elif row["event"] == "reply":
+            world.add(at, "message.sent", message_id=world.name("message"), interaction_id=name,
+                      actor=row["actor"], actor_id="A", public=True)
+            world.end(at, name)
+    world.watermark()
+    return world
+
+
+def stamped(case):
+    """A contact by the stamps of its record, whatever their order."""
+    world, row = World(), case["inputs"]["stamps"][0]
+    at = {name: micros(stamp) for name, stamp in row.items()}
+    interaction = world.start(at["initiated"])
+    world.add(at["enqueued"], "queue.entered", visit_id="v", interaction_id=interaction,
+              queue_id="q", visit_kind="customer")
+    world.add(at["connected"], "queue.left", visit_id="v", reason="answered", agent_id="A",
+              leg_id="l")
+    world.connect(at["connected"], "l", interaction, "A", visit="v")
+    world.add(at["disconnected"], "leg.disconnected", leg_id="l")
+    world.end(at["disconnected"], interaction)
+    world.watermark()
+    return world
+
+
+def tickets(case):
+    """Tickets with replies of agents; a reopened one was solved twice."""
+    world = World()
+    for row in case["inputs"]["tickets"]:
+        name, at = f"ticket-{row['ticket']}", BASE
+        world.add(at, "case.opened", case_id=name)
+        for _ in range(row["agent_replies"]):
+            at += MINUTE
+            world.add(at, "message.sent", message_id=world.name("message"), case_id=name,
+                      actor="agent", actor_id="A", public=True)
+        steps = ["solved", "reopened"] * row["reopens"]
+        steps += {"open": [], "solved": ["solved"], "closed": ["solved", "closed"]}[row["status"]]
+        for step in steps:
+            at += MINUTE
+            world.add(at, f"case.{step}", case_id=name)
     world.watermark()
     return world
 
@@ -507,16 +563,6 @@ def order_contacts(case):
     return world
 
 
-def pool_contacts(case):
-    """One pool of cost over contacts."""
-    world = World()
-    for row in case["inputs"]["contacts"]:
-        world.contact(BASE, talk=60 * row["handle_min"], channel=row["channel"])
-    cost(world, case["inputs"]["pool"][0]["amount"], "service")
-    world.watermark()
-    return world
-
-
 def cost_totals(case):
     """A cost over a number of handled contacts."""
     world, row = World(), case["inputs"]["totals"][0]
@@ -560,26 +606,6 @@ def reasons(case):
         for _ in range(row["contacts"]):
             talk = 60 * row["handle_min"] / row["contacts"]
             world.contact(BASE, reason=row["reason"], talk=talk)
-    world.watermark()
-    return world
-
-
-def agent_intervals(case):
-    """Logins and pauses of agents."""
-    world = World()
-    for row in case["inputs"]["agent_intervals"]:
-        agent, state = row["agent"], row["state"]
-        start, end = micros(row["start"]), micros(row["end"])
-        if state == "login":
-            session = world.name("session")
-            world.add(start, "agent.session_started", session_id=session, agent_id=agent)
-            world.add(end, "agent.session_ended", session_id=session, agent_id=agent)
-        elif state == "pause":
-            world.add(start, "agent.state_changed", agent_id=agent, state="break", routable=False)
-            world.add(end, "agent.state_changed", agent_id=agent, state="available",
-                      routable=True)
-        else:
-            raise Unsupported("slices of an agent's time over intervals come later")
     world.watermark()
     return world
 

@@ -2,8 +2,9 @@
 -- came: visits of customers that were not blocked.
 --
 -- is_latest is the highest version that was published by the quarter's begin: what is said afterwards is
--- no forecast. On a day (UTC) with a forecast, a quarter in which somebody came and nothing was expected is
--- a row too, of version 0 that expected nobody.
+-- no forecast. A quarter in which somebody came and nothing was expected is a row too, of version 0 that
+-- expected nobody, if it lies in a gap of less than 8 hours between two quarters with a forecast: a longer
+-- one is the night, for which nobody has forecast anything.
 WITH came AS (
   SELECT
     tenant_id, queue_id, channel, kpi_bucket(entered_at, '15m', 'UTC') AS slice_at,
@@ -21,14 +22,12 @@ told AS (
     ) = 1 AS is_latest
   FROM facts.forecasts
 ),
--- Of each day one row, which says that the day has a forecast.
-days AS (
+-- Each quarter with a forecast, and the next one.
+gaps AS (
   SELECT
-    *, kpi_bucket(slice_at, '1d', 'UTC') AS day_at,
-    row_number() OVER (
-      PARTITION BY tenant_id, is_test, queue_id, channel, kpi_bucket(slice_at, '1d', 'UTC')
-      ORDER BY slice_at
-    ) AS place
+    *, lead(slice_at) OVER (
+      PARTITION BY tenant_id, is_test, queue_id, channel ORDER BY slice_at
+    ) AS next_at
   FROM told
   WHERE is_latest
 )
@@ -44,15 +43,12 @@ LEFT JOIN came AS c
   AND t.slice_at = c.slice_at
 UNION ALL
 SELECT
-  d.tenant_id, d.source, d.is_test, d.fact_rev, d.updated_at, true AS inferred, d.flags, d.queue_id,
-  d.channel, c.slice_at, 0 AS version, 0 AS forecast_offered, 0 AS forecast_aht_ms,
-  CASE WHEN false THEN d.required_agents END AS required_agents, d.published_at,
+  g.tenant_id, g.source, g.is_test, g.fact_rev, g.updated_at, true AS inferred, g.flags, g.queue_id,
+  g.channel, c.slice_at, 0 AS version, 0 AS forecast_offered, 0 AS forecast_aht_ms,
+  CASE WHEN false THEN g.required_agents END AS required_agents, g.published_at,
   c.offered AS actual_offered, c.offered AS abs_error, true AS is_latest
 FROM came AS c
-JOIN days AS d
-  ON c.tenant_id = d.tenant_id AND c.queue_id = d.queue_id AND c.channel = d.channel
-  AND kpi_bucket(c.slice_at, '1d', 'UTC') = d.day_at
-LEFT JOIN told AS t
-  ON c.tenant_id = t.tenant_id AND c.queue_id = t.queue_id AND c.channel = t.channel
-  AND c.slice_at = t.slice_at AND t.is_latest AND NOT t.is_test
-WHERE d.place = 1 AND NOT d.is_test AND t.slice_at IS NULL
+JOIN gaps AS g
+  ON c.tenant_id = g.tenant_id AND c.queue_id = g.queue_id AND c.channel = g.channel
+  AND c.slice_at > g.slice_at AND c.slice_at < g.next_at
+WHERE g.next_at < g.slice_at + INTERVAL '8 hours' AND NOT g.is_test

@@ -1,11 +1,11 @@
 -- One row: one planned activity of one agent in one quarter of an hour (UTC), and what became of it. Or, of
--- the activity `unplanned`: on a day (UTC) with a plan, time on the queue that no plan speaks of.
+-- the activity `unplanned`: time on the queue that no plan speaks of, less than 4 hours from a planned quarter.
 --
 -- An agent is on the queue while available, while it rings and at work on a contact; there, while on the
 -- queue or any status but offline was told. The plan was kept (adherent) where the plan says on the queue
--- and the agent was, or where it says off the queue, not away, and the agent was there and off it. Paid time
--- off the queue, or away, is shrinkage, and so is paid time on the queue in which the agent was not there
--- (missing).
+-- and the agent was, or where it says off the queue, not away, and the agent was off it: in paid time there
+-- too. Paid time in which the agent was not on the queue is shrinkage, whatever the plan says; missing is
+-- that part which was planned on the queue and not told as an absence.
 WITH marks AS (
   SELECT
     tenant_id, is_test, agent_id, slice_at, from_ms AS at_ms, 1 AS step,
@@ -80,20 +80,39 @@ queued AS (
   SELECT tenant_id, is_test, agent_id, slice_at, team_id, site_id, tenure_band, -actual_ms AS ms
   FROM plan
 ),
-days AS (
-  SELECT DISTINCT tenant_id, is_test, agent_id, kpi_bucket(slice_at, '1d', 'UTC') AS day_at
-  FROM facts.schedule_time
+beyond AS (
+  SELECT
+    tenant_id, is_test, agent_id, slice_at, max(team_id) AS team_id, max(site_id) AS site_id,
+    max(tenure_band) AS tenure_band, sum(ms) AS ms
+  FROM queued
+  GROUP BY tenant_id, is_test, agent_id, slice_at
+),
+-- With the nearest planned quarters before and behind.
+near AS (
+  SELECT
+    *,
+    max(planned_at) OVER (
+      PARTITION BY tenant_id, is_test, agent_id ORDER BY slice_at
+      RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS before_at,
+    min(planned_at) OVER (
+      PARTITION BY tenant_id, is_test, agent_id ORDER BY slice_at
+      RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS behind_at
+  FROM (
+    SELECT *, CASE WHEN false THEN slice_at END AS planned_at FROM beyond
+    UNION ALL
+    SELECT
+      tenant_id, is_test, agent_id, slice_at, team_id, site_id, tenure_band, 0 AS ms,
+      slice_at AS planned_at
+    FROM facts.schedule_time
+  ) AS quarters
 ),
 unplanned AS (
-  SELECT
-    q.tenant_id, q.is_test, q.agent_id, q.slice_at,
-    max(q.team_id) AS team_id, max(q.site_id) AS site_id, max(q.tenure_band) AS tenure_band,
-    sum(q.ms) AS ms
-  FROM queued AS q
-  JOIN days AS d
-    ON q.tenant_id = d.tenant_id AND q.is_test = d.is_test AND q.agent_id = d.agent_id
-    AND kpi_bucket(q.slice_at, '1d', 'UTC') = d.day_at
-  GROUP BY q.tenant_id, q.is_test, q.agent_id, q.slice_at
+  SELECT tenant_id, is_test, agent_id, slice_at, team_id, site_id, tenure_band, ms
+  FROM near
+  WHERE ms > 0
+    AND (before_at > slice_at - INTERVAL '4 hours' OR behind_at < slice_at + INTERVAL '4 hours')
 )
 SELECT
   tenant_id, is_test, agent_id, slice_at, activity, on_queue, productive, tracked, absence_kind,
@@ -108,19 +127,15 @@ SELECT
   sum(
     CASE
       WHEN on_queue THEN actual_ms
-      WHEN absence_kind IS NULL THEN there_ms - actual_ms
-      ELSE 0
+      WHEN absence_kind IS NOT NULL THEN 0
+      WHEN paid THEN there_ms - actual_ms
+      ELSE ms - actual_ms
     END
   ) AS adherent_ms,
-  sum(CASE WHEN absence_kind IS NOT NULL THEN ms ELSE 0 END) AS absent_ms,
-  sum(CASE WHEN paid AND on_queue AND absence_kind IS NULL THEN ms - there_ms ELSE 0 END) AS missing_ms,
-  sum(
-    CASE
-      WHEN NOT paid THEN 0
-      WHEN absence_kind IS NOT NULL OR NOT on_queue THEN ms
-      ELSE ms - there_ms
-    END
-  ) AS shrink_ms
+  sum(CASE WHEN absence_kind IS NOT NULL THEN ms - actual_ms ELSE 0 END) AS absent_ms,
+  sum(CASE WHEN paid AND on_queue AND absence_kind IS NULL THEN ms - actual_ms ELSE 0 END)
+    AS missing_ms,
+  sum(CASE WHEN paid THEN ms - actual_ms ELSE 0 END) AS shrink_ms
 FROM plan
 GROUP BY
   tenant_id, is_test, agent_id, slice_at, activity, on_queue, productive, tracked, absence_kind
@@ -131,4 +146,3 @@ SELECT
   0 AS scheduled_ms, 0 AS paid_ms, 0 AS on_queue_scheduled_ms, ms AS on_queue_actual_ms,
   0 AS adherent_ms, 0 AS absent_ms, 0 AS missing_ms, 0 AS shrink_ms
 FROM unplanned
-WHERE ms > 0

@@ -113,6 +113,9 @@ pub struct Demo {
     /// Where to answer Arrow Flight SQL.
     #[arg(long, default_value = "127.0.0.1:50051", conflicts_with = "no_serve")]
     pub flight: std::net::SocketAddr,
+    /// Folders with your own definitions, after the built-in ones. Read again when they change.
+    #[arg(long = "kpi-dir", value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
 }
 
 /// A speed that clocks can have: an hour a second at most.
@@ -163,8 +166,8 @@ pub struct Serve {
     /// A KPI parameter, as `service_level.threshold=30s`.
     #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
     pub params: Vec<String>,
-    /// Folders with your own definitions, after the built-in ones.
-    #[arg(long = "kpi-dir")]
+    /// Folders with your own definitions, after the built-in ones. Read again when they change.
+    #[arg(long = "kpi-dir", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// File of alert rules, in place of the built-in ones; see docs/alerts.md.
     #[arg(long, value_name = "FILE")]
@@ -195,6 +198,10 @@ pub struct Serve {
     /// Days that rejected lines are kept, which may hold personal data; 0 keeps them for ever.
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub keep_rejected: u32,
+    /// How long contacts are kept after their last event, in whole days of UTC, as 400d: once a day
+    /// what is older goes, at most two days of it. Default: for ever.
+    #[arg(long, value_name = "DAYS", value_parser = keep_days)]
+    pub keep: Option<u32>,
 }
 
 /// `callgauge token`
@@ -267,6 +274,9 @@ pub struct Health {
     /// It speaks TLS. On this machine its certificate is not looked at.
     #[arg(long)]
     pub https: bool,
+    /// Ask whether it can be used, not only whether it lives: it lives while it starts.
+    #[arg(long)]
+    pub ready: bool,
     /// PEM file with the certificate, or one that signed it, to look at it all the same.
     #[arg(long, value_name = "FILE", requires = "https")]
     pub ca: Option<PathBuf>,
@@ -349,6 +359,16 @@ pub enum InputFormat {
     AsteriskQueueLog,
     /// A table with a mapping file.
     Csv,
+    /// Amazon Connect: contact records and agent events, as JSON.
+    AmazonConnect,
+    /// Genesys Cloud: conversation details, as JSON.
+    GenesysCloud,
+    /// Twilio TaskRouter: events, as JSON.
+    TwilioTaskrouter,
+    /// Zendesk: tickets, audits, satisfaction ratings, as JSON.
+    Zendesk,
+    /// FreeSWITCH: mod_callcenter events, as JSON.
+    Freeswitch,
 }
 
 /// A local time that comes twice, when clocks go back.
@@ -397,7 +417,7 @@ pub struct Import {
     /// Name of the sender, for lines that do not say. Default: the format's name.
     #[arg(long)]
     pub source: Option<String>,
-    /// Read on as the file grows, also over rotation, until Ctrl-C. Not for csv.
+    /// Read on as the file grows, also over rotation, until Ctrl-C. For ndjson and asterisk-queue-log.
     #[arg(long)]
     pub follow: bool,
     /// Exit with 0 even if lines were rejected.
@@ -443,7 +463,7 @@ pub struct Sql {
     #[arg(long = "param", value_name = "KPI.NAME=VALUE")]
     pub params: Vec<String>,
     /// Folders with your own definitions, after the built-in ones.
-    #[arg(long = "kpi-dir")]
+    #[arg(long = "kpi-dir", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// The query. Without one you get a prompt.
     pub query: Option<String>,
@@ -466,7 +486,7 @@ pub enum KpiCommand {
     /// Check KPI definitions: files, references, types, and every example in the SQL path.
     Check {
         /// Folders with your own definitions, after the built-in ones.
-        #[arg(long = "kpi-dir")]
+        #[arg(long = "kpi-dir", value_name = "DIR")]
         dirs: Vec<PathBuf>,
     },
     /// Explain one KPI: formula, rows, clock, parameters, targets, SQL and worked examples.
@@ -474,13 +494,13 @@ pub enum KpiCommand {
         /// Its id or another name.
         id: String,
         /// Folders with your own definitions, after the built-in ones.
-        #[arg(long = "kpi-dir")]
+        #[arg(long = "kpi-dir", value_name = "DIR")]
         dirs: Vec<PathBuf>,
     },
     /// List the KPIs with their titles and formulas.
     List {
         /// Folders with your own definitions, after the built-in ones.
-        #[arg(long = "kpi-dir")]
+        #[arg(long = "kpi-dir", value_name = "DIR")]
         dirs: Vec<PathBuf>,
     },
 }
@@ -512,10 +532,14 @@ pub struct KpiShow {
     /// Each value over everything from the start of the range on.
     #[arg(long, requires = "grain")]
     pub running: bool,
-    /// The period to stand beside: `previous`, `-1d`, `-7d`, `-1mo`, `-1y`, or `avg4w`, the mean of
-    /// the four weeks before.
+    /// The period to stand beside: `previous`, `-1d`, `-7d`, `-1mo`, `-1y`, `avg4w` (the mean of the
+    /// four weeks before), or a baseline as `2026-03-01..2026-03-15`.
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     pub compare: Option<String>,
+    /// A control group to stand beside: the same period over the rows of this condition, in place of
+    /// that of --where.
+    #[arg(long, value_name = "SQL", conflicts_with = "compare")]
+    pub control: Option<String>,
     /// A row for every bucket, also where there is nothing.
     #[arg(long, requires = "grain")]
     pub fill: bool,
@@ -535,7 +559,7 @@ pub struct KpiShow {
     #[arg(long)]
     pub as_of: Option<String>,
     /// Folders with your own definitions, after the built-in ones.
-    #[arg(long = "kpi-dir")]
+    #[arg(long = "kpi-dir", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]

@@ -27,6 +27,8 @@ pub enum Word {
     Previous,
     /// Small chart.
     Trend,
+    /// The value of a control group.
+    Control,
     /// The value.
     Value,
     /// Status: goal reached.
@@ -70,6 +72,17 @@ impl Lang {
             .unwrap_or_default()
     }
 
+    /// That what is counted before a moment is not complete.
+    pub fn incomplete_before(self, at: &str) -> String {
+        match self {
+            Lang::En => format!(
+                "not complete: contacts that ended before {at} were let go, and the range begins before"
+            ),
+            Lang::ZhCn => format!("数据不完整：{at} 之前结束的联络已到期删除，而统计区间始于其前"),
+            Lang::ZhTw => format!("資料不完整：{at} 之前結束的聯絡已到期刪除，而統計區間始於其前"),
+        }
+    }
+
     /// A word in this language.
     pub const fn word(self, word: Word) -> &'static str {
         let [en, cn, tw] = match word {
@@ -78,6 +91,7 @@ impl Lang {
             Word::Target => ["Target", "目标", "目標"],
             Word::Status => ["Status", "状态", "狀態"],
             Word::Previous => ["Previous", "上期", "上期"],
+            Word::Control => ["Control", "对照组", "對照組"],
             Word::Trend => ["Trend", "趋势", "趨勢"],
             Word::Value => ["Value", "数值", "數值"],
             Word::Good => ["on target", "达标", "達標"],

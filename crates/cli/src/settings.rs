@@ -23,6 +23,7 @@ pub fn now() -> UtcMicros {
 ///
 /// # Errors
 /// The system has none.
+#[allow(clippy::disallowed_methods)]
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;

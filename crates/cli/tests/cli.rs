@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{callgauge, text};
+use common::{BINARY, callgauge, text};
 
 fn write(path: &Path, bytes: &[u8]) -> String {
     std::fs::write(path, bytes).unwrap();
@@ -382,6 +382,44 @@ fn own_definitions_and_targets_can_be_asked_for_with_their_parameters() {
     assert_eq!(ask("14s"), "x\n1.0\n");
 }
 
+/// What is counted before the day from which contacts are kept is said to be incomplete, in the table
+/// and beside it.
+fn says_what_is_incomplete(data: &str) {
+    let ask = |from: &str, more: &[&str]| {
+        let kpi = [
+            "kpi",
+            "--data",
+            data,
+            "offered",
+            "--from",
+            from,
+            "--to",
+            "2025-07-01",
+        ];
+        let output = callgauge(&[&kpi[..], more].concat());
+        (text(&output.stdout), text(&output.stderr))
+    };
+    for (lang, words) in [
+        ("en", "not complete"),
+        ("zh-CN", "不完整"),
+        ("zh-TW", "不完整"),
+    ] {
+        let (table, _) = ask("2025-01-01", &["--lang", lang]);
+        assert!(
+            table.contains(words) && table.contains("2025-02-22T00:00:00Z"),
+            "{table}"
+        );
+    }
+    let (json, note) = ask("2025-01-01", &["--format", "json"]);
+    assert!(
+        json.contains(r#""incomplete_before": "2025-02-22T00:00:00Z""#),
+        "{json}"
+    );
+    assert!(note.contains("not complete"), "{note}");
+    let (table, note) = ask("2025-03-01", &["--lang", "en"]);
+    assert!(!(table + &note).contains("not complete"));
+}
+
 #[test]
 fn what_was_kept_long_enough_goes_after_a_yes_and_does_not_come_back() {
     let dir = tempfile::tempdir().unwrap();
@@ -420,6 +458,7 @@ fn what_was_kept_long_enough_goes_after_a_yes_and_does_not_come_back() {
     let (code, said) = retain(&["100d", "--yes"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("gone: 1 contact(s)"), "{said}");
+    says_what_is_incomplete(&data);
     let again = import(dir.path(), &data, &lines, &[]);
     assert_eq!(again.status.code(), Some(1));
     let said = text(&again.stdout);
@@ -448,4 +487,74 @@ fn what_was_kept_long_enough_goes_after_a_yes_and_does_not_come_back() {
         said.contains("contacts are kept from 2025-02-24T00:00:00Z"),
         "{said}"
     );
+}
+
+/// A block of code of a page: its language and its lines.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once("\n```") {
+        let (language, after) = after.split_once('\n').unwrap();
+        let (code, after) = after.split_once("```").unwrap();
+        blocks.push((language.to_owned(), code.to_owned()));
+        rest = after;
+    }
+    blocks
+}
+
+/// Runs a line as a shell does, in a folder.
+fn shell(line: &str, folder: &Path) -> Output {
+    let line = line.replacen("callgauge", "\"$CALLGAUGE\"", 1);
+    Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(folder)
+        .env("CALLGAUGE", BINARY)
+        .env_remove("CALLGAUGE_DATA")
+        .env("LANG", "C")
+        .env("HOME", folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_tutorial_on_own_kpis_does_what_it_says() {
+    let page = include_str!("../../../docs/custom-kpis.md");
+    let dir = tempfile::tempdir().unwrap();
+    let mut said = String::new();
+    let (mut files, mut commands) = (0, 0);
+    for (language, code) in blocks(page) {
+        match language.as_str() {
+            "yaml" => {
+                let name = code.lines().next().unwrap().trim_start_matches("# ");
+                let path = dir.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, &code).unwrap();
+                files += 1;
+            }
+            // Those that go on until they are told to stop have tests of their own.
+            "sh" if code.contains("callgauge serve") => {}
+            "sh" => {
+                for line in code.lines() {
+                    let output = shell(line, dir.path());
+                    let (out, error) = (text(&output.stdout), text(&output.stderr));
+                    assert!(output.status.success(), "{line}\n{out}\n{error}");
+                    said.push_str(&out);
+                    commands += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((files, commands), (2, 8));
+    assert_eq!(said.matches(", 0 problem(s)").count(), 2, "{said}");
+    assert!(said.contains("Long holds"), "{said}");
+    // What the page shows of a slip is what is said.
+    let file = dir.path().join("my-kpis/holds.yml");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, right.replace("AND hold_ms", "AND hold_m")).unwrap();
+    let check = shell("callgauge kpi check --kpi-dir my-kpis", dir.path());
+    let (_, shown) = page.split_once("```text\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let error = text(&check.stderr);
+    assert!(error.contains(shown.trim_end()), "{error}\n{shown}");
 }

@@ -8,6 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -60,14 +61,20 @@ impl Place {
             said.push_str(&line);
         }
         // Read on, so that the server never waits for its messages to be read.
+        let later = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&later);
         std::thread::spawn(move || {
-            let mut rest = String::new();
-            while errors.read_line(&mut rest).is_ok_and(|n| n > 0) {}
+            let mut line = String::new();
+            while errors.read_line(&mut line).is_ok_and(|n| n > 0) {
+                kept.lock().unwrap().push_str(&line);
+                line.clear();
+            }
         });
         Serving {
             child,
             url: url.unwrap(),
             said,
+            later,
         }
     }
 
@@ -82,6 +89,8 @@ struct Serving {
     child: Child,
     url: String,
     said: String,
+    /// What it says once it listens.
+    later: Arc<Mutex<String>>,
 }
 
 impl Serving {
@@ -123,8 +132,10 @@ impl Drop for Serving {
 fn events_come_in_over_http_and_are_in_parquet_after_sigterm() {
     let place = Place::new();
     let server = place.serve(&[]);
-    let health = callgauge(&["health", "--http", server.address()]);
-    assert!(health.status.success(), "{}", text(&health.stdout));
+    for more in [&[][..], &["--ready"]] {
+        let health = callgauge(&[&["health", "--http", server.address()], more].concat());
+        assert!(health.status.success(), "{}", text(&health.stdout));
+    }
     let events = server.send_a_day("3");
     assert_eq!(server.send_a_day("3"), events);
     server.terminate();
@@ -173,6 +184,49 @@ fn a_killed_server_goes_on_where_it_was() {
     drop(server);
     let server = place.serve(&[]);
     assert!(server.said.contains("not in Parquet"), "{}", server.said);
+    server.terminate();
+    let log = place.count("SELECT count(*) FROM events.log");
+    assert_eq!(log, events.to_string());
+}
+
+/// Whether the signal comes while the log is replayed or just behind: nothing is lost, and the end is
+/// clean.
+#[test]
+fn a_signal_while_the_log_is_replayed_ends_the_start_and_loses_nothing() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let events = server.send_a_day("4");
+    server.signal("-KILL");
+    drop(server);
+    let mut child = Command::new(BINARY)
+        .args(["serve", "--http", "127.0.0.1:0", "--data", &place.data()])
+        .arg("--identity-key")
+        .arg(place.path("key"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    for line in lines.map(Result::unwrap) {
+        let word = line
+            .split_once("; http://")
+            .filter(|_| line.starts_with("replaying"));
+        if let Some((_, rest)) = word {
+            // The port is open: nobody is refused a connection while it starts.
+            let address = rest.split('/').next().unwrap();
+            std::net::TcpStream::connect(address).unwrap();
+            let id = child.id().to_string();
+            let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+            assert!(sent.success());
+        }
+        said.push(line);
+    }
+    assert!(child.wait().unwrap().success(), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.starts_with("SIGTERM: ")),
+        "{said:?}"
+    );
+    let server = place.serve(&[]);
     server.terminate();
     let log = place.count("SELECT count(*) FROM events.log");
     assert_eq!(log, events.to_string());
@@ -637,7 +691,12 @@ fn demo(place: &Place) -> Serving {
     }
     std::thread::spawn(move || lines.for_each(drop));
     let url = url.unwrap();
-    Serving { child, url, said }
+    Serving {
+        child,
+        url,
+        said,
+        later: Arc::default(),
+    }
 }
 
 /// The one number that a query answers with.
@@ -730,4 +789,140 @@ fn a_wrong_alert_rule_or_webhook_stops_the_start_with_its_place() {
         "{said}"
     );
     assert!(!said.contains("secret"), "{said}");
+}
+
+/// The definition of the page on definition files, with another limit.
+fn long_waits(limit: &str) -> String {
+    let page = include_str!("../../../docs/kpi-files.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (text, _) = rest.split_once("```\n").unwrap();
+    assert!(text.contains("default: 60s"));
+    text.replace("default: 60s", &format!("default: {limit}"))
+}
+
+/// A server with definitions of its own and a board that shows one of them.
+struct Defining {
+    place: Place,
+    server: Serving,
+    file: PathBuf,
+    /// Of the last receipt.
+    seq: u64,
+}
+
+impl Defining {
+    fn start() -> Self {
+        let place = Place::new();
+        let (own, boards) = (place.path("my-kpis"), place.path("boards"));
+        std::fs::create_dir(&own).unwrap();
+        std::fs::create_dir(&boards).unwrap();
+        let file = own.join("waits.yml");
+        std::fs::write(&file, long_waits("60s")).unwrap();
+        let board = r#"{"id":"own","version":1,"title":{"en":"Own"},"layout":"tiles",
+            "cells":[{"scope":"t","figures":["long_wait_rate@today"]}],
+            "tiles":[{"figure":"long_wait_rate@today"}]}"#;
+        std::fs::write(boards.join("own.json"), board).unwrap();
+        let (own, boards) = (own.display().to_string(), boards.display().to_string());
+        let server = place.serve_with(&["--kpi-dir", &own, "--boards", &boards], &[]);
+        Defining {
+            place,
+            server,
+            file,
+            seq: 0,
+        }
+    }
+
+    /// Sends a simulated day, and one event more for its receipt.
+    fn send(&mut self) {
+        self.server.send_a_day("8");
+        let post = ureq::post(format!("{}/api/v1/events", self.server.url));
+        let post = post.header("Content-Type", "application/x-ndjson");
+        let receipt = post.send(LINE).unwrap().body_mut().read_to_string();
+        let receipt: serde_json::Value = serde_json::from_str(&receipt.unwrap()).unwrap();
+        self.seq = receipt["committed_seq"].as_u64().unwrap();
+    }
+
+    fn get(&self, path: &str) -> serde_json::Value {
+        let answer = ureq::get(format!("{}{path}", self.server.url)).call();
+        let text = answer.unwrap().body_mut().read_to_string().unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Writes the file and waits until the catalogue says that it has come to this.
+    fn write(&self, text: &str, until: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        std::fs::write(&self.file, text).unwrap();
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            let told = self.get("/api/v1/catalog")["definitions"].clone();
+            if until(&told) {
+                return told;
+            }
+            let said = self.server.later.lock().unwrap().clone();
+            assert!(Instant::now() < patience, "{told}\n{said}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The value, and the hash of its definition.
+    fn asked(&self) -> (f64, String) {
+        let seq = self.seq;
+        let told = self.get(&format!("/api/v1/kpi?metric=long_wait_rate&min_seq={seq}"));
+        let value = told["series"][0]["points"][0]["value"].as_f64();
+        let hash = told["meta"]["kpis"][0]["definition_hash"].as_str();
+        (value.unwrap(), hash.unwrap().to_owned())
+    }
+
+    fn problem_until(&self, text: &str, words: &str) -> String {
+        let says = |told: &serde_json::Value| {
+            let problem = told["problem"]["message"].as_str();
+            problem.is_some_and(|problem| problem.contains(words))
+        };
+        let told = self.write(text, says);
+        told["problem"]["message"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn changed_definitions_are_taken_and_wrong_ones_leave_those_of_before() {
+    let mut own = Defining::start();
+    own.send();
+    let first = own.asked();
+    let began = own.get("/api/v1/catalog")["definitions"].clone();
+    let told = own.write(&long_waits("5s"), |told| told["reloads"] == 1);
+    assert_eq!(told["problem"], serde_json::Value::Null);
+    assert_ne!(told["hash"], began["hash"]);
+    let second = own.asked();
+    assert!(
+        second.0 > first.0 && second.1 != first.1,
+        "{first:?} {second:?}"
+    );
+    // The board shows what the report says of the same definition.
+    let live = own.get("/api/v1/live/snapshot?board=own");
+    assert!(live["cells"][0]["k"] == "t.long_wait_rate@today", "{live}");
+
+    let slip = long_waits("5s").replacen("version: 1", "versoin: 1", 1);
+    let problem = own.problem_until(&slip, "versoin");
+    assert!(problem.contains("waits.yml:4:"), "{problem}");
+    assert_eq!(own.asked(), second, "those of before stay");
+    let health = own.get("/healthz");
+    assert_eq!(health["parts"][0], "definitions", "{health}");
+    let log = own.server.later.lock().unwrap().clone();
+    let line = log.lines().find(|line| line.contains("versoin"));
+    assert!(
+        line.is_some_and(|line| line.contains("waits.yml:4:")),
+        "{log}"
+    );
+
+    let gone = long_waits("5s").replace("long_wait", "lengthy_wait");
+    let problem = own.problem_until(&gone, "live board");
+    assert!(problem.contains("`long_wait_rate`"), "{problem}");
+    assert_eq!(own.asked(), second);
+    own.problem_until("format: 1\nkpis: []\n", "live board");
+
+    let told = own.write(&long_waits("5s"), |told| told["problem"].is_null());
+    assert_eq!(told["reloads"], 1, "they were in use all the time");
+    let told = own.write(&long_waits("60s"), |told| told["reloads"] == 2);
+    assert_eq!(told["hash"], began["hash"]);
+    assert_eq!(own.asked(), first);
+    own.server.terminate();
+    assert_ne!(own.place.count("SELECT count(*) FROM events.log"), "0");
 }

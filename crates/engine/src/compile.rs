@@ -16,7 +16,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use kpi::{Agg, Catalogue, Empty, Kind, Kpi, ParamValue, Value};
+use kpi::{Agg, Catalogue, Empty, Kind, Kpi, ParamInForce, Value};
 
 use crate::error::EngineError;
 use crate::settings::Settings;
@@ -39,8 +39,8 @@ pub struct KpiPlan {
     pub time: String,
     /// Its parts; of a derived KPI those of its inputs, named `<input>.<part>`.
     pub parts: Vec<PartPlan>,
-    /// Parameter values in force.
-    pub params: BTreeMap<String, ParamValue>,
+    /// Parameters in force.
+    pub params: BTreeMap<String, ParamInForce>,
     /// Type of the KPI's column: that of the part if the value is one part, else Float64.
     pub data_type: DataType,
     /// Hash of the definition's meaning.
@@ -77,7 +77,7 @@ impl Compiler<'_> {
             return Err(about(kpi, "", "it is derived from other KPIs"));
         };
         let none = BTreeMap::new();
-        let params = kpi.param_values(self.settings.params.get(&kpi.id).unwrap_or(&none));
+        let params = kpi.params_in_force(self.settings.params.get(&kpi.id).unwrap_or(&none));
         let filter = self.common_filter(kpi, &measured.time, &measured.filters, &params)?;
         let mut parts = measured
             .parts
@@ -107,7 +107,7 @@ impl Compiler<'_> {
         model: String,
         time: String,
         parts: Vec<PartPlan>,
-        params: BTreeMap<String, ParamValue>,
+        params: BTreeMap<String, ParamInForce>,
         value: ValueNode,
     ) -> Result<KpiPlan, EngineError> {
         let value = match kpi.empty {
@@ -162,7 +162,7 @@ impl Compiler<'_> {
         kpi: &Kpi,
         catalogue: &Catalogue,
         parts: &mut Vec<PartPlan>,
-        params: &mut BTreeMap<String, ParamValue>,
+        params: &mut BTreeMap<String, ParamInForce>,
     ) -> Result<ValueNode, EngineError> {
         if matches!(kpi.kind, Kind::Measured(_)) {
             let plan = self.measured(kpi)?;
@@ -205,7 +205,7 @@ impl Compiler<'_> {
         kpi: &Kpi,
         time: &str,
         filters: &[String],
-        params: &BTreeMap<String, ParamValue>,
+        params: &BTreeMap<String, ParamInForce>,
     ) -> Result<Option<Expr>, EngineError> {
         let column = self.row_expr(kpi, time, params)?;
         let nullable = column
@@ -226,7 +226,7 @@ impl Compiler<'_> {
         kpi: &Kpi,
         part: &kpi::Part,
         common: Option<&Expr>,
-        params: &BTreeMap<String, ParamValue>,
+        params: &BTreeMap<String, ParamInForce>,
     ) -> Result<PartPlan, EngineError> {
         let and_common = |own: Option<Expr>| match (own, common) {
             (Some(own), Some(common)) => Some(common.clone().and(own)),

@@ -5,7 +5,7 @@ mod plain;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-use crate::service::QueryError;
+use crate::service::{self, QueryError};
 
 pub(crate) use plain::{plain, sql_types};
 
@@ -77,7 +77,10 @@ impl EngineError {
     /// Can the data be the reason, so that another question over them may have an answer?
     pub(crate) fn is_about_the_data(&self) -> bool {
         use EngineError as E;
-        matches!(self, E::Refused { .. } | E::Invalid(_) | E::Overflow(_))
+        matches!(
+            self,
+            E::Refused { .. } | E::Invalid(_) | E::BadValue(_) | E::Overflow(_)
+        )
     }
 
     /// The same error once more, for whoever can only read this one.
@@ -162,18 +165,21 @@ fn foreign(error: &(dyn std::error::Error + 'static)) -> EngineError {
 }
 
 /// An error of a library below DataFusion, or one that it does not expect: a bug of ours, but for
-/// a pattern that the query wrote.
+/// a regular expression.
 fn unexpected(text: &str) -> EngineError {
-    let of_pattern = [
+    of_pattern(text).unwrap_or_else(|| EngineError::Internal(text.to_owned()))
+}
+
+/// A regular expression that cannot be used. It may be a value of the data, and is not shown.
+fn of_pattern(text: &str) -> Option<EngineError> {
+    let signs = [
         "regex parse error",
         "Regular expression",
         "regex exceeds size",
     ];
-    if of_pattern.iter().any(|words| text.contains(words)) {
-        let text = "a regular expression cannot be read, or is too large";
-        return EngineError::BadValue(text.to_owned());
-    }
-    EngineError::Internal(text.to_owned())
+    let told = "a regular expression cannot be read, or is too large";
+    let found = signs.iter().any(|words| text.contains(words));
+    found.then(|| EngineError::BadValue(told.to_owned()))
 }
 
 /// An error that several streams hold can only be read, not taken.
@@ -241,8 +247,15 @@ fn classify(error: &DataFusionError) -> EngineError {
         D::ObjectStore(_) | D::IoError(_) | D::ParquetError(_) => store_error(error, text),
         D::ArrowError(..) if damaged_file(error).is_some() => store_error(error, text),
         D::Internal(_) | D::ExecutionJoin(_) => unexpected(&text),
-        D::ArrowError(..) | D::Execution(_) => EngineError::Unfit(text),
-        D::NotImplemented(_) | D::Plan(_) => EngineError::Invalid(sql_types(&text)),
+        D::ArrowError(..) | D::Execution(_) => {
+            of_pattern(&text).unwrap_or(EngineError::Unfit(text))
+        }
+        D::SchemaError(inner, _) => service::of_schema(inner).into(),
+        D::Plan(said) => match service::unknown_name(said) {
+            Some(told) => told.into(),
+            None => EngineError::Invalid(sql_types(&text)),
+        },
+        D::NotImplemented(_) => EngineError::Invalid(sql_types(&text)),
         _ => EngineError::Invalid(text),
     }
 }

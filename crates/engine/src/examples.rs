@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, ParamValue, Place, Value};
+use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, Place, Value};
 use store::Version;
 
 use crate::request::{KpiAnswer, KpiRequest};
@@ -84,7 +84,7 @@ impl Engine {
     /// When the models cannot be planned, or a definition does not compile. Failing examples are
     /// in the result.
     pub async fn check(&self) -> Result<Checked, EngineError> {
-        check(self.catalogue()).await
+        check(&self.catalogue()).await
     }
 }
 
@@ -290,21 +290,22 @@ fn numbers_of(answer: &KpiAnswer) -> Numbers {
     numbers
 }
 
-/// One partition and the example's own parameters and moments.
+/// One partition and the example's own parameters and moments. An example is about the definition:
+/// parameters that it does not set have their defaults, whatever a site's rules say.
 fn settings(catalogue: &Catalogue, example: &Example) -> Settings {
-    let mut params: BTreeMap<String, BTreeMap<String, ParamValue>> = BTreeMap::new();
-    for kpi in catalogue.iter() {
-        let own = kpi.params.iter().filter_map(|p| {
-            example
-                .params
-                .get(&p.name)
-                .map(|value| (p.name.clone(), value.clone()))
+    let of = |kpi: &kpi::Kpi| {
+        let given = kpi.params.iter().filter_map(|p| {
+            let value = example.params.get(&p.name)?;
+            Some((p.name.clone(), value.clone()))
         });
-        let own: BTreeMap<_, _> = own.collect();
-        if !own.is_empty() {
-            params.insert(kpi.id.clone(), own);
-        }
-    }
+        let all = kpi.params_in_force(&given.collect()).into_iter();
+        all.map(|(name, param)| (name, param.value)).collect()
+    };
+    let params = catalogue
+        .iter()
+        .filter(|kpi| !kpi.params.is_empty())
+        .map(|kpi| (kpi.id.clone(), of(kpi)))
+        .collect();
     Settings {
         target_partitions: 1,
         params,

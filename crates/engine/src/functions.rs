@@ -29,8 +29,10 @@ mod time;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{AggregateUDF, ColumnarValue, Expr, ScalarUDF, lit};
+
+use crate::service::{ErrorKind, QueryError};
 
 pub use allowed::{FunctionNames, names_by_kind};
 pub(crate) use allowed::{builtin_aggregates, builtin_scalars, builtin_tables, builtin_windows};
@@ -66,6 +68,11 @@ pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
 /// `kpi_bucket` with another zone for calls that name none.
 pub(crate) fn bucket_function(default_zone: &str) -> Arc<ScalarUDF> {
     Arc::new(bucket::udf(default_zone))
+}
+
+/// Is every argument of a function any number, where it is not an interval?
+pub(crate) fn takes_numbers(name: &str) -> bool {
+    interval::NAMES.contains(&name) || erlang::names().any(|known| known == name)
 }
 
 /// Every aggregate function of our own but the markers of the MEASURE rule.
@@ -143,10 +150,17 @@ pub(crate) fn literal_text<'a>(
     match value {
         ColumnarValue::Scalar(scalar) => match scalar.try_as_str() {
             Some(Some(text)) => Ok(text),
-            _ => exec_err!("{function}: the {what} must be a text, not {scalar}"),
+            _ => Err(miswritten(format!("{function}: the {what} must be a text"))),
         },
-        ColumnarValue::Array(_) => exec_err!("{function}: the {what} must be a literal"),
+        ColumnarValue::Array(_) => Err(miswritten(format!(
+            "{function}: the {what} must be a literal"
+        ))),
     }
+}
+
+/// It is about the statement, not about a value of the data.
+fn miswritten(message: String) -> DataFusionError {
+    DataFusionError::External(Box::new(QueryError::new(ErrorKind::SqlSyntax, message)))
 }
 
 /// The instant type for anything that reads as an instant.

@@ -7,6 +7,7 @@
 //! parsed once. It holds on an ordinary stack.
 
 mod dialect;
+mod ignored;
 mod limits;
 mod nesting;
 mod rewrite;

@@ -7,6 +7,7 @@
 //! This is the only crate that names DataFusion. It knows no HTTP, no gRPC and no file layout.
 
 mod compile;
+mod definitions;
 mod error;
 mod examples;
 mod functions;
@@ -26,7 +27,7 @@ mod table_function;
 mod views;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use kpi::{Catalogue, Targets};
@@ -34,10 +35,12 @@ use store::{Store, Version};
 use tokio::sync::Mutex;
 
 pub use compile::{KpiPlan, PartPlan};
+use definitions::Defined;
+pub use definitions::{Definitions, Params, Redefinition};
 pub use error::EngineError;
 pub use examples::*;
 pub use functions::{FunctionNames, names_by_kind as function_names};
-pub use metadata::{KpiEntry, LineageStep, ParamEntry, PartEntry, TargetEntry};
+pub use metadata::{KpiEntry, LineageStep, ParamEntry, ParamRuleEntry, PartEntry, TargetEntry};
 pub use models::model_specs;
 pub use request::*;
 pub use result::{QueryResult, ResultMeta, UsedKpi};
@@ -68,12 +71,12 @@ impl From<Arc<Version>> for Source {
     }
 }
 
-/// Answers SQL and KPI requests. Cheap to share; every query pins one version.
+/// Answers SQL and KPI requests. Cheap to share; every query pins one version of the data and one
+/// set of definitions.
 pub struct Engine {
     source: Source,
-    catalogue: Arc<Catalogue>,
-    targets: Arc<Targets>,
-    settings: Arc<Settings>,
+    /// What the next version is compiled with; changed only with `latest` locked.
+    defined: RwLock<Arc<Defined>>,
     runtime: Arc<RuntimeEnv>,
     latest: Mutex<Latest>,
 }
@@ -99,11 +102,14 @@ impl Engine {
         let source = source.into();
         let targets = Targets::builtin(&catalogue).map_err(EngineError::definitions)?;
         let runtime = session::runtime(&source, &settings)?;
-        Ok(Engine {
-            source,
+        let defined = Defined {
             catalogue,
             targets: Arc::new(targets),
             settings: Arc::new(settings),
+        };
+        Ok(Engine {
+            source,
+            defined: RwLock::new(Arc::new(defined)),
             runtime,
             latest: Mutex::default(),
         })
@@ -112,26 +118,66 @@ impl Engine {
     /// The same engine with other targets.
     #[must_use]
     pub fn with_targets(self, targets: Arc<Targets>) -> Engine {
-        Engine {
+        let defined = Defined {
             targets,
+            ..Defined::clone(&self.defined())
+        };
+        Engine {
+            defined: RwLock::new(Arc::new(defined)),
             latest: Mutex::default(),
             ..self
         }
     }
 
-    /// The KPI definitions it answers with.
-    pub fn catalogue(&self) -> &Arc<Catalogue> {
-        &self.catalogue
+    /// The KPI definitions that the next question is answered with.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.defined().catalogue)
     }
 
-    /// The targets it compares with.
-    pub fn targets(&self) -> &Arc<Targets> {
-        &self.targets
+    /// The targets that the next answer is compared with.
+    pub fn targets(&self) -> Arc<Targets> {
+        Arc::clone(&self.defined().targets)
     }
 
     /// Its settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.defined().settings)
+    }
+
+    fn defined(&self) -> Arc<Defined> {
+        let defined = self.defined.read();
+        Arc::clone(&defined.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Compiles other definitions against the newest version, and changes nothing so far.
+    ///
+    /// # Errors
+    /// A definition that does not compile against its model, with file, line and column.
+    pub fn compile(&self, definitions: Definitions) -> Result<Redefinition, EngineError> {
+        let settings = Settings {
+            params: definitions.params,
+            ..Settings::clone(&self.settings())
+        };
+        let defined = Defined {
+            catalogue: definitions.catalogue,
+            targets: definitions.targets,
+            settings: Arc::new(settings),
+        };
+        let compiled = defined.compiled(&self.version(), &self.runtime)?;
+        Ok(Redefinition {
+            defined: Arc::new(defined),
+            compiled: Arc::new(compiled),
+        })
+    }
+
+    /// From the next question on answers with these definitions, all of them at once. A question
+    /// that is being answered, and a statement that is planned, go on with those of before.
+    pub async fn adopt(&self, redefinition: Redefinition) {
+        let mut latest = self.latest.lock().await;
+        latest.compiled = Some(redefinition.compiled);
+        latest.snapshot = None;
+        let mut defined = self.defined.write().unwrap_or_else(PoisonError::into_inner);
+        *defined = redefinition.defined;
     }
 
     /// Pins the newest version. What is compiled serves all versions, and of the data only what
@@ -152,20 +198,13 @@ impl Engine {
             Some(known) => known,
             None => {
                 latest.seen = Seen::default();
-                let definitions = (&self.catalogue, &self.targets);
-                let runtime = Arc::clone(&self.runtime);
-                Arc::new(Compiled::new(
-                    &version,
-                    definitions,
-                    &self.settings,
-                    runtime,
-                )?)
+                Arc::new(self.defined().compiled(&version, &self.runtime)?)
             }
         };
         latest.compiled = Some(Arc::clone(&compiled));
         let bounds = latest
             .seen
-            .bounds(&compiled.state, &version, &self.settings)
+            .bounds(&compiled.state, &version, &compiled.settings)
             .await?;
         let runtime = Arc::clone(&self.runtime);
         let snapshot = Arc::new(Snapshot::new(version, bounds, compiled, runtime));
@@ -173,14 +212,16 @@ impl Engine {
         Ok(snapshot)
     }
 
-    /// Everything there is to say about each KPI. Depends on the definitions alone.
+    /// Everything there is to say about each KPI, in the order of the catalogue that comes with
+    /// it. Depends on the definitions alone.
     ///
     /// # Errors
     /// As [`Engine::snapshot`].
-    pub async fn entries(&self) -> Result<Vec<KpiEntry>, EngineError> {
+    pub async fn entries(&self) -> Result<(Arc<Catalogue>, Vec<KpiEntry>), EngineError> {
         let snapshot = self.snapshot().await?;
-        let views = snapshot.views();
-        Ok(metadata::entries(&self.catalogue, &self.targets, views))
+        let (catalogue, targets) = (snapshot.catalogue(), snapshot.targets());
+        let entries = metadata::entries(catalogue, targets, snapshot.views());
+        Ok((Arc::clone(catalogue), entries))
     }
 
     /// Memory, spill folder, caches and object store of its own queries.

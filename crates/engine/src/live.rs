@@ -10,6 +10,9 @@
 //!   new board over the same store shows the same, and no boundary of a day resets anything.
 //! - A KPI cell is what [`Engine::kpi`](crate::Engine::kpi) answers over the same range.
 //! - A frame costs what has changed since the last, not what happened today.
+//! - All frames of one epoch are of one set of definitions. When the engine adopts others, the
+//!   board is made from the store again, and another epoch begins: nothing that was counted by an
+//!   old definition is ever added to what a new one counts.
 
 mod cells;
 mod day;
@@ -26,7 +29,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use events::UtcMicros;
-use kpi::Ewt;
+use kpi::{Catalogue, Ewt};
 use store::{Change, Follower};
 use tokio::sync::Mutex;
 
@@ -60,7 +63,7 @@ pub struct LiveSettings {
     pub kpis: Vec<String>,
     /// Since when the board is looked at: what was received before is no update of an interval.
     pub began: UtcMicros,
-    /// Which life of the process makes the frames.
+    /// Which life of the process makes the frames. Other definitions raise it by one.
     pub epoch: u64,
     /// How waits are estimated.
     pub ewt: Ewt,
@@ -85,7 +88,15 @@ impl Default for LiveSettings {
 /// # Errors
 /// When a definition does not compile.
 pub fn possible_kpis(snapshot: &Snapshot) -> Result<BTreeSet<String>, EngineError> {
-    kpis::possible(snapshot)
+    possible(snapshot.catalogue(), snapshot.views())
+}
+
+/// The same of definitions that no version is read with.
+pub(crate) fn possible(
+    catalogue: &Catalogue,
+    views: &Views,
+) -> Result<BTreeSet<String>, EngineError> {
+    kpis::possible(catalogue, views)
 }
 
 /// Makes frames of what an engine's store has. One at a time; share it.
@@ -102,6 +113,18 @@ pub struct LiveBoard {
 struct State {
     world: Option<World>,
     last: Option<Arc<Frame>>,
+    /// The definitions of the last frame, held so that no others lie at the same place.
+    views: Option<Arc<Views>>,
+    /// How often there were others.
+    redefined: u64,
+}
+
+impl State {
+    /// Counts the definitions of the next frame, if they are others than those of the last.
+    fn note(&mut self, views: &Arc<Views>) {
+        let last = self.views.replace(Arc::clone(views));
+        self.redefined += u64::from(last.is_some_and(|last| !Arc::ptr_eq(&last, views)));
+    }
 }
 
 /// What is kept of the fact rows of one version.
@@ -167,8 +190,9 @@ impl LiveBoard {
             ewt: self.settings.ewt,
         };
         let cells = shared(moment.cells(), state.last.as_deref());
+        state.note(snapshot.views());
         let frame = Arc::new(Frame {
-            epoch: self.settings.epoch,
+            epoch: self.settings.epoch.wrapping_add(state.redefined),
             seq: state.last.as_ref().map_or(1, |last| last.seq + 1),
             as_of: now,
             watermark: snapshot.version.recorded_at,

@@ -14,7 +14,7 @@ use kpi::{Agg, Catalogue, Empty, Kind, Kpi, Lifecycle, Limit, Maturity, Targets,
 use crate::{EngineError, Views};
 use columns::Columns;
 pub(crate) use entry::entries;
-pub use entry::{KpiEntry, LineageStep, ParamEntry, PartEntry, TargetEntry};
+pub use entry::{KpiEntry, LineageStep, ParamEntry, ParamRuleEntry, PartEntry, TargetEntry};
 
 /// Tables with their names in schema `kpi`.
 pub(crate) type NamedTables = Vec<(&'static str, Arc<dyn TableProvider>)>;
@@ -95,6 +95,7 @@ fn add_definition(columns: &mut Columns, all: &[&Kpi]) {
         all.iter().map(|k| Some(empty(k).to_owned())).collect(),
     );
     columns.text("maturity", some(|k| Some(maturity(&k.maturity))));
+    columns.bool("sample", all.iter().map(|k| Some(k.sample)).collect());
     columns.texts("dimensions", list(|k| &k.dimensions));
     columns.text("smallest_bucket", some(|k| Some(k.buckets.min.to_string())));
     columns.text(
@@ -323,11 +324,13 @@ fn limit(limit: Limit) -> String {
 }
 
 fn params(kpi: &Kpi) -> Vec<String> {
-    let values = kpi.param_values(&Default::default());
-    values
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect()
+    let mut all = Vec::new();
+    for (name, param) in kpi.params_in_force(&Default::default()) {
+        all.push(format!("{name}={}", param.value));
+        let rules = param.rules.iter();
+        all.extend(rules.map(|rule| format!("{name}={} where {}", rule.value, rule.when())));
+    }
+    all
 }
 
 /// `CrossModel` becomes `cross_model`.

@@ -141,8 +141,30 @@ impl Model {
                     nullable: f.is_nullable(),
                 })
                 .collect(),
+            made_by: made_by(&self.name),
         }
     }
+}
+
+/// The SELECT of a model and those of the models that it reads, without comments.
+fn made_by(name: &str) -> String {
+    let Some((_, select)) = MODELS.iter().find(|(model, _)| *model == name) else {
+        return String::new();
+    };
+    let code = select
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or(line));
+    let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
+    let mut all = words.join(" ");
+    let read = |model: &str| words.iter().any(|word| *word == format!("facts.{model}"));
+    for (other, _) in MODELS
+        .iter()
+        .filter(|(other, _)| *other != name && read(other))
+    {
+        all.push('\n');
+        all.push_str(&made_by(other));
+    }
+    all
 }
 
 fn kind_of(data_type: &DataType) -> ColumnKind {

@@ -6,7 +6,9 @@
 //! to facts. There is no KPI arithmetic here but the definition's own `value`.
 
 mod answer;
+mod asking;
 mod compare;
+mod modifiers;
 mod over;
 mod period;
 mod posted;
@@ -15,11 +17,12 @@ mod prepare;
 use std::collections::BTreeMap;
 
 use events::UtcMicros;
-use kpi::{Clock, Direction, ParamValue, Status, Unit};
+use kpi::{Clock, Direction, Interval, ParamInForce, Status, Unit};
 
 pub use crate::functions::calendar::{Bucket, Calendar, CalendarError, Grain};
 pub use crate::functions::calendar::{parse_grain, parse_zone};
 pub use compare::Compare;
+pub(crate) use modifiers::modify;
 pub use over::{Over, ROLLING_BUCKETS_MAX};
 pub(crate) use period::first_shown;
 pub use period::{parse_instant, previous_period};
@@ -27,6 +30,7 @@ pub use period::{parse_instant, previous_period};
 use crate::session::Snapshot;
 use crate::{Engine, EngineError};
 use answer::Answering;
+pub(crate) use asking::{Asking, Runner};
 pub(crate) use posted::Posted;
 pub(crate) use prepare::{Asker, Prepared, Query};
 
@@ -53,11 +57,23 @@ pub struct KpiRequest {
     pub over: Option<Over>,
     /// Also ask for another period, to stand beside this one.
     pub compare: Option<Compare>,
+    /// Also ask for the same period over other rows, which stand beside it in place of another
+    /// period: a control group.
+    pub control: Option<Control>,
     /// With dimensions: also a row a KPI (and bucket) over all of their values, without
     /// dimensions, from the same parts. They come last.
     pub totals: bool,
     /// With a grain: a row for every bucket of the range, also where there is nothing.
     pub fill: bool,
+}
+
+/// Rows to compare with: these conditions in place of the request's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// As [`KpiRequest::filters`].
+    pub filters: Vec<String>,
+    /// As [`KpiRequest::only`].
+    pub only: Vec<Only>,
 }
 
 /// A dimension and the values that it may have.
@@ -97,6 +113,9 @@ pub struct KpiAnswer {
     pub revision: u64,
     /// Is any number an estimate? All of today's are exact.
     pub approx: bool,
+    /// The range, or one that stands beside it or that a value is over, begins before this moment,
+    /// and contacts that ended before it were let go: numbers about then are not complete.
+    pub incomplete_before: Option<UtcMicros>,
 }
 
 /// One KPI of an answer.
@@ -108,14 +127,18 @@ pub struct AnsweredKpi {
     pub version: u32,
     /// Hash of the definition's meaning.
     pub hash: String,
-    /// Parameter values it was evaluated with; those of inputs as `<input>.<name>`.
-    pub params: BTreeMap<String, ParamValue>,
+    /// Parameters it was evaluated with; those of inputs as `<input>.<name>`.
+    pub params: BTreeMap<String, ParamInForce>,
+    /// Does it count rows itself? Else it is made of other KPIs.
+    pub measured: bool,
     /// Which moments decide the bucket: one, or those of its inputs.
     pub clocks: Vec<Clock>,
     /// What its values are.
     pub unit: Unit,
     /// Which way is better.
     pub direction: Direction,
+    /// Are its rows a sample? Then its values have an interval.
+    pub sample: bool,
     /// Is nothing of it 0, rather than no value?
     pub empty_is_zero: bool,
     /// Rows count up to here; later ones are not mature yet. For a KPI of several models its
@@ -134,16 +157,11 @@ impl AnsweredKpi {
         words.join(", ")
     }
 
-    /// The parameters as a JSON object: durations in milliseconds.
-    pub fn params_json(&self) -> serde_json::Value {
-        let json = |value: &ParamValue| match value {
-            ParamValue::Duration(n) | ParamValue::Integer(n) => serde_json::json!(n),
-            ParamValue::Number(x) => serde_json::json!(x),
-            ParamValue::Text(text) => serde_json::json!(text),
-        };
+    /// The parameters as a JSON object, each as [`ParamInForce::json`].
+    pub fn params_json(&self) -> serde_json::Map<String, serde_json::Value> {
         let params = self.params.iter();
         params
-            .map(|(name, value)| (name.clone(), json(value)))
+            .map(|(name, param)| (name.clone(), param.json()))
             .collect()
     }
 }
@@ -165,6 +183,8 @@ pub struct KpiRow {
     pub denominator: Option<f64>,
     /// How many things the value is about: the denominator, or the values behind a percentile.
     pub n: Option<f64>,
+    /// Of a sample: between which ends the true value is, at a level of 95 %.
+    pub interval: Option<Interval>,
     /// The aggregated parts, histograms as their number of values.
     pub parts: Vec<(String, Option<f64>)>,
     /// Currency of the value, if it is money.
@@ -175,6 +195,10 @@ pub struct KpiRow {
     pub status: Status,
     /// The value of the same dimensions in the bucket or buckets compared with, if asked for.
     pub previous: Option<f64>,
+    /// Of a ratio of counts: between which ends the value less `previous` is at a level of 95 %,
+    /// as [`kpi::Share::difference`] has it, were both drawn by chance. Around zero there may be
+    /// no difference at all.
+    pub difference: Option<Interval>,
     /// What the value is.
     pub unit: Unit,
     /// Version of the definition.
@@ -239,127 +263,22 @@ impl Engine {
         snapshot: &Snapshot,
         request: &KpiRequest,
     ) -> Result<KpiAnswer, EngineError> {
-        let mut answer = compared(self, snapshot, request).await?;
-        if request.totals && !request.by.is_empty() {
-            let whole = KpiRequest {
-                by: Vec::new(),
-                ..request.clone()
-            };
-            match compared(self, snapshot, &whole).await {
-                Ok(totals) => answer.rows.extend(totals.rows),
-                // The groups may well stand where all of them together do not.
-                Err(error) if error.is_about_the_data() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// The answer, with the period beside it if one is asked for.
-async fn compared(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    request: &KpiRequest,
-) -> Result<KpiAnswer, EngineError> {
-    let mut answer = ask(engine, snapshot, request).await?;
-    let Some(compare) = request.compare else {
-        return Ok(answer);
-    };
-    let asker = asker(engine, snapshot);
-    let zone = asker.zone(request)?;
-    let kpis = asker.kpis(request)?;
-    compare.check_kpis(asker.catalogue, &kpis)?;
-    let mut periods = Vec::new();
-    for single in compare.singles() {
-        let other = single.other(request, zone)?;
-        // A week from before the first event would make the mean smaller, and means nothing.
-        let begins = other.from.unwrap_or(snapshot.bounds.history_start);
-        if compare.is_mean() && begins < snapshot.bounds.history_start {
-            continue;
-        }
-        match ask(engine, snapshot, &other).await {
-            Ok(beside) => periods.push(answer.beside(&beside, single, zone)),
-            // Nothing to compare with, and not the fault of the period asked for.
-            Err(error) if error.is_about_the_data() => continue,
-            Err(error) => return Err(error),
-        }
-        let hull = answer.compared.or(other.from.zip(other.to));
-        let (from, to) = hull.zip(other.from.zip(other.to)).map_or_else(
-            || (None, None),
-            |((a, b), (c, d))| (Some(a.min(c)), Some(b.max(d))),
-        );
-        answer.compared = from.zip(to);
-    }
-    answer.put_beside(&kpis, &periods);
-    Ok(answer)
-}
-
-/// The answer to a request about one period.
-async fn ask(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    request: &KpiRequest,
-) -> Result<KpiAnswer, EngineError> {
-    match request.over {
-        Some(over) => over::ask(engine, snapshot, request, over).await,
-        None => within(engine, snapshot, request).await,
-    }
-}
-
-fn asker<'a>(engine: &'a Engine, snapshot: &'a Snapshot) -> Asker<'a> {
-    Asker {
-        catalogue: snapshot.catalogue(),
-        targets: snapshot.targets(),
-        views: snapshot.views(),
-        bounds: snapshot.bounds,
-        default_zone: &engine.settings().zone,
-        revision: snapshot.version.committed_seq,
-    }
-}
-
-/// The same, every value over its own bucket.
-async fn within(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    request: &KpiRequest,
-) -> Result<KpiAnswer, EngineError> {
-    let state = snapshot.state();
-    let asker = asker(engine, snapshot);
-    let mut posted = Posted::unknown(asker.zone(request)?);
-    for question in asker.questions(request, Some(&state))? {
-        let found = snapshot.run(question.plan.clone()).await?;
-        posted.take(&question, request.by.len(), &found.batches)?;
-    }
-    let mut prepared = asker.prepare(request, posted, Some(&state))?;
-    for query in prepared.queries().to_vec() {
-        let failed = match run(snapshot, &mut prepared, &query).await? {
-            None => continue,
-            Some(_) if query.kpis.len() > 1 => asker.one_by_one(request, &query, Some(&state))?,
-            Some(error) => {
-                prepared.fail(&query, error);
-                continue;
-            }
+        let state = snapshot.state();
+        let asker = Asker {
+            catalogue: snapshot.catalogue(),
+            targets: snapshot.targets(),
+            views: snapshot.views(),
+            bounds: snapshot.bounds,
+            default_zone: &snapshot.settings().zone,
+            revision: snapshot.version.committed_seq,
         };
-        for alone in failed {
-            if let Some(error) = run(snapshot, &mut prepared, &alone).await? {
-                prepared.fail(&alone, error);
-            }
-        }
-    }
-    prepared.answer()
-}
-
-/// Runs one query and takes its result; gives back what in the data did not let it be answered.
-async fn run(
-    snapshot: &Snapshot,
-    prepared: &mut Prepared,
-    query: &Query,
-) -> Result<Option<EngineError>, EngineError> {
-    match snapshot.run(query.plan.clone()).await {
-        Ok(result) => prepared.take(query, &result.batches).map(|()| None),
-        Err(error) if error.is_about_the_data() => Ok(Some(error)),
-        Err(error) => Err(error),
+        let asking = Asking {
+            asker,
+            session: Some(&state),
+            runner: snapshot,
+            whole: false,
+        };
+        asking.answer(request).await
     }
 }
 

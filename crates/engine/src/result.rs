@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use events::UtcMicros;
-use kpi::ParamValue;
+use kpi::ParamInForce;
 
 use crate::error::EngineError;
 use crate::wire::{wire_batch, wire_schema};
@@ -54,8 +54,8 @@ pub struct UsedKpi {
     pub version: u32,
     /// Hash of its definition's meaning.
     pub hash: String,
-    /// Parameter values it was evaluated with.
-    pub params: BTreeMap<String, ParamValue>,
+    /// Parameters it was evaluated with.
+    pub params: BTreeMap<String, ParamInForce>,
 }
 
 impl ResultMeta {

@@ -39,7 +39,7 @@ use crate::request::{KpiAnswer, KpiRequest};
 use crate::session::SessionSettings;
 use crate::{Engine, EngineError};
 use clock::{Alarm, Clock};
-use counts::Counts;
+use counts::{Counts, Phase, Phases, Timed};
 use gate::Gate;
 use limits::{BATCHES_BUFFERED, QUERY_SHARE, STACK_BYTES, WATCH_EVERY};
 use memory::{QueryPool, TotalMemory};
@@ -48,8 +48,9 @@ use planners::Planners;
 use running::{Entry, Held, Reader, Registered, Registry, Stop};
 use stream::Sink;
 
-pub use counts::QueryStats;
+pub use counts::{PhaseTimes, QueryStats};
 pub use error::{ErrorKind, Position, QueryError};
+pub(crate) use error::{of_schema, unknown_name};
 pub use limits::QueryLimits;
 pub use planned::Planned;
 pub use relations::{Relation, RelationKind};
@@ -96,6 +97,7 @@ struct Inner {
     gate: Gate,
     registry: Arc<Registry>,
     counts: Arc<Counts>,
+    phases: Arc<Phases>,
     total: Arc<TotalMemory>,
     /// Spill folder, caches and object store that all queries share.
     shared: Arc<RuntimeEnv>,
@@ -137,6 +139,7 @@ impl QueryService {
             gate: Gate::new(limits.running, limits.waiting),
             registry: Arc::default(),
             counts: Arc::default(),
+            phases: Arc::default(),
             total: Arc::new(TotalMemory::new(limits.memory_bytes)),
             shared,
             limits: Arc::new(limits),
@@ -401,6 +404,7 @@ impl QueryService {
             stuck_planners: inner.planners.stuck(),
             memory_bytes: inner.total.used(),
             spilled_bytes: inner.shared.disk_manager.used_disk_space(),
+            phases: inner.phases.all(),
         }
     }
 
@@ -423,6 +427,7 @@ impl QueryService {
             return Err(Stop::Stopped.error());
         }
         let (planners, clock) = (&self.inner.planners, &self.inner.clock);
+        let _timed = Timed::begin(&self.inner.phases, Phase::Plan);
         planners
             .run(clock, self.inner.limits.plan_deadline, work)
             .await
@@ -445,13 +450,16 @@ impl QueryService {
             }
         });
         let mut stopped = entry.stopped();
+        let waiting = Timed::begin(&inner.phases, Phase::Wait);
         let seat = tokio::select! {
             biased;
             why = stopped.wait() => return Err(why.error()),
             seat = inner.gate.enter() => seat.map_err(|_| QueryError::busy("wait"))?,
         };
+        drop(waiting);
         entry.set_running();
-        let held = Held::new(registered, seat);
+        let running = Timed::begin(&inner.phases, Phase::Execute);
+        let held = Held::new(registered, seat, running);
         let most = inner.limits.memory_bytes / QUERY_SHARE;
         let pool = QueryPool::new(most, Arc::clone(&inner.total), held);
         let runtime = RuntimeEnv {

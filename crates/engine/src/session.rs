@@ -30,6 +30,7 @@ use crate::error::{EngineError, missing_column};
 use crate::guard::{self, GuardLimits};
 use crate::measure;
 use crate::result::{self, QueryResult, ResultMeta};
+use crate::settings::Settings;
 use crate::statements::Action;
 use crate::views::Views;
 
@@ -91,6 +92,11 @@ impl Snapshot {
     /// The targets.
     pub fn targets(&self) -> &Arc<Targets> {
         &self.compiled.targets
+    }
+
+    /// The settings that it was compiled with.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.compiled.settings
     }
 
     /// What the version covers, and which one it is.

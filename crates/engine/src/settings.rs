@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use events::UtcMicros;
-use kpi::ParamValue;
+
+use crate::definitions::Params;
 
 /// Parquet footers and page indexes kept in memory, in bytes.
 pub(crate) const METADATA_CACHE_BYTES: usize = 50 * 1024 * 1024;
@@ -24,7 +25,7 @@ pub struct Settings {
     /// Is `SUM(kpi)` refused instead of being read as `MEASURE(kpi)`?
     pub strict: bool,
     /// Parameter values that replace the defaults: KPI id, parameter name, value.
-    pub params: BTreeMap<String, BTreeMap<String, ParamValue>>,
+    pub params: Params,
     /// Data are complete up to here; worked out from the data when absent.
     pub horizon: Option<UtcMicros>,
     /// Data begin here; worked out from the data when absent.

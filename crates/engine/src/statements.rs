@@ -144,6 +144,8 @@ fn show(variable: &[Ident]) -> Result<Action, QueryError> {
         }
         "standard_conforming_strings" => "SELECT 'on' AS standard_conforming_strings",
         "timezone" | "time zone" => "SELECT 'UTC' AS timezone",
+        // The one schema of the list that is looked at.
+        "search_path" => "SELECT current_schema() AS search_path",
         _ => return Err(unknown_variable(&words.join("."))),
     };
     let mut parsed =
@@ -157,6 +159,6 @@ fn show(variable: &[Ident]) -> Result<Action, QueryError> {
 fn unknown_variable(name: &str) -> QueryError {
     unknown(
         format!("there is no variable {name}"),
-        "SHOW knows timezone, transaction isolation level and standard_conforming_strings",
+        "SHOW knows search_path, timezone, transaction isolation level, standard_conforming_strings",
     )
 }

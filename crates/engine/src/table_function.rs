@@ -1,4 +1,4 @@
-//! `kpi(ids, grain, dimensions, from, to)`: KPIs as rows, in long form.
+//! `kpi(ids, grain, dimensions, from, to, modifiers)`: KPIs as rows, in long form.
 //!
 //! ```sql
 //! SELECT * FROM kpi('service_level, asa', '30 minutes', 'queue_id', '2026-01-05', '2026-01-06')
@@ -19,8 +19,8 @@ use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TablePr
 use datafusion::common::ScalarValue;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableScan, TableType};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, TableType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -30,7 +30,7 @@ use crate::functions::calendar::{parse_grain, parse_zone};
 use crate::functions::instant_type;
 use crate::metadata::columns::Columns;
 use crate::request::{
-    AnsweredKpi, Asker, KpiAnswer, KpiRequest, KpiRow, Posted, Prepared, Query, parse_instant,
+    AnsweredKpi, Asker, Asking, KpiAnswer, KpiRequest, KpiRow, Runner, modify, parse_instant,
 };
 use crate::session::{Now, now_of};
 use crate::{EngineError, UsedKpi, Views};
@@ -79,10 +79,8 @@ impl TableFunctionImpl for KpiFunction {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let request = read_arguments(args.exprs(), &self.0.default_zone)?;
         let now = now_of(args.session().config_options())?;
-        // Wrong ids and dimensions are errors of planning.
-        let asker = self.0.asker(now);
-        let nothing = Posted::unknown(asker.zone(&request)?);
-        let kpis = asker.prepare(&request, nothing, None)?.used();
+        // Wrong ids, dimensions and modifiers are errors of planning.
+        let kpis = self.0.asker(now).check(&request)?.used();
         let schema = schema_of(&request.by);
         Ok(Arc::new(KpiTable {
             source: Arc::clone(&self.0),
@@ -94,11 +92,11 @@ impl TableFunctionImpl for KpiFunction {
 }
 
 const USAGE: &str = "write kpi('service_level', '30 minutes', 'queue_id', '2026-01-05', \
-                     '2026-01-06'): ids, bucket, dimensions, from, to";
+                     '2026-01-06', 'compare=-7d'): ids, bucket, dimensions, from, to, modifiers";
 
 fn read_arguments(args: &[Expr], zone: &str) -> Result<KpiRequest> {
-    if args.is_empty() || args.len() > 5 {
-        return Err(crate::error::refuse("kpi() takes 1 to 5 arguments", USAGE));
+    if args.is_empty() || args.len() > 6 {
+        return Err(crate::error::refuse("kpi() takes 1 to 6 arguments", USAGE));
     }
     let texts = args.iter().map(text).collect::<Result<Vec<_>>>()?;
     let given = |i: usize| {
@@ -118,7 +116,7 @@ fn read_arguments(args: &[Expr], zone: &str) -> Result<KpiRequest> {
     let invalid = |e: crate::CalendarError| EngineError::Invalid(format!("kpi(): {e}"));
     let tz = parse_zone(zone).map_err(invalid)?;
     let instant = |i: usize| given(i).map(|text| parse_instant(text, tz)).transpose();
-    Ok(KpiRequest {
+    let mut request = KpiRequest {
         ids: list(0),
         grain: given(1).map(parse_grain).transpose().map_err(invalid)?,
         by: list(2),
@@ -126,7 +124,9 @@ fn read_arguments(args: &[Expr], zone: &str) -> Result<KpiRequest> {
         to: instant(4)?,
         zone: Some(zone.to_owned()),
         ..KpiRequest::default()
-    })
+    };
+    modify(&mut request, given(5).unwrap_or(""), tz)?;
+    Ok(request)
 }
 
 /// The text of an argument; instants are written out, NULL is `None`.
@@ -177,11 +177,14 @@ fn schema_of(by: &[String]) -> SchemaRef {
     for name in ["clock", "params"] {
         fields.push(Field::new(name, DataType::Utf8, true));
     }
-    for name in ["as_of", "horizon", "matured_to"] {
+    for name in ["as_of", "horizon", "matured_to", "incomplete_before"] {
         fields.push(Field::new(name, instant_type(), true));
     }
     fields.push(Field::new("revision", DataType::Int64, true));
     fields.push(Field::new("approx", DataType::Boolean, true));
+    for name in BESIDE {
+        fields.push(Field::new(name, DataType::Float64, true));
+    }
     Arc::new(Schema::new(fields))
 }
 
@@ -230,6 +233,7 @@ fn batch_of(answer: &KpiAnswer, by: &[String]) -> Result<RecordBatch, EngineErro
         rows.iter().map(|r| Some(r.hash.clone())).collect(),
     );
     add_origin(&mut columns, answer);
+    add_beside(&mut columns, rows);
     columns.batch()
 }
 
@@ -241,14 +245,47 @@ fn add_origin(columns: &mut Columns, answer: &KpiAnswer) {
         rows.iter().map(|row| about(row).map(of)).collect()
     };
     columns.text("clock", text(AnsweredKpi::clock));
-    columns.text("params", text(|kpi| kpi.params_json().to_string()));
+    columns.text(
+        "params",
+        text(|kpi| serde_json::Value::from(kpi.params_json()).to_string()),
+    );
     columns.time("as_of", vec![Some(answer.as_of); rows.len()]);
     columns.time("horizon", vec![Some(answer.horizon); rows.len()]);
     let matured_to = |row| about(row).and_then(|kpi| kpi.matured_to);
     columns.time("matured_to", rows.iter().map(matured_to).collect());
+    let incomplete = answer.incomplete_before;
+    columns.time("incomplete_before", vec![incomplete; rows.len()]);
     let revision = i64::try_from(answer.revision).ok();
     columns.int("revision", vec![revision; rows.len()]);
     columns.bool("approx", vec![Some(answer.approx); rows.len()]);
+}
+
+/// The columns of what stands beside a number: the ends of its interval, the period compared with,
+/// and the ends of the interval of the difference.
+const BESIDE: [&str; 6] = [
+    "low",
+    "high",
+    "previous",
+    "difference",
+    "difference_low",
+    "difference_high",
+];
+
+fn add_beside(columns: &mut Columns, rows: &[KpiRow]) {
+    let of = |row: &KpiRow| {
+        [
+            row.interval.map(|interval| interval.low),
+            row.interval.map(|interval| interval.high),
+            row.previous,
+            row.value.zip(row.previous).map(|(now, then)| now - then),
+            row.difference.map(|difference| difference.low),
+            row.difference.map(|difference| difference.high),
+        ]
+    };
+    let values: Vec<_> = rows.iter().map(of).collect();
+    for (at, name) in BESIDE.into_iter().enumerate() {
+        columns.number(name, values.iter().map(|row| row[at]).collect());
+    }
 }
 
 /// The KPIs of the call that a plan reads, if it reads one.
@@ -284,23 +321,15 @@ impl TableProvider for KpiTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let asker = self.source.asker(now_of(state.config_options())?);
-        let mut posted = Posted::unknown(asker.zone(&self.request)?);
-        for question in asker.questions(&self.request, None)? {
-            let plan = state.create_physical_plan(&question.plan).await?;
-            let batches = collect(plan, state.task_ctx()).await?;
-            posted.take(&question, self.request.by.len(), &batches)?;
-        }
-        let prepared = asker.prepare(&self.request, posted, None)?;
-        let mut plans = Vec::new();
-        for query in prepared.queries() {
-            plans.push(state.create_physical_plan(&query.plan).await?);
-        }
+        let session = state.as_any().downcast_ref::<SessionState>();
+        let session = session.ok_or_else(|| {
+            EngineError::Internal("kpi() is read in a session of another kind".to_owned())
+        })?;
         let rows = Rows {
             schema: Arc::clone(&self.schema),
-            by: self.request.by.clone(),
-            prepared,
-            plans,
+            source: Arc::clone(&self.source),
+            request: self.request.clone(),
+            session: session.clone(),
         };
         Ok(Arc::new(StreamingTableExec::try_new(
             Arc::clone(&self.schema),
@@ -316,15 +345,15 @@ impl TableProvider for KpiTable {
 /// The rows, computed when they are asked for.
 struct Rows {
     schema: SchemaRef,
-    by: Vec<String>,
-    prepared: Prepared,
-    plans: Vec<Arc<dyn ExecutionPlan>>,
+    source: Arc<Source>,
+    request: KpiRequest,
+    session: SessionState,
 }
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KpiRows")
-            .field("by", &self.by)
+            .field("by", &self.request.by)
             .finish_non_exhaustive()
     }
 }
@@ -335,16 +364,20 @@ impl PartitionStream for Rows {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (mut prepared, plans) = (self.prepared.clone(), self.plans.clone());
-        let by = self.by.clone();
+        let (source, request) = (Arc::clone(&self.source), self.request.clone());
+        let within = Within {
+            session: self.session.clone(),
+            context,
+        };
         let batch = async move {
-            let queries = prepared.queries().to_vec();
-            for (query, plan) in queries.iter().zip(plans) {
-                let batches = collect(plan, Arc::clone(&context)).await;
-                let batches = batches.map_err(|e| named(query, e.into()))?;
-                prepared.take(query, &batches)?;
-            }
-            batch_of(&prepared.answer()?, &by).map_err(DataFusionError::from)
+            let asking = Asking {
+                asker: source.asker(now_of(within.session.config_options())?),
+                session: None,
+                runner: &within,
+                whole: true,
+            };
+            let answer = asking.answer(&request).await?;
+            batch_of(&answer, &request.by).map_err(DataFusionError::from)
         };
         let stream = futures::stream::once(batch);
         Box::pin(RecordBatchStreamAdapter::new(
@@ -354,13 +387,15 @@ impl PartitionStream for Rows {
     }
 }
 
-/// An overflow with the KPIs that it can be of; other errors name theirs.
-fn named(query: &Query, error: EngineError) -> EngineError {
-    let ids = || -> Vec<&str> { query.kpis.iter().map(|c| c.kpi.as_str()).collect() };
-    match error {
-        EngineError::Overflow(text) => {
-            EngineError::Overflow(format!("{}: {text}", ids().join(" or ")))
-        }
-        other => other,
+/// Runs the queries of a call inside of the query that has it: with its version and its memory.
+struct Within {
+    session: SessionState,
+    context: Arc<TaskContext>,
+}
+
+impl Runner for Within {
+    async fn rows(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, EngineError> {
+        let plan = self.session.create_physical_plan(&plan).await?;
+        Ok(collect(plan, Arc::clone(&self.context)).await?)
     }
 }

@@ -20,6 +20,8 @@ mod ledger;
 mod live;
 #[path = "it/live_ewt.rs"]
 mod live_ewt;
+#[path = "it/redefine.rs"]
+mod redefine;
 #[path = "it/service.rs"]
 mod service;
 #[path = "it/slt.rs"]

@@ -46,6 +46,7 @@ pub fn decode_line(line: &[u8], intake: &Intake) -> Result<Event, Reject> {
     event.check_times()?;
     event.check_score()?;
     event.check_slice()?;
+    event.check_cover()?;
     event.check_money()?;
     Ok(event)
 }
@@ -552,6 +553,7 @@ impl Event {
         self.check_times()?;
         self.check_score()?;
         self.check_slice()?;
+        self.check_cover()?;
         self.check_money()?;
         let mut unused = Attributes::new();
         let mut notes = Notes::new(&mut unused);
@@ -662,6 +664,34 @@ impl Event {
             forecast.slice_at
         );
         Err(Reject::new(RejectCode::TimeOutOfRange, "slice_at", detail))
+    }
+
+    /// Half a stretch, or one without length, would take nothing of the older plan away.
+    fn check_cover(&self) -> Result<(), Reject> {
+        let EventData::SchedulePublished(plan) = &self.data else {
+            return Ok(());
+        };
+        let (start, end) = match (plan.covers_start, plan.covers_end) {
+            (None, None) => return Ok(()),
+            (Some(start), Some(end)) => (start, end),
+            (start, _) => {
+                let (missing, given) = match start {
+                    Some(_) => ("covers_end", "covers_start"),
+                    None => ("covers_start", "covers_end"),
+                };
+                let detail = format!("is missing beside `{given}`: send both or neither");
+                return Err(Reject::new(RejectCode::MissingField, missing, detail));
+            }
+        };
+        if start < end {
+            return Ok(());
+        }
+        let detail = format!("is {end}: not after `covers_start`, which is {start}");
+        Err(Reject::new(
+            RejectCode::TimeOutOfRange,
+            "covers_end",
+            detail,
+        ))
     }
 
     /// Two names for one currency would be two currencies, which are never added.

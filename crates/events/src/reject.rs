@@ -19,6 +19,12 @@ closed_list! {
 }
 
 impl RejectCode {
+    /// Is the line kept in the quarantine, to be sent again once the reason is gone? What was let go
+    /// is not: it would be back on the disk, and it is never taken again.
+    pub const fn is_kept(self) -> bool {
+        !matches!(self, Self::TooOld)
+    }
+
     /// What the code means, for the documentation.
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -33,10 +39,12 @@ impl RejectCode {
             Self::NegativeDuration => "a field ending in `_ms` is below zero",
             Self::FutureTime => "`occurred_at` is more than 5 minutes after the receipt",
             Self::TimeOutOfRange => {
-                "`occurred_at` is before 1980, another time is not between 1900 and 2200, or a forecast \
-                 is not for a quarter of an hour"
+                "`occurred_at` is before 1980, another time is not between 1900 and 2200, a forecast \
+                 is not for a quarter of an hour, or a plan covers nothing"
             }
-            Self::TooOld => "`occurred_at` is before what is kept: see `callgauge retain`",
+            Self::TooOld => {
+                "`occurred_at` is before what is kept: see `callgauge retain`; the line is not kept either"
+            }
             Self::TenantMismatch => "`tenant_id` is not the tenant that is written to",
             Self::ForbiddenSource => "`source` is not one that the token of the sender is good for",
             Self::ForbiddenContent => "a free text holds a payment card number",

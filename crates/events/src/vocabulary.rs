@@ -175,9 +175,9 @@ vocabulary! {
     }
     /// One planned activity of an agent. At each moment the highest version holds that says
     /// something about it; where it says nothing, lower ones go on holding. A version that is to
-    /// take time away names the stretch in which it is the whole plan, with `covers_start` and
-    /// `covers_end`: lower versions do not count there. To take away everything, send an activity
-    /// without length.
+    /// take time away names the stretch in which it is the whole plan, with `covers_start` and a
+    /// later `covers_end`, both or neither: lower versions do not count there. To take away
+    /// everything, send an activity without length.
     SchedulePublished = "schedule.published", rank 0 {
         agent_id: Text, version: i64, activity: Text, start: UtcMicros, end: UtcMicros,
         on_queue: bool, productive: bool, paid: bool, tracked: bool,

@@ -157,6 +157,18 @@ impl Folder {
         open.map(|event| &**event).chain(self.profiles.events())
     }
 
+    /// Forgets entities of which nothing is pending and that have a link for which `goes` holds (a hash
+    /// as of [`event_links`](crate::event_links)): what the store knows no more must not be here
+    /// either. Of others nothing but speed is lost.
+    pub fn forget(&mut self, goes: impl Fn(u64) -> bool) {
+        for (_, slot) in self.entities.closed(self.newest) {
+            let entity = self.entities.get(slot);
+            if entity.is_some_and(|e| e.links.iter().any(|link| goes(*link))) {
+                self.entities.drop(slot);
+            }
+        }
+    }
+
     /// Number of events in memory.
     pub fn kept_events(&self) -> usize {
         self.entities.events

@@ -40,9 +40,10 @@ pub enum LinkKind {
     Single,
 }
 
-/// Kinds of what is over one day. Agents, profiles, plans, customers, forecasts, references and
-/// costs are not among them: what they say is needed later.
-const CONTACT_KINDS: [LinkKind; 10] = [
+/// Kinds of what is over one day: all that is tied to contacts, and alerts, which end like them.
+/// Agents, profiles, plans, customers, forecasts, references and costs are not among them: what they
+/// say is needed later.
+const CONTACT_KINDS: [LinkKind; 11] = [
     LinkKind::Interaction,
     LinkKind::Visit,
     LinkKind::Leg,
@@ -53,6 +54,7 @@ const CONTACT_KINDS: [LinkKind; 10] = [
     LinkKind::SelfService,
     LinkKind::Evaluation,
     LinkKind::Message,
+    LinkKind::Alert,
 ];
 
 impl LinkKind {
@@ -114,7 +116,7 @@ impl LinkKind {
         !matches!(self, LinkKind::Alert)
     }
 
-    /// Is it part of a contact's story?
+    /// Is it part of a contact's story, or an alert's?
     fn is_contact(self) -> bool {
         CONTACT_KINDS.contains(&self)
     }
@@ -143,7 +145,8 @@ impl fmt::Display for Link<'_> {
     }
 }
 
-/// Is an entity with that name, as [`StoredEvent`](crate::StoredEvent) has it, a contact's?
+/// Is an entity with that name, as [`StoredEvent`](crate::StoredEvent) has it, a contact's, or an
+/// alert?
 pub fn is_contact_name(entity: &str) -> bool {
     let kind = entity.split_once(':').map(|(kind, _)| kind);
     CONTACT_KINDS
@@ -151,7 +154,7 @@ pub fn is_contact_name(entity: &str) -> bool {
         .any(|known| kind == Some(known.as_str()))
 }
 
-/// Is the event part of a contact's story?
+/// Is the event part of a contact's story, or an alert's?
 pub fn is_contact_event(event: &Event) -> bool {
     links(event).into_iter().all(|link| link.kind.is_contact())
 }

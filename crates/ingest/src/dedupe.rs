@@ -5,15 +5,23 @@
 //! the last seven days, whatever its time, and with those of every file whose span of time has the
 //! event's `occurred_at` in it. Same content means that also the time is the same, so an exact
 //! repeat is always found. Another content under the same id is found for seven days, and after
-//! them if its time lies in the span of the file that has the id.
+//! them if its time lies in the span of the file that has the id. The id of what was let go is free.
+//!
+//! A record of another system may come again when more is known. An event of it whose id is taken by
+//! other content becomes a correction of that one, with an id made of both; so the same record again
+//! is a repeat, and nothing but a new content changes anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use events::{Event, Reject, RejectCode, UtcMicros};
+use events::{Correction, CorrectionOp, Event, Reject, RejectCode, Text, UtcMicros};
 use hashbrown::{HashTable, hash_table::Entry};
-use store::{EventIds, Store, content_hash};
+use store::{EventIds, Floors, Store, content_hash, event_id_hash};
 
-use crate::{live::window::IdWindow, pipeline::batch::Decoded, retention::too_old};
+use crate::{
+    live::window::IdWindow,
+    pipeline::batch::{Again, Decoded},
+    retention::too_old,
+};
 
 /// Microseconds of a day.
 pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
@@ -43,47 +51,123 @@ pub(crate) fn dedupe(
     window: &IdWindow,
 ) -> store::Result<Deduped> {
     let stored = StoredIds::load(&decoded, store)?;
-    let floors = store.version().floors;
-    let mut result = Deduped::default();
-    result.fresh.reserve(decoded.len());
-    let mut seen: HashTable<(u64, u32)> = HashTable::with_capacity(decoded.len());
-    for Decoded {
-        event,
-        id_hash,
-        line,
-    } in decoded
-    {
-        let known = window.find(id_hash);
-        if let Some(content) = known.or_else(|| stored.find(&event, id_hash)) {
-            result.repeat(event, line, content);
-            continue;
+    let known = |d: &Decoded| {
+        let received = window.find(d.id_hash);
+        received
+            .or_else(|| stored.find(&d.event, d.id_hash))
+            .is_some()
+    };
+    let known_rows = known_rows(&decoded, known);
+    let mut sieve = Sieve {
+        floors: store.version().floors,
+        stored,
+        window,
+        seen: HashTable::with_capacity(decoded.len()),
+        result: Deduped::default(),
+    };
+    sieve.result.fresh.reserve(decoded.len());
+    for decoded in decoded {
+        match known_rows.contains(&decoded.line) {
+            true => sieve.result.duplicates += 1,
+            false => sieve.take(decoded),
+        }
+    }
+    Ok(sieve.result)
+}
+
+/// What is known while a batch goes through.
+struct Sieve<'w> {
+    floors: Floors,
+    stored: StoredIds,
+    window: &'w IdWindow,
+    /// Ids of the batch, with their place among the fresh events.
+    seen: HashTable<(u64, u32)>,
+    result: Deduped,
+}
+
+impl Sieve<'_> {
+    fn take(&mut self, decoded: Decoded) {
+        let Decoded {
+            event,
+            id_hash,
+            line,
+            again,
+        } = decoded;
+        let known = self.window.find(id_hash);
+        if let Some(content) = known.or_else(|| self.stored.find(&event, id_hash)) {
+            return self.repeat(event, line, content, again);
         }
         // What is stored still is a repeat, whatever its age.
-        if let Some(reject) = too_old(&event, floors) {
+        if let Some(reject) = too_old(&event, self.floors) {
             let refused = Conflict {
                 event,
                 line,
                 reject,
             };
-            result.conflicts.push(refused);
-            continue;
+            return self.result.conflicts.push(refused);
         }
+        let fresh = &self.result.fresh;
         let same_key = |&(hash, position): &(u64, u32)| {
-            hash == id_hash && same_id(&result.fresh[position as usize], &event)
+            hash == id_hash && same_id(&fresh[position as usize], &event)
         };
-        match seen.entry(id_hash, same_key, |&(hash, _)| hash) {
+        match self.seen.entry(id_hash, same_key, |&(hash, _)| hash) {
             Entry::Occupied(entry) => {
-                let content = content_hash(&result.fresh[entry.get().1 as usize]);
-                result.repeat(event, line, content);
+                let content = content_hash(&fresh[entry.get().1 as usize]);
+                self.repeat(event, line, content, again);
             }
             Entry::Vacant(entry) => {
-                let position = u32::try_from(result.fresh.len()).expect("a batch is small");
+                let position = u32::try_from(fresh.len()).expect("a batch is small");
                 entry.insert((id_hash, position));
-                result.fresh.push(event);
+                self.result.fresh.push(event);
             }
         }
     }
-    Ok(result)
+
+    /// Counts an event whose id is taken by one with this content, or makes it replace that one.
+    fn repeat(&mut self, event: Event, line: u32, content: u64, again: Again) {
+        let own = content_hash(&event);
+        if own == content {
+            self.result.duplicates += 1;
+        } else if again == Again::Revised {
+            let event = revision(event, own);
+            let id_hash = event_id_hash(&event.tenant_id, &event.source, &event.event_id);
+            self.take(Decoded {
+                event,
+                id_hash,
+                line,
+                again: Again::Events,
+            });
+        } else {
+            let reject = id_conflict(&event);
+            self.result.conflicts.push(Conflict {
+                event,
+                line,
+                reject,
+            });
+        }
+    }
+}
+
+/// How much longer the id of a revision is.
+pub(crate) const REVISION_BYTES: usize = 17;
+
+/// The event as a correction of the one that has its id.
+fn revision(mut event: Event, content: u64) -> Event {
+    let id = Text::from(format!("{}~{content:016x}", event.event_id));
+    let of = std::mem::replace(&mut event.event_id, id);
+    event.correction = Some(Correction {
+        of,
+        op: CorrectionOp::Replace,
+    });
+    event
+}
+
+/// Lines that are rows of which the last event is known: as all of a row is stored at once, the row is.
+fn known_rows(decoded: &[Decoded], is_known: impl Fn(&Decoded) -> bool) -> HashSet<u32> {
+    let rows = decoded.chunk_by(|a, b| a.line == b.line);
+    let last = rows.filter_map(<[Decoded]>::last);
+    let known = last.filter(|last| last.again == Again::Row && is_known(last));
+    known.map(|last| last.line).collect()
 }
 
 fn same_id(left: &Event, right: &Event) -> bool {
@@ -100,22 +184,6 @@ pub(crate) fn id_conflict(event: &Event) -> Reject {
         event.event_id, event.source
     );
     Reject::new(RejectCode::IdConflict, "event_id", detail)
-}
-
-impl Deduped {
-    /// Counts an event whose id is taken by one with this content.
-    fn repeat(&mut self, event: Event, line: u32, content: u64) {
-        if content_hash(&event) == content {
-            self.duplicates += 1;
-            return;
-        }
-        let reject = id_conflict(&event);
-        self.conflicts.push(Conflict {
-            event,
-            line,
-            reject,
-        });
-    }
 }
 
 /// Ids of the store around the times of a batch.

@@ -91,7 +91,7 @@ impl Iterator for Inputs {
 pub struct QueueLogLines {
     lines: LineReader,
     log: QueueLog,
-    first: BTreeMap<Text, FirstRow>,
+    unmapped: Unmapped,
 }
 
 /// The first row of a kind that means no event.
@@ -103,34 +103,51 @@ pub struct FirstRow {
     pub text: String,
 }
 
+/// Rows or records that mean no event, by kind.
+#[derive(Clone, Debug, Default)]
+pub struct Unmapped(BTreeMap<Text, (u64, FirstRow)>);
+
+impl Unmapped {
+    /// Counts one more of a kind; the first one is kept.
+    pub(crate) fn note(&mut self, kind: Text, place: Place, raw: &[u8]) {
+        let first = || FirstRow {
+            place,
+            text: cut(raw),
+        };
+        self.0.entry(kind).or_insert_with(|| (0, first())).0 += 1;
+    }
+
+    /// How many there are of each kind, as `CONFIGRELOAD`, and the first of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Text, u64, &FirstRow)> {
+        self.0
+            .iter()
+            .map(|(kind, (count, first))| (kind, *count, first))
+    }
+}
+
 impl QueueLogLines {
     /// Reads all parts, one after the other.
     pub fn new(inputs: Inputs, settings: QueueLogSettings) -> Self {
         QueueLogLines {
             lines: LineReader::new(inputs),
             log: QueueLog::new(settings),
-            first: BTreeMap::new(),
+            unmapped: Unmapped::default(),
         }
     }
 
-    /// How many rows of each kind meant no event, as `CONFIGRELOAD`, and the first of them.
-    pub fn unmapped(&self) -> impl Iterator<Item = (&Text, u64, &FirstRow)> {
-        let first = self.first.iter();
-        first.filter_map(|(kind, row)| Some((kind, *self.log.unmapped().get(kind)?, row)))
+    /// The rows that meant no event, by kind.
+    pub fn unmapped(&self) -> &Unmapped {
+        &self.unmapped
     }
 }
 
 impl Lines for QueueLogLines {
     fn next(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        let (log, first) = (&mut self.log, &mut self.first);
+        let (log, unmapped) = (&mut self.log, &mut self.unmapped);
         self.lines.next(batch, |batch, number, line| {
-            batch.events(number, line, log.line(line));
-            if let Some(kind) = log.last_unmapped()
-                && !first.contains_key(kind)
-            {
-                let place = batch.place_here(number);
-                let text = cut(line);
-                first.insert(kind.clone(), FirstRow { place, text });
+            batch.row(number, line, log.line(line));
+            if let Some(kind) = log.last_unmapped() {
+                unmapped.note(kind.clone(), batch.place_here(number), line);
             }
         })
     }

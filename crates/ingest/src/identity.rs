@@ -43,6 +43,21 @@ impl IdentityKey {
     }
 }
 
+/// The caller's number, unless the network hid it.
+pub(crate) fn of_caller(caller: &str) -> Option<Text> {
+    const HIDDEN: [&str; 7] = [
+        "anonymous",
+        "unknown",
+        "unavailable",
+        "restricted",
+        "private",
+        "withheld",
+        "none",
+    ];
+    let hidden = HIDDEN.iter().any(|word| caller.eq_ignore_ascii_case(word));
+    (!hidden).then(|| Text::new(caller))
+}
+
 fn is_token(text: &str) -> bool {
     text.strip_prefix(PREFIX).is_some_and(|digits| {
         digits.len() == DIGITS

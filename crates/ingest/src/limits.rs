@@ -15,6 +15,9 @@ pub const BATCHES_WAITING_MAX: usize = 1;
 /// Bytes of a line that is too long which are still kept in the quarantine.
 pub const TOO_LONG_BYTES_KEPT: usize = events::LINE_BYTES_MAX + 1;
 
+/// Bytes of a JSON record of another system, as a conversation with all that took part in it.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes read from an input at a time.
 pub const READ_BYTES: usize = 1024 * 1024;
 

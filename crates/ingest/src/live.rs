@@ -7,7 +7,9 @@
 //!    |
 //! applier      fold -> commit in memory: queries see it          flusher
 //!    |              enough or old enough ---- events to Parquet ---->|
-//!    '--- facts to Parquet, manifest edit: the log can be let go <---'
+//!    |'--- facts to Parquet, manifest edit: the log can be let go <---'
+//!    |
+//!    '<---- once a day: contacts that were kept long enough, found beside all of it   retainer
 //! ```
 //!
 //! One delivery is one answer. It comes when everything in it is durable: new events and rejected
@@ -22,6 +24,7 @@ mod long_ago;
 mod payload;
 mod recover;
 mod repair;
+mod retainer;
 mod scrubber;
 mod state;
 pub(crate) mod window;
@@ -29,6 +32,7 @@ mod writer;
 
 use std::{
     fmt,
+    ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -41,7 +45,7 @@ use store::{Space, Store, wal::Wal};
 pub use delivery::{Delivery, OnError};
 pub use follow::{Follow, FollowError, Grammar, Polled};
 pub use payload::PayloadError;
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, Replayed, Watching, recover};
 pub use repair::{Findings, Lost, Repaired, examine, repair};
 pub use state::LiveState;
 
@@ -79,6 +83,11 @@ pub struct LiveSettings {
     pub ballast_bytes: u64,
     /// Days after which rejected lines go, in whole UTC days; `None`: never.
     pub keep_rejected_days: Option<u32>,
+    /// Days that contacts are kept after their last event, in whole UTC days; `None`: for ever.
+    pub keep_days: Option<u32>,
+    /// Time between two looks whether contacts have to go, and before the first one. They go once a
+    /// day; a program that starts again and again lets none go.
+    pub retain_every: Duration,
     /// How long it takes to compare the hashes of all data files once, in the background.
     pub scrub_period: Duration,
     /// Random bytes, different at each start.
@@ -105,6 +114,8 @@ impl LiveSettings {
             disk_reserve_bytes: 256 << 20,
             ballast_bytes: 64 << 20,
             keep_rejected_days: None,
+            keep_days: None,
+            retain_every: Duration::from_secs(10 * 60),
             scrub_period: Duration::from_secs(12 * 60 * 60),
             seed,
         }
@@ -130,6 +141,8 @@ pub struct Receipt {
     pub duplicate: u64,
     /// Lines that were not taken.
     pub rejected: u64,
+    /// Those of them that are [`RejectCode::TooOld`].
+    pub too_old: u64,
     /// The first of them.
     pub errors: Vec<LineError>,
     /// Are there more?
@@ -187,6 +200,9 @@ pub enum LiveError {
     /// The log holds what this program did not write.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// Whoever watched the replay has ended it. The log keeps what it had.
+    #[error("told to end before the log was replayed")]
+    Interrupted,
 }
 
 impl LiveError {
@@ -199,7 +215,7 @@ impl LiveError {
             LiveError::Fold(FoldError::History(error)) => {
                 error.0.downcast_ref::<store::Error>().is_some_and(damage)
             }
-            LiveError::Payload(_) => false,
+            LiveError::Payload(_) | LiveError::Interrupted => false,
         }
     }
 }
@@ -213,8 +229,8 @@ pub struct LiveIngest {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    /// The scrub ends when this goes.
-    scrub: Arc<Mutex<Option<mpsc::Sender<()>>>>,
+    /// Threads that nobody sends anything end when these go.
+    ends: Arc<Mutex<Vec<mpsc::Sender<()>>>>,
 }
 
 /// What a start has brought together.
@@ -226,7 +242,11 @@ struct Begun {
 }
 
 impl Begun {
-    fn begin(store: &Store, settings: &Arc<LiveSettings>) -> Result<Self, LiveError> {
+    fn begin(
+        store: &Store,
+        settings: &Arc<LiveSettings>,
+        watching: Watching<'_>,
+    ) -> Result<Self, LiveError> {
         let is_low = |disk: Space| disk.free < settings.reserve_bytes(disk);
         if store.disk_space().is_some_and(is_low) {
             store.free_ballast();
@@ -235,7 +255,7 @@ impl Begun {
         // Before the log is opened, and lets go what is in files: they may be damaged.
         let mut window = window::IdWindow::default();
         window.load(store, 0, now)?;
-        let (wal, folder, recovered) = recover::replay(store, settings)?;
+        let (wal, folder, recovered) = recover::replay(store, settings, watching)?;
         window.load(store, seq, now)?;
         Ok(Begun {
             wal,
@@ -263,8 +283,20 @@ impl LiveIngest {
         store: Arc<Store>,
         settings: LiveSettings,
     ) -> Result<(LiveIngest, Recovered), LiveError> {
+        LiveIngest::start_watched(store, settings, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`LiveIngest::start`], for somebody who wants to know how far the replay is, and may end it.
+    ///
+    /// # Errors
+    /// As there; [`LiveError::Interrupted`] if it was ended.
+    pub fn start_watched(
+        store: Arc<Store>,
+        settings: LiveSettings,
+        watching: Watching<'_>,
+    ) -> Result<(LiveIngest, Recovered), LiveError> {
         let settings = Arc::new(settings);
-        match Begun::begin(&store, &settings) {
+        match Begun::begin(&store, &settings, watching) {
             Ok(begun) => Ok(LiveIngest::run(&store, &settings, begun)),
             Err(error) if error.is_data_damage() => {
                 let found = Recovered {
@@ -278,7 +310,7 @@ impl LiveIngest {
                     shared: Arc::new(shared),
                     jobs: mpsc::channel().0,
                     threads: Arc::default(),
-                    scrub: Arc::default(),
+                    ends: Arc::default(),
                 };
                 Ok((live, found))
             }
@@ -298,6 +330,7 @@ impl LiveIngest {
         let (units, unit_queue) = mpsc::channel();
         let (tasks, task_queue) = mpsc::channel();
         let (scrub, scrub_end) = mpsc::channel();
+        let mut ends = vec![scrub];
         let writer = writer::Writer::new(writer::Parts {
             store: Arc::clone(store),
             settings: Arc::clone(settings),
@@ -315,6 +348,14 @@ impl LiveIngest {
             jobs: jobs.clone(),
             buffered: found.buffered_bytes,
         });
+        let retainer = settings.keep_days.map(|keep_days| retainer::Retainer {
+            store: Arc::clone(store),
+            shared: Arc::clone(&shared),
+            settings: Arc::clone(settings),
+            units: units.clone(),
+            jobs: jobs.clone(),
+            keep_days,
+        });
         let flusher = flusher::Flusher {
             store: Arc::clone(store),
             shared: Arc::clone(&shared),
@@ -326,18 +367,23 @@ impl LiveIngest {
             shared: Arc::clone(&shared),
             settings: Arc::clone(settings),
         };
-        let threads = vec![
+        let mut threads = vec![
             spawn("wal-writer", &shared, move || writer.run(&job_queue)),
             spawn("fold", &shared, move || applier.run(&unit_queue)),
             spawn("flush", &shared, move || flusher.run(&task_queue)),
             spawn("scrub", &shared, move || scrubber.run(&scrub_end)),
         ];
+        if let Some(retainer) = retainer {
+            let (end, ended) = mpsc::channel();
+            ends.push(end);
+            threads.push(spawn("retain", &shared, move || retainer.run(&ended)));
+        }
         let live = LiveIngest {
             settings: Arc::clone(settings),
             shared,
             jobs,
             threads: Arc::new(Mutex::new(threads)),
-            scrub: Arc::new(Mutex::new(Some(scrub))),
+            ends: Arc::new(Mutex::new(ends)),
         };
         (live, found)
     }
@@ -407,8 +453,10 @@ impl LiveIngest {
     /// [`Refusal::Stopped`] if that was not possible; what was acknowledged is in the log.
     pub fn shut_down(&self) -> Result<(), Refusal> {
         self.shared.close();
-        let scrub = &mut *self.scrub.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(scrub.take());
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         // A writer that has gone already needs no telling.
         let _ = self.jobs.send(Job::Stop);
         let threads =

@@ -311,7 +311,9 @@ impl<'s> Importer<'s> {
                 b"" => event.to_json_line().into_bytes(),
                 raw => raw.to_vec(),
             };
-            rows.extend(self.row(event.source, batch.place(line), &raw, &reject)?);
+            if reject.code.is_kept() {
+                rows.extend(self.row(event.source, batch.place(line), &raw, &reject)?);
+            }
             report.reject(batch.place(line), reject);
         }
         Ok(rows)

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use events::{Reject, Text};
+use events::{Reject, RejectCode, Text};
 use hashbrown::HashSet;
 use store::{QUARANTINE, QuarantineRow, Store};
 
@@ -16,12 +16,33 @@ pub(crate) struct Quarantine {
 impl Quarantine {
     /// Is this row not in the store, nor was it asked about before?
     pub fn is_new(&mut self, store: &Store, row: &QuarantineRow) -> store::Result<bool> {
-        let known = match &mut self.known {
-            Some(known) => known,
-            unknown => unknown.insert(load(store)?),
-        };
         let file = row.file.as_deref().unwrap_or("");
-        Ok(known.insert(key(file, row.line, &row.reason, &stored_raw(&row.raw))))
+        let key = key(file, row.line, &row.reason, &stored_raw(&row.raw));
+        Ok(self.known(store)?.insert(key))
+    }
+
+    /// As [`Quarantine::is_new`], for a line that comes without the name of its file.
+    pub fn is_new_line(
+        &mut self,
+        store: &Store,
+        line: u64,
+        reason: RejectCode,
+        raw: &[u8],
+    ) -> store::Result<bool> {
+        let key = key(
+            "",
+            i64::try_from(line).ok(),
+            reason.as_str(),
+            &stored_raw(raw),
+        );
+        Ok(self.known(store)?.insert(key))
+    }
+
+    fn known(&mut self, store: &Store) -> store::Result<&mut HashSet<[u8; 16]>> {
+        match &mut self.known {
+            Some(known) => Ok(known),
+            unknown => Ok(unknown.insert(load(store)?)),
+        }
     }
 
     /// Forgets rows that were handed out but not committed.

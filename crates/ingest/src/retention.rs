@@ -11,7 +11,7 @@ use facts::{
     FactRows, FoldContext, FoldSettings, Profiles, fold_entity, is_contact_event,
     table::{Cell, Row, TableVisitor},
 };
-use store::{Floors, Over, Result, Store};
+use store::{Floors, Over, Pinned, Result, Store, Version, event_id_hash};
 
 use crate::dedupe::{DAY_MICROS, utc_day};
 
@@ -57,6 +57,29 @@ pub struct Gone {
     pub rows: u64,
 }
 
+/// Fact tables of contacts.
+const CONTACT_TABLES: [&str; 8] = [
+    "interactions",
+    "queue_visits",
+    "legs",
+    "orders",
+    "surveys",
+    "cases",
+    "callbacks",
+    "evaluations",
+];
+
+/// How far a floor may rise at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As far as is due: somebody has said yes to it.
+    All,
+    /// The first floor can be any; then by [`STEP_DAYS`].
+    ByHand,
+    /// By [`STEP_DAYS`], the first time from the oldest contact.
+    BySelf,
+}
+
 /// What has to be let go to keep that many whole UTC days; `None` if nothing has to. The days count
 /// back from the newest event or from the clock, whichever is earlier: neither a clock nor an event
 /// of the future can empty the store. Unless it is `all`, the floor rises by two days at most; the
@@ -65,18 +88,26 @@ pub struct Gone {
 /// # Errors
 /// When the store cannot be read.
 pub fn plan(store: &Store, keep_days: u32, now: UtcMicros, all: bool) -> Result<Option<Plan>> {
-    let open = store.checkpoint()?;
-    let newest = open.iter().filter(|e| facts::tells_time(e));
-    let Some(newest) = newest.map(|e| e.occurred_at).max() else {
-        return Ok(None);
-    };
+    let pace = if all { Pace::All } else { Pace::ByHand };
+    Ok(plan_of(&store.pinned()?, keep_days, now, pace))
+}
+
+/// As [`plan`].
+pub(crate) fn plan_of(pinned: &Pinned, keep_days: u32, now: UtcMicros, pace: Pace) -> Option<Plan> {
+    let newest = pinned.open.iter().filter(|e| facts::tells_time(e));
+    let newest = newest.map(|e| e.occurred_at).max()?;
     let days = i64::from(keep_days.max(KEEP_DAYS_MIN));
     let day = |days: i64| UtcMicros(days.saturating_mul(DAY_MICROS));
     let due = utc_day(now.min(newest)).saturating_sub(days);
-    let floor = store.version().floors.contacts.map(UtcMicros);
-    let target = match floor {
-        Some(floor) if !all => due.min(utc_day(floor).saturating_add(STEP_DAYS)),
-        _ => due,
+    let floor = pinned.version.floors.contacts.map(UtcMicros);
+    let from = match pace {
+        Pace::All => None,
+        Pace::ByHand => floor,
+        Pace::BySelf => Some(floor.or_else(|| oldest_contact(&pinned.version))?),
+    };
+    let target = match from {
+        Some(from) => due.min(utc_day(from).saturating_add(STEP_DAYS)),
+        None => due,
     };
     let plan = Plan {
         floor,
@@ -84,7 +115,13 @@ pub fn plan(store: &Store, keep_days: u32, now: UtcMicros, all: bool) -> Result<
         due: day(due),
         newest,
     };
-    Ok((floor < Some(plan.target)).then_some(plan))
+    (floor < Some(plan.target)).then_some(plan)
+}
+
+fn oldest_contact(version: &Version) -> Option<UtcMicros> {
+    let tables = CONTACT_TABLES.iter().filter_map(|name| version.table(name));
+    let files = tables.flat_map(|table| &table.files);
+    files.filter_map(|file| file.time_min).min().map(UtcMicros)
 }
 
 /// What would go, without letting it go.
@@ -92,11 +129,12 @@ pub fn plan(store: &Store, keep_days: u32, now: UtcMicros, all: bool) -> Result<
 /// # Errors
 /// When the store cannot be read.
 pub fn preview(store: &Store, plan: &Plan) -> Result<Gone> {
-    let fold = Fold::new(store, plan)?;
+    let pinned = store.pinned()?;
+    let fold = Fold::new(FoldSettings::default(), &pinned.open, plan.newest);
     let mut gone = Gone::default();
-    for part in store.contacts_over(plan.target)?.parts(STEP_EVENTS) {
-        let (over, rows) = fold.settled(store, part)?;
-        gone.count(&over, &rows);
+    let over = store.contacts_over(&pinned, plan.target, &|| true)?;
+    for part in over.parts(STEP_EVENTS) {
+        gone.count(&fold.settled(store, part)?);
     }
     Ok(gone)
 }
@@ -107,25 +145,84 @@ pub fn preview(store: &Store, plan: &Plan) -> Result<Gone> {
 /// # Errors
 /// When the store cannot be read or written. What went before stays gone.
 pub fn let_go(store: &Store, plan: &Plan, step_events: u64) -> Result<Gone> {
-    let fold = Fold::new(store, plan)?;
     let mut gone = Gone::default();
     loop {
+        let pinned = store.pinned()?;
+        let fold = Fold::new(FoldSettings::default(), &pinned.open, plan.newest);
         let floor = store.next_floor(plan.target, DAY_MICROS, step_events);
-        let (over, rows) = fold.settled(store, store.contacts_over(floor)?)?;
-        gone.count(&over, &rows);
-        store.let_go(&over, rows)?;
+        let over = store.contacts_over(&pinned, floor, &|| true)?;
+        drop(pinned);
+        let settled = fold.settled(store, over)?;
+        gone.count(&settled);
+        store.let_go(settled.over, &settled.rows)?;
         if floor >= plan.target {
             return Ok(gone);
         }
     }
 }
 
-impl Gone {
-    fn count(&mut self, over: &Over, rows: &FactRows) {
-        self.contacts += over.contacts() as u64;
-        self.events += over.events();
-        self.rows += rows.len() as u64;
+/// What one step of a server would let go.
+pub(crate) struct Step {
+    pub settled: Settled,
+    pub gone: Gone,
+}
+
+/// About `step_events` events of the oldest contacts that can go for a plan. Without any, a step of
+/// none if the floor is yet to rise, else `None`.
+///
+/// # Errors
+/// When the store cannot be read; [`store::Error::Stopped`] if it is not to `go_on`.
+pub(crate) fn next_step(
+    store: &Store,
+    pinned: &Pinned,
+    (plan, settings): (&Plan, FoldSettings),
+    step_events: u64,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Step>> {
+    let fold = Fold::new(settings, &pinned.open, plan.newest);
+    let over = store.contacts_over(pinned, plan.target, go_on)?;
+    let none = over.none();
+    for part in over.parts(step_events) {
+        let settled = fold.settled(store, part)?;
+        if settled.over.contacts() > 0 {
+            let mut gone = Gone::default();
+            gone.count(&settled);
+            return Ok(Some(Step { settled, gone }));
+        }
     }
+    let rises = pinned.version.floors.contacts < Some(plan.target.0);
+    let none = Settled {
+        over: none,
+        rows: FactRows::default(),
+        ids: Vec::new(),
+    };
+    Ok(rises.then(|| Step {
+        settled: none,
+        gone: Gone::default(),
+    }))
+}
+
+impl Gone {
+    fn count(&mut self, settled: &Settled) {
+        self.contacts += settled.over.contacts() as u64;
+        self.events += settled.over.events();
+        self.rows += settled.rows.len() as u64;
+    }
+
+    /// Takes in what another step let go.
+    pub(crate) fn add(&mut self, other: Gone) {
+        self.contacts += other.contacts;
+        self.events += other.events;
+        self.rows += other.rows;
+    }
+}
+
+/// Contacts that can go, and what goes with them.
+pub(crate) struct Settled {
+    pub over: Over,
+    pub rows: FactRows,
+    /// When their events were received, and the hashes of their ids.
+    pub ids: Vec<(UtcMicros, u64)>,
 }
 
 /// What the facts of a contact are worked out with.
@@ -136,38 +233,44 @@ struct Fold {
 }
 
 impl Fold {
-    fn new(store: &Store, plan: &Plan) -> Result<Self> {
-        let open: Vec<Arc<Event>> = store.checkpoint()?.into_iter().map(Arc::new).collect();
+    fn new(settings: FoldSettings, open: &[Event], horizon: UtcMicros) -> Self {
+        let open: Vec<Arc<Event>> = open.iter().cloned().map(Arc::new).collect();
         let mut profiles = Profiles::default();
         profiles.learn(&open);
-        Ok(Fold {
-            settings: FoldSettings::default(),
+        Fold {
+            settings,
             profiles,
-            horizon: plan.newest,
-        })
+            horizon,
+        }
     }
 
     /// Those contacts that can go by their facts too, with these. A case that is open is somebody's
-    /// work still, and a row of a later day belongs to that day.
-    fn settled(&self, store: &Store, over: Over) -> Result<(Over, FactRows)> {
+    /// work still, as an alert that has not ended is, and a row of a later day belongs to that day.
+    fn settled(&self, store: &Store, over: Over) -> Result<Settled> {
         let context = FoldContext {
             settings: &self.settings,
             profiles: &self.profiles,
             horizon: self.horizon,
         };
         let mut all = FactRows::default();
+        let mut ids = Vec::new();
         let contacts = store.events_over(&over)?;
         let mut goes = Vec::with_capacity(contacts.len());
         for events in contacts {
             let mut rows = fold_entity(&events, &context);
-            let is_open = rows.Case.iter().any(|case| case.is_open);
+            let is_open = rows.Case.iter().any(|case| case.is_open)
+                || rows.Alert.iter().any(|alert| alert.ended_at.is_none());
             let settled = !is_open && Latest::of(&rows) < over.floor;
             if settled {
                 all.append(&mut rows);
+                let id = |e: &Event| event_id_hash(&e.tenant_id, &e.source, &e.event_id);
+                ids.extend(events.iter().map(|e| (e.recorded_at, id(e))));
             }
             goes.push(settled);
         }
-        Ok((over.only(|contact| goes[contact]), all))
+        let over = over.only(|contact| goes[contact]);
+        let rows = all;
+        Ok(Settled { over, rows, ids })
     }
 }
 
@@ -197,18 +300,18 @@ impl TableVisitor for Latest {
     }
 }
 
-/// Did it happen before what is kept?
-pub(crate) fn is_let_go(event: &Event, floors: Floors) -> bool {
+/// Did it happen before the floor? What is so old is kept only with something newer, or open.
+pub(crate) fn is_before_floor(event: &Event, floors: Floors) -> bool {
     let before = floors.contacts.is_some_and(|at| event.occurred_at.0 < at);
     before && is_contact_event(event)
 }
 
-/// Why an event is not taken that happened before what is kept.
+/// Why an event is not taken that happened before the floor.
 pub(crate) fn too_old(event: &Event, floors: Floors) -> Option<Reject> {
-    let floor = floors.contacts.filter(|_| is_let_go(event, floors))?;
+    let floor = floors.contacts.filter(|_| is_before_floor(event, floors))?;
     let detail = format!(
-        "{} is before {}: what happened then was kept long enough and was let go \
-         (callgauge retain --keep)",
+        "{} is before {}: nothing new is taken of what happened before that \
+         (callgauge retain --keep, serve --keep)",
         event.occurred_at,
         UtcMicros(floor)
     );

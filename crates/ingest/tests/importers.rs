@@ -8,8 +8,14 @@ use std::{
 
 use events::{Event, EventData, LeaveReason, Text, UtcMicros};
 use ingest::{
+    amazon_connect::AmazonConnect,
     asterisk::{QueueLog, QueueLogSettings},
     csv_mapping::{CsvRows, Mapping},
+    freeswitch::Freeswitch,
+    genesys_cloud::GenesysCloud,
+    records::{Meaning, Records, SourceSettings},
+    twilio_taskrouter::TwilioTaskrouter,
+    zendesk::Zendesk,
 };
 
 fn workspace() -> PathBuf {
@@ -319,4 +325,100 @@ fn no_bytes_however_odd_make_the_table_reader_panic() {
             .count();
     }
     assert!(rows > 10_000, "{rows}");
+}
+
+/// Puts an odd value somewhere into a record.
+fn spoil(value: &mut serde_json::Value, dice: &mut Dice) {
+    use serde_json::{Value, json};
+    let odd = [
+        Value::Null,
+        json!(true),
+        json!(-1),
+        json!(i64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("队列"),
+        json!("9223372036854775807"),
+        json!("0001-01-01T00:00:00Z"),
+        json!("9999-12-31T23:59:59.999999999Z"),
+        json!([[]]),
+        json!({"a": {}}),
+        json!("x".repeat(300)),
+    ];
+    let here = dice.roll(4) == 0;
+    match value {
+        Value::Object(map) if !map.is_empty() && !here => {
+            let key = map.keys().nth(dice.roll(map.len())).cloned();
+            if let Some(inner) = key.and_then(|key| map.get_mut(&key)) {
+                spoil(inner, dice);
+            }
+        }
+        Value::Array(list) if !list.is_empty() && !here => {
+            let at = dice.roll(list.len());
+            spoil(&mut list[at], dice);
+        }
+        _ => *value = odd[dice.roll(odd.len())].clone(),
+    }
+}
+
+/// Reads the records of a sample as they are, and a hundred times spoilt: events and findings.
+fn read_spoilt(mut format: impl Records, file: &str, list: &str) -> (usize, usize) {
+    let path = workspace().join("data-samples").join(file);
+    let text = std::fs::read_to_string(path).expect("a sample");
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+    let records = values.flat_map(|value| match value.expect("JSON") {
+        serde_json::Value::Array(items) => items,
+        mut page if page.get(list).is_some() => match page[list].take() {
+            serde_json::Value::Array(items) => items,
+            other => panic!("{other}"),
+        },
+        record => vec![record],
+    });
+    let (mut dice, mut events, mut findings) = (Dice(11), 0, 0);
+    for record in records.take(40) {
+        for round in 0..100 {
+            let mut record = record.clone();
+            for _ in 0..round.min(4) {
+                spoil(&mut record, &mut dice);
+            }
+            match format.read(&record) {
+                Ok(Meaning::Events(made)) => events += made.len(),
+                Ok(Meaning::Nothing(_)) => {}
+                Err(_) => findings += 1,
+            }
+        }
+    }
+    (events, findings)
+}
+
+#[test]
+fn no_record_however_odd_makes_a_reader_panic() {
+    let source = || SourceSettings {
+        tenant_id: Text::new("default"),
+        source: Text::new("odd"),
+        recorded_at: now(),
+    };
+    let counts = [
+        read_spoilt(AmazonConnect::new(source()), "amazon_connect.ndjson", ""),
+        read_spoilt(
+            AmazonConnect::new(source()),
+            "amazon_connect_agents.json",
+            "",
+        ),
+        read_spoilt(
+            GenesysCloud::new(source()),
+            "genesys_cloud.json",
+            "conversations",
+        ),
+        read_spoilt(
+            TwilioTaskrouter::new(source()),
+            "twilio_taskrouter.ndjson",
+            "",
+        ),
+        read_spoilt(Zendesk::new(source()), "zendesk.json", "audits"),
+        read_spoilt(Freeswitch::new(source()), "freeswitch.ndjson", ""),
+    ];
+    for (events, findings) in counts {
+        assert!(events > 100 && findings > 50, "{counts:?}");
+    }
 }

@@ -66,6 +66,25 @@ impl Catalogue {
         ))
     }
 
+    /// The same KPIs with the values of parameters that files `params.yml` give to some queues or
+    /// channels or from some time on. An entry holds for the KPI it names and for its variants
+    /// that keep the parameter's default; of those that fit a row the one with the most dimension
+    /// values holds, of these the one read last.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by file, line and column.
+    pub fn with_params(mut self, layers: &[Vec<SourceFile>]) -> Result<Self, Vec<Problem>> {
+        let rules = crate::param::site::apply(&self, layers)?;
+        for kpi in &mut self.kpis {
+            let all = rules.get(&kpi.id).into_iter().flatten();
+            for (name, rule) in all {
+                let param = kpi.params.iter_mut().find(|p| p.name == *name);
+                param.into_iter().for_each(|p| p.rules.push(rule.clone()));
+            }
+        }
+        Ok(self)
+    }
+
     fn of(kpis: Vec<Kpi>) -> Self {
         let by_id = kpis
             .iter()
@@ -217,7 +236,7 @@ impl Build<'_> {
             .collect();
         match kpi {
             Some(mut kpi) => {
-                kpi.hash = hash::of(&kpi, &hashes);
+                kpi.hash = hash::of(&kpi, &hashes, self.checker.made_by(&kpi));
                 self.built.insert(id.clone(), kpi);
             }
             None => {

@@ -40,6 +40,12 @@ impl<'a> Checker<'a> {
         Noted
     }
 
+    /// What the rows are made by that a KPI counts; empty for one that is made of others.
+    pub fn made_by(&self, kpi: &Kpi) -> &str {
+        let model = self.models.iter().find(|m| kpi.model() == Some(&m.name));
+        model.map_or("", |model| &model.made_by)
+    }
+
     fn common(
         &mut self,
         whole: &Whole,
@@ -87,6 +93,7 @@ impl<'a> Checker<'a> {
             value,
             empty: empty?,
             maturity: Maturity::None,
+            sample: false,
             unit,
             direction,
             target,

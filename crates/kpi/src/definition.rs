@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::example::Example;
-use crate::param::{Param, ParamValue};
+use crate::param::{Param, ParamInForce, ParamValue};
 use crate::status::Thresholds;
 use crate::unit::Unit;
 use crate::value::Value;
@@ -45,6 +45,9 @@ pub struct Kpi {
     pub empty: Empty,
     /// From when a row counts.
     pub maturity: Maturity,
+    /// Are its rows a sample, drawn from more? Then its values have an interval; it is a
+    /// proportion, see [`Kpi::is_proportion`].
+    pub sample: bool,
     /// Unit and presentation.
     pub unit: Unit,
     /// Which way is better.
@@ -468,6 +471,20 @@ impl Kpi {
         }
     }
 
+    /// Is the value the plain quotient of two counts of rows, a ratio? Whether the upper one is a
+    /// part of the lower one is known only of a result.
+    pub fn is_proportion(&self) -> bool {
+        let count = |value: &Value| match value {
+            Value::Part(name) => self.part(name).is_some_and(|p| p.agg == Agg::CountIf),
+            _ => false,
+        };
+        let quotient = match &self.value {
+            Value::Div(hits, n) => count(hits) && count(n),
+            _ => false,
+        };
+        quotient && self.unit.kind == UnitKind::Ratio
+    }
+
     /// How values of this KPI combine.
     pub fn additivity(&self) -> Additivity {
         let Kind::Measured(measured) = &self.kind else {
@@ -487,13 +504,13 @@ impl Kpi {
         }
     }
 
-    /// The parameters with their values: overrides first, then defaults.
+    /// The parameters as they are in force: overrides first, then rules, then defaults.
     ///
     /// An override of another type than the parameter's is ignored: [`Param::parse`] makes one.
-    pub fn param_values(
+    pub fn params_in_force(
         &self,
         overrides: &BTreeMap<String, ParamValue>,
-    ) -> BTreeMap<String, ParamValue> {
+    ) -> BTreeMap<String, ParamInForce> {
         crate::param::resolve(&self.params, overrides)
     }
 }

@@ -19,9 +19,10 @@ pub use patient::ErlangC;
 pub const AGENTS_MAX: u32 = 100_000;
 
 /// Erlang B: the share of calls that find all lines busy, where nobody waits. `traffic` is in
-/// erlang (calls per interval × handle time / interval). `None`: an argument makes no sense.
+/// erlang (calls per interval × handle time / interval). Without lines it is every call. `None`: an
+/// argument makes no sense.
 pub fn erlang_b(lines: u32, traffic: f64) -> Option<f64> {
-    Load::check(traffic, lines).then(|| 1.0 / inverse_b(lines, traffic))
+    Load::check(traffic, lines.max(1)).then(|| 1.0 / inverse_b(lines, traffic))
 }
 
 /// One over the blocking probability of Erlang B; infinite where that is too small for a number.

@@ -76,6 +76,9 @@ pub(crate) struct RawKpi {
     pub empty: Option<At<Empty>>,
     /// `none`, `posted`, or the column and window after which a row counts.
     pub maturity: Option<At<RawMaturity>>,
+    /// Its rows are a sample, drawn from more: values are shown with their interval. For quotients
+    /// of two counts.
+    pub sample: Option<At<bool>>,
     /// Unit and how it is shown.
     pub unit: Option<At<RawUnit>>,
     /// Which way is better.
@@ -325,7 +328,7 @@ no_places!(
 places_in!(KpiFile: format, kpis);
 places_in!(RawKpi: kpi, version, extends, replaces, breaking, title, group, description, formula,
     source, status, replaced_by, model, grain, clock, time, params, filters, parts, value, inputs,
-    align, empty, maturity, unit, direction, target, thresholds, dimensions, buckets, supporting,
+    align, empty, maturity, sample, unit, direction, target, thresholds, dimensions, buckets, supporting,
     variants, examples);
 places_in!(RawParam: default, min, max, by);
 places_in!(RawPart: expr, per);

@@ -4,15 +4,27 @@ use serde_json::{Value as Json, json};
 
 use crate::definition::{Kind, Kpi, Maturity, Measured, Window};
 use crate::param::{Param, ParamDefault};
+use crate::read::SourceFile;
 use crate::rowsql;
 
+/// Blake3 in hex over the texts of files in their order, whatever the files are called.
+pub fn texts_hash<'a>(files: impl Iterator<Item = &'a SourceFile>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        hasher.update(&(file.text.len() as u64).to_le_bytes());
+        hasher.update(file.text.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 /// Blake3 in hex over everything that can change a number, in one canonical form. Titles, examples,
-/// targets and presentation are not in it. `inputs` are the hashes of the input KPIs by id.
-pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)]) -> String {
+/// targets and presentation are not in it. `inputs` are the hashes of the input KPIs by id, `made_by` is
+/// what the rows of its model are made by.
+pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)], made_by: &str) -> String {
     let mut params: Vec<Json> = kpi.params.iter().map(param).collect();
     params.sort_by_key(Json::to_string);
     let canonical = json!({
-        "format": 1,
+        "format": 2,
         "over": match &kpi.kind {
             Kind::Measured(measured) => over_model(measured),
             Kind::Derived(_) => json!(inputs),
@@ -21,6 +33,7 @@ pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)]) -> String {
         "value": kpi.value.to_string(),
         "empty": format!("{:?}", kpi.empty),
         "maturity": maturity(&kpi.maturity),
+        "rows": made_by,
         "unit": [format!("{:?}", kpi.unit.kind), kpi.unit.of.clone().unwrap_or_default()],
     });
     blake3::hash(canonical.to_string().as_bytes())

@@ -18,6 +18,7 @@ mod ewt;
 mod example;
 mod file;
 mod hash;
+mod interval;
 mod model;
 mod page;
 mod param;
@@ -41,9 +42,13 @@ pub use definition::{
 pub use ewt::{Ahead, Ewt};
 pub use example::{Cell, Example, ExampleRow, ExampleTable, Expected, ExpectedOf};
 pub use file::json_schema;
+pub use hash::texts_hash;
+pub use interval::{Interval, LEVEL, Share};
 pub use model::{ColumnKind, ColumnSpec, ModelSpec};
 pub use page::{index, page};
-pub use param::{Param, ParamDefault, ParamValue, duration_text, parse_duration_ms};
+pub use param::{
+    Param, ParamDefault, ParamInForce, ParamRule, ParamValue, duration_text, parse_duration_ms,
+};
 pub use problem::{Problem, UnknownKpi};
 pub use read::SourceFile;
 pub use status::{Goal, Limit, Status, Thresholds, status};

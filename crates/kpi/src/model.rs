@@ -7,6 +7,8 @@ pub struct ModelSpec {
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<ColumnSpec>,
+    /// What its rows are made by: where this changes, numbers may. Empty for rows as they are stored.
+    pub made_by: String,
 }
 
 /// A column of a model.

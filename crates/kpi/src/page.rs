@@ -10,6 +10,7 @@ use crate::definition::{
     UnitKind, Window,
 };
 use crate::example::{Cell, Example, ExampleTable, ExpectedOf};
+use crate::interval::LEVEL;
 use crate::model::ModelSpec;
 use crate::param::{Param, ParamDefault, duration_text};
 use crate::status::Limit;
@@ -189,6 +190,7 @@ fn facts_about(page: &mut String, kpi: &Kpi) {
         ("Target", goals(kpi)),
         ("Of nothing", nothing.to_owned()),
         ("Counts from", maturity(&kpi.maturity)),
+        ("Sample", sample(kpi)),
         (
             "Buckets",
             format!("from {}; usually {}", kpi.buckets.min, kpi.buckets.default),
@@ -251,6 +253,17 @@ fn maturity(maturity: &Maturity) -> String {
     }
 }
 
+/// What values of a sample have beside them.
+fn sample(kpi: &Kpi) -> String {
+    match kpi.sample {
+        true => format!(
+            "yes: each value has its Wilson score interval at {} %",
+            LEVEL * 100.0
+        ),
+        false => String::new(),
+    }
+}
+
 fn parameters(page: &mut String, kpi: &Kpi) {
     if kpi.params.is_empty() {
         return;
@@ -268,6 +281,18 @@ fn parameters(page: &mut String, kpi: &Kpi) {
             ParamDefault::SameAs(other) => format!("as `{other}`"),
         };
         let _ = writeln!(page, "| `{name}` | {usual} | {} |", cell_text(description));
+    }
+    let rules = || {
+        let all = kpi.params.iter();
+        all.flat_map(|p| p.rules.iter().map(move |rule| (&p.name, rule)))
+    };
+    if rules().next().is_some() {
+        page.push_str("\nHere, of the lines that fit a row the first holds:\n\n");
+        page.push_str("| name | value | where |\n|---|---|---|\n");
+    }
+    for (name, rule) in rules() {
+        let when = cell_text(&rule.when());
+        let _ = writeln!(page, "| `{name}` | {} | {when} |", rule.value);
     }
 }
 

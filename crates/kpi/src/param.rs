@@ -1,9 +1,13 @@
 //! Parameters of definitions: typed values, defaults, bounds.
 
+pub(crate) mod site;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::definition::ParamKind;
+use events::UtcMicros;
+
+use crate::definition::{ParamKind, Place};
 
 /// A parameter that expressions use as `:name`.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,32 @@ pub struct Param {
     pub by: Vec<String>,
     /// What it is.
     pub description: String,
+    /// Other values for some rows; of those that fit a row the first holds.
+    pub rules: Vec<ParamRule>,
+}
+
+/// Another value of a parameter for some rows, from a site's `params.yml`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamRule {
+    /// Dimension values that a row must have; none is "every row".
+    pub matches: BTreeMap<String, String>,
+    /// The row's time is not before.
+    pub valid_from: Option<UtcMicros>,
+    /// The row's time is before.
+    pub valid_to: Option<UtcMicros>,
+    /// The value.
+    pub value: ParamValue,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// What a parameter is when everything is said: by row, and otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamInForce {
+    /// Where no rule fits.
+    pub value: ParamValue,
+    /// Of the rules that fit a row the first holds.
+    pub rules: Vec<ParamRule>,
 }
 
 /// What a parameter is when nothing is said.
@@ -54,6 +84,15 @@ impl ParamValue {
             Self::Integer(_) => ParamKind::Integer,
             Self::Number(_) => ParamKind::Number,
             Self::Text(_) => ParamKind::Text,
+        }
+    }
+
+    /// For programs: durations in milliseconds.
+    pub fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Duration(n) | Self::Integer(n) => (*n).into(),
+            Self::Number(x) => (*x).into(),
+            Self::Text(text) => text.as_str().into(),
         }
     }
 
@@ -130,22 +169,28 @@ impl Param {
     }
 }
 
-/// Values of all parameters; `SameAs` follows the other parameter, overridden or not.
+/// All parameters as they are in force; `SameAs` follows the other parameter, overridden or not.
+/// An override holds for every row: no rule of the overridden parameter remains.
 pub(crate) fn resolve(
     params: &[Param],
     overrides: &BTreeMap<String, ParamValue>,
-) -> BTreeMap<String, ParamValue> {
-    let value_of = |param: &Param| {
-        let mut param = param;
+) -> BTreeMap<String, ParamInForce> {
+    let in_force = |param: &Param| {
+        let (mut param, mut rules) = (param, Vec::new());
         // Checked to end when the definition was read; the bound is for safety's sake only.
         for _ in 0..=params.len() {
             if let Some(given) = overrides.get(&param.name)
                 && given.kind() == param.kind
             {
-                return Some(given.clone());
+                let value = given.clone();
+                return Some(ParamInForce { value, rules });
             }
+            rules.extend(param.rules.iter().cloned());
             match &param.default {
-                ParamDefault::Value(value) => return Some(value.clone()),
+                ParamDefault::Value(value) => {
+                    let value = value.clone();
+                    return Some(ParamInForce { value, rules });
+                }
                 ParamDefault::SameAs(other) => {
                     param = params.iter().find(|p| p.name == *other)?;
                 }
@@ -155,8 +200,59 @@ pub(crate) fn resolve(
     };
     params
         .iter()
-        .filter_map(|p| Some((p.name.clone(), value_of(p)?)))
+        .filter_map(|p| Some((p.name.clone(), in_force(p)?)))
         .collect()
+}
+
+impl ParamInForce {
+    /// The longest duration that any row has; `None` if it is no duration.
+    pub fn longest_ms(&self) -> Option<i64> {
+        let all = self.rules.iter().map(|rule| &rule.value);
+        let ms = |value: &ParamValue| match value {
+            ParamValue::Duration(ms) => Some(*ms),
+            _ => None,
+        };
+        all.chain([&self.value]).filter_map(ms).max()
+    }
+
+    /// For programs: the value alone, durations in milliseconds; with rules
+    /// `{"default": 20000, "rules": [{"where": {"queue_id": "chat"}, "value": 60000}]}`, of which
+    /// the first that fits a row holds.
+    pub fn json(&self) -> serde_json::Value {
+        if self.rules.is_empty() {
+            return self.value.json();
+        }
+        let rules: Vec<_> = self.rules.iter().map(ParamRule::json).collect();
+        serde_json::json!({ "default": self.value.json(), "rules": rules })
+    }
+}
+
+impl ParamRule {
+    fn json(&self) -> serde_json::Value {
+        let mut rule = serde_json::Map::new();
+        if !self.matches.is_empty() {
+            rule.insert("where".to_owned(), serde_json::json!(self.matches));
+        }
+        for (name, at) in [("valid_from", self.valid_from), ("valid_to", self.valid_to)] {
+            if let Some(at) = at {
+                rule.insert(name.to_owned(), at.to_string().into());
+            }
+        }
+        rule.insert("value".to_owned(), self.value.json());
+        rule.into()
+    }
+
+    /// For people: `queue_id = chat, from 2026-03-01T00:00:00Z`; `always` without conditions.
+    pub fn when(&self) -> String {
+        let named = self.matches.iter().map(|(dim, v)| format!("{dim} = {v}"));
+        let from = self.valid_from.map(|at| format!("from {at}"));
+        let to = self.valid_to.map(|at| format!("until {at}"));
+        let all: Vec<String> = named.chain(from).chain(to).collect();
+        if all.is_empty() {
+            return "always".to_owned();
+        }
+        all.join(", ")
+    }
 }
 
 const UNITS: [(&str, i64); 6] = [

@@ -269,15 +269,16 @@ pub(crate) fn check_id(id: &str) -> Result<(), (String, String)> {
 /// Not taken over: identity (`version`, `title`, `aliases`), life (`status`), `examples`, and
 /// `supporting`, which follows from the expressions. Whoever names another model takes over nothing
 /// that speaks of rows, whoever names `inputs` nothing that speaks of a model, whoever names
-/// another unit or direction no limits.
+/// another unit or direction no limits, whoever names another unit no `sample`.
 fn inherit(own: RawKpi, base: RawKpi) -> RawKpi {
     let becomes_derived = own.inputs.is_some();
     let becomes_measured = own.model.is_some() || own.parts.is_some();
     let name = |raw: &RawKpi| raw.model.as_ref().map(|m| m.value.clone());
     let other_rows = becomes_derived || (own.model.is_some() && name(&own) != name(&base));
     // Limits of another scale say nothing here.
-    let other_scale = own.unit.is_some() && unit_of(&own) != unit_of(&base)
-        || own.direction.is_some() && direction_of(&own) != direction_of(&base);
+    let other_unit = own.unit.is_some() && unit_of(&own) != unit_of(&base);
+    let other_scale =
+        other_unit || own.direction.is_some() && direction_of(&own) != direction_of(&base);
     RawKpi {
         group: own.group.or(base.group),
         description: own.description.or(base.description),
@@ -295,6 +296,9 @@ fn inherit(own: RawKpi, base: RawKpi) -> RawKpi {
         align: own.align.or(base.align.filter(|_| !becomes_measured)),
         empty: own.empty.or(base.empty),
         maturity: own.maturity.or(base.maturity.filter(|_| !becomes_derived)),
+        sample: own.sample.or(base
+            .sample
+            .filter(|_| !other_rows && !other_unit && !becomes_derived)),
         unit: own.unit.or(base.unit),
         direction: own.direction.or(base.direction),
         target: own.target.or(base.target.filter(|_| !other_scale)),

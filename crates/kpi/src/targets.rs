@@ -159,7 +159,31 @@ impl Targets {
 }
 
 /// Why an entry is refused: where, what, what to do.
-type Refusal = (Pos, String, String);
+pub(crate) type Refusal = (Pos, String, String);
+
+/// The refusal of an entry about a KPI.
+pub(crate) fn refused(file: &str, kpi: &str, (pos, message, hint): Refusal) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        line: pos.line,
+        column: pos.column,
+        kpi: Some(kpi.to_owned()),
+        message,
+        hint: Some(hint).filter(|h| !h.is_empty()),
+    }
+}
+
+/// The KPI of that id.
+pub(crate) fn known_kpi<'a>(id: &At<String>, catalogue: &'a Catalogue) -> Result<&'a Kpi, Refusal> {
+    catalogue.get(id).ok_or_else(|| {
+        let near = words::nearest(id, catalogue.iter().map(|k| k.id.as_str()));
+        let hint = near.map_or_else(
+            || "`callgauge kpi list` shows all ids".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        (id.pos, format!("there is no KPI `{}`", id.value), hint)
+    })
+}
 
 fn target(file: &str, entry: &At<RawTarget>, catalogue: &Catalogue) -> Result<Target, Problem> {
     let place = Place {
@@ -167,29 +191,11 @@ fn target(file: &str, entry: &At<RawTarget>, catalogue: &Catalogue) -> Result<Ta
         line: entry.pos.line,
         column: entry.pos.column,
     };
-    checked(entry, place, catalogue).map_err(|(pos, message, hint)| Problem {
-        file: file.to_owned(),
-        line: pos.line,
-        column: pos.column,
-        kpi: Some(entry.kpi.value.clone()),
-        message,
-        hint: Some(hint).filter(|h| !h.is_empty()),
-    })
+    checked(entry, place, catalogue).map_err(|refusal| refused(file, &entry.kpi, refusal))
 }
 
 fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Target, Refusal> {
-    let Some(kpi) = catalogue.get(&raw.kpi) else {
-        let near = words::nearest(&raw.kpi, catalogue.iter().map(|k| k.id.as_str()));
-        let hint = near.map_or_else(
-            || "`callgauge kpi list` shows all ids".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        return Err((
-            raw.kpi.pos,
-            format!("there is no KPI `{}`", raw.kpi.value),
-            hint,
-        ));
-    };
+    let kpi = known_kpi(&raw.kpi, catalogue)?;
     let target = match &raw.target.value {
         Scalar::Null => None,
         value => Some(limit_value(value, kpi.unit.kind).map_err(|hint| {
@@ -214,17 +220,8 @@ fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Targe
     };
     agreement(target, &thresholds, kpi.direction)
         .map_err(|(message, hint)| (raw.kpi.pos, message, hint))?;
-    let (valid_from, valid_to) = (day(raw.valid_from.as_ref())?, day(raw.valid_to.as_ref())?);
-    if let (Some(from), Some(to)) = (valid_from, valid_to)
-        && to <= from
-    {
-        let message = "the entry ends before it begins".to_owned();
-        return Err((
-            raw.kpi.pos,
-            message,
-            "swap valid_from and valid_to".to_owned(),
-        ));
-    }
+    let (valid_from, valid_to) =
+        validity(&raw.kpi, raw.valid_from.as_ref(), raw.valid_to.as_ref())?;
     let matches = matches(raw, kpi)?;
     let kpi = kpi.id.clone();
     Ok(Target {
@@ -254,6 +251,23 @@ fn matches(raw: &RawTarget, kpi: &Kpi) -> Result<BTreeMap<String, String>, Refus
         matches.insert(name.clone(), value.to_string());
     }
     Ok(matches)
+}
+
+/// From when and up to when an entry holds.
+pub(crate) fn validity(
+    kpi: &At<String>,
+    from: Option<&At<Scalar>>,
+    to: Option<&At<Scalar>>,
+) -> Result<(Option<UtcMicros>, Option<UtcMicros>), Refusal> {
+    let (from, to) = (day(from)?, day(to)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && to <= from
+    {
+        let message = "the entry ends before it begins".to_owned();
+        let hint = "swap valid_from and valid_to".to_owned();
+        return Err((kpi.pos, message, hint));
+    }
+    Ok((from, to))
 }
 
 /// A day (its start in UTC) or a moment; null is none.

@@ -7,6 +7,7 @@ mod ask;
 pub(crate) mod body;
 mod catalog;
 mod devices;
+pub(crate) mod front;
 mod guarded;
 mod health;
 mod idempotency;
@@ -27,10 +28,7 @@ mod watch;
 
 use std::{
     convert::Infallible,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -43,8 +41,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use engine::service::QueryService;
-use hyper::{body::Incoming, service::Service as _};
-use hyper_util::service::TowerToHyperService;
+use hyper::body::Incoming;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch::Receiver},
@@ -52,10 +49,12 @@ use tokio::{
 };
 
 use self::{
+    accept::Door,
+    front::Front,
     guarded::Guarded,
     idempotency::Idempotency,
     routes::ROUTES,
-    seats::{Seat, SeatLimits, Seats},
+    seats::{Seat, Seats},
     waiting::Waiting,
 };
 pub use self::{
@@ -63,7 +62,7 @@ pub use self::{
     routes::{RouteInfo, routes},
 };
 use crate::{
-    Backends,
+    Backends, DefinitionsNews,
     access::{Access, Identity, Right},
     alerts::Alerts,
     devices::Devices,
@@ -79,18 +78,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything that requests share.
 pub(crate) struct App {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub surroundings: Surroundings,
     pub sink: Arc<dyn EventSink>,
     pub queries: QueryService,
-    pub access: Access,
+    pub access: Arc<Access>,
     /// Paired screens; `None` where there is no file for them.
     pub devices: Option<Arc<Devices>>,
     pub live: Live,
     /// Where rules are watched.
     pub alerts: Option<Arc<Alerts>>,
     seats: Arc<Seats>,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    pub definitions: DefinitionsNews,
     catalog: catalog::Catalog,
     /// Bytes of bodies that may be in flight.
     pub bytes_in_flight: Arc<Semaphore>,
@@ -101,7 +101,6 @@ pub(crate) struct App {
     /// Where bodies are decoded: never on the threads that move bytes.
     pub decoders: Handle,
     stopping: Receiver<bool>,
-    requests: AtomicU64,
 }
 
 /// What a handler knows about its request beside the request.
@@ -114,42 +113,35 @@ pub(crate) struct Call {
 
 impl App {
     pub(crate) fn new(
-        settings: Settings,
+        front: &Front,
         surroundings: Surroundings,
         backends: Backends,
-        (access, devices): (Access, Option<Arc<Devices>>),
+        devices: Option<Arc<Devices>>,
         decoders: Handle,
-        stopping: Receiver<bool>,
     ) -> Arc<Self> {
-        let limits = SeatLimits {
-            all: settings.connections_max,
-            per_address: access
-                .asks_for_tokens()
-                .then_some(settings.connections_per_address_max),
-            per_token: settings.connections_per_token_max,
-        };
+        let settings = Arc::clone(&front.settings);
         let bytes = settings.bytes_in_flight_max.min(u32::MAX as usize);
         let alerts = backends.alerts.clone();
         let alerts = alerts.map(|alerting| Alerts::new(alerting, &backends, &surroundings));
         Arc::new(App {
-            seats: Seats::new(limits),
+            seats: Arc::clone(&front.seats),
             live: Live::new(backends.live, &settings),
             bytes_in_flight: Arc::new(Semaphore::new(bytes)),
             settings,
             surroundings,
             sink: backends.sink,
             queries: backends.queries,
-            access,
+            definitions: backends.definitions,
+            access: Arc::clone(&front.access),
             devices,
             alerts,
-            metrics: Metrics::default(),
+            metrics: Arc::clone(&front.metrics),
             catalog: catalog::Catalog::default(),
             idempotency: Arc::default(),
             waiting: Arc::default(),
             flight: OnceLock::new(),
             decoders,
-            stopping,
-            requests: AtomicU64::new(0),
+            stopping: front.stopping.clone(),
         })
     }
 
@@ -184,11 +176,6 @@ impl App {
             (None, _) => self.access.still_may(token, right),
         }
     }
-
-    fn request_id(&self) -> Arc<str> {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}-{number:x}", self.surroundings.run_id).into()
-    }
 }
 
 /// All routes of the table, each behind its rights.
@@ -212,30 +199,26 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 
 /// Answers one request, whatever it is.
 async fn respond(
-    app: Arc<App>,
-    router: Router,
+    front: Arc<Front>,
+    door: Door,
     seat: Arc<Seat>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let at_work = seat.watch.busy();
     let route = routes::label(request.uri().path());
     let call = Call {
-        id: app.request_id(),
+        id: front.request_id(),
         begun: Instant::now(),
         seat: Arc::clone(&seat),
     };
     let id = Arc::clone(&call.id);
-    let mut request = request.map(Body::new);
-    let response = match access::check_host(&app, &request) {
+    let request = request.map(Body::new);
+    let response = match access::check_host(&front.access, &request) {
         Err(error) => error.into_response(),
-        Ok(()) => {
-            request.extensions_mut().insert(call);
-            let Ok(response) = TowerToHyperService::new(router).call(request).await;
-            response
-        }
+        Ok(()) => door.answer(&front, call, request).await,
     };
-    let response = finish(response, &id, app.settings.tls.is_some());
-    app.metrics.request(route, response.status().as_u16());
+    let response = finish(response, &id, front.settings.tls.is_some());
+    front.metrics.request(route, response.status().as_u16());
     // Until the last byte is sent.
     Ok(response.map(|body| Body::new(Guarded { body, at_work })))
 }

@@ -1,6 +1,7 @@
 //! The wires of `callgauge serve`: events and questions in, receipts and numbers out.
 //!
-//! [`Server::start`] takes connections in an accept loop of its own, on a runtime of its own:
+//! [`Server::open`] takes connections in an accept loop of its own, on a runtime of its own, and
+//! answers that it starts; [`OpenServer::serve`] puts the data behind the doors:
 //! - **network** threads move bytes, check heads and limits;
 //! - **decoder** threads inflate and decode bodies and write large answers, so that one of them
 //!   delays no other answer;
@@ -14,6 +15,7 @@
 pub mod access;
 pub mod alerts;
 mod decode;
+mod definitions;
 pub mod devices;
 mod error;
 mod flight;
@@ -33,14 +35,19 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use engine::service::QueryService;
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::watch,
     task::JoinHandle,
 };
 
 pub use self::{
+    definitions::{DefinitionsNews, DefinitionsProblem, DefinitionsState},
     flight::{FlightCall, FlightCallKind, flight_calls},
-    http::{RouteInfo, openapi, routes},
+    http::{
+        RouteInfo,
+        front::{StartStep, Starting},
+        openapi, routes,
+    },
     settings::{Settings, Surroundings},
     sink::{Answer, Collector, EventSink},
     tls::{TlsError, TlsFiles},
@@ -49,7 +56,11 @@ use crate::{
     access::Access,
     devices::{DeviceFileError, Devices},
     flight::Flight,
-    http::accept::{self, Door, Wire},
+    http::{
+        App,
+        accept::{self, Door, Wire},
+        front::Front,
+    },
     live::LiveFeed,
     tls::Tls,
     tokens::TokenFileError,
@@ -103,6 +114,8 @@ pub struct Backends {
     pub live: LiveFeed,
     /// What is watched; without it the routes of alerts are not there.
     pub alerts: Option<alerts::Alerting>,
+    /// Which definitions questions are answered with.
+    pub definitions: DefinitionsNews,
 }
 
 /// The doors.
@@ -120,19 +133,40 @@ pub struct RunningServer {
     decoders: Option<Runtime>,
 }
 
+/// A server that listens and has no data yet: it says so to all who ask. Dropped, it ends at once.
+pub struct OpenServer {
+    front: Arc<Front>,
+    surroundings: Surroundings,
+    devices: Option<Arc<Devices>>,
+    http: Door,
+    flight: Option<Door>,
+    /// Threads of the server, as in `running`.
+    network: Handle,
+    decoders: Handle,
+    running: RunningServer,
+}
+
 impl Server {
     /// Listens, and serves until the result is stopped or dropped.
+    ///
+    /// # Errors
+    /// As [`Server::open`].
+    pub fn start(
+        settings: Settings,
+        surroundings: Surroundings,
+        backends: Backends,
+    ) -> Result<RunningServer, StartError> {
+        Ok(Server::open(settings, surroundings)?.serve(backends))
+    }
+
+    /// Listens, and answers that it starts. Health says that the process lives.
     ///
     /// Not to be called on an async thread: it waits for the socket.
     ///
     /// # Errors
     /// When the settings are unsafe, the token file or the certificate is wrong, or the system
     /// gives no socket or threads.
-    pub fn start(
-        settings: Settings,
-        surroundings: Surroundings,
-        backends: Backends,
-    ) -> Result<RunningServer, StartError> {
+    pub fn open(settings: Settings, surroundings: Surroundings) -> Result<OpenServer, StartError> {
         let access = Access::open(
             settings.token_file.as_deref(),
             Arc::clone(&surroundings.now),
@@ -154,40 +188,93 @@ impl Server {
         let flight = flight.transpose()?;
         let flight_addr = flight.as_ref().map(|(_, addr)| *addr);
         let (stop, stopping) = watch::channel(false);
-        let app = http::App::new(
-            settings,
-            surroundings,
-            backends,
-            (access, devices),
-            decoders.handle().clone(),
-            stopping.clone(),
-        );
-        let door = Door::new(http::router(&app), Wire::Http, tls.as_ref())?;
+        let front = Front::new(settings, &surroundings, access, stopping);
+        let http = Door::new(Wire::Http, tls.as_ref())?;
         tracing::info!(%addr, tls = tls.is_some(), "listening");
+        let run = |door: &Door, listener| {
+            network.spawn(accept::run(Arc::clone(&front), door.clone(), listener))
+        };
+        let mut tasks = vec![run(&http, listener)];
+        let mut flight_door = None;
+        if let Some((listener, addr)) = flight {
+            let door = Door::new(Wire::Grpc, tls.as_ref())?;
+            tracing::info!(%addr, tls = tls.is_some(), "listening for Flight SQL");
+            tasks.push(run(&door, listener));
+            flight_door = Some(door);
+        }
+        Ok(OpenServer {
+            front,
+            surroundings,
+            devices,
+            http,
+            flight: flight_door,
+            network: network.handle().clone(),
+            decoders: decoders.handle().clone(),
+            running: RunningServer {
+                addr,
+                flight_addr,
+                stop,
+                tasks,
+                network: Some(network),
+                decoders: Some(decoders),
+            },
+        })
+    }
+}
+
+impl OpenServer {
+    /// Where it listens, with the port that was found for port 0.
+    pub fn addr(&self) -> SocketAddr {
+        self.running.addr
+    }
+
+    /// Where Flight SQL will be answered, if it will.
+    pub fn flight_addr(&self) -> Option<SocketAddr> {
+        self.running.flight_addr
+    }
+
+    /// For whoever opens the data: to say how far that is.
+    pub fn starting(&self) -> Starting {
+        self.front.starting.clone()
+    }
+
+    /// From now on requests are answered from these.
+    pub fn serve(self, backends: Backends) -> RunningServer {
+        let OpenServer {
+            front,
+            network,
+            decoders,
+            mut running,
+            ..
+        } = self;
+        let app = App::new(
+            &front,
+            self.surroundings,
+            backends,
+            self.devices,
+            decoders.clone(),
+        );
         // They end with their threads.
         decoders.spawn(live::publish(Arc::clone(&app)));
         network.spawn(live::watch_readers(Arc::clone(&app)));
-        let mut tasks = Vec::new();
+        let stopping = &front.stopping;
         if let Some(alerts) = &app.alerts {
-            tasks.push(network.spawn(Arc::clone(alerts).run(stopping.clone())));
+            let watching = Arc::clone(alerts).run(stopping.clone());
+            running.tasks.push(network.spawn(watching));
         }
-        if let Some((listener, addr)) = flight {
+        if let Some(door) = self.flight {
             let flight = Flight::new(Arc::clone(&app));
-            let door = Door::new(flight::router(&flight), Wire::Grpc, tls.as_ref())?;
-            tracing::info!(%addr, tls = tls.is_some(), "listening for Flight SQL");
-            let (app, stopping) = (Arc::clone(&app), stopping.clone());
-            tasks.push(network.spawn(flight.sweep(stopping.clone())));
-            tasks.push(network.spawn(accept::run(app, door, listener, stopping)));
+            door.open(flight::router(&flight));
+            let sweeping = flight.sweep(stopping.clone());
+            running.tasks.push(network.spawn(sweeping));
         }
-        tasks.push(network.spawn(accept::run(app, door, listener, stopping)));
-        Ok(RunningServer {
-            addr,
-            flight_addr,
-            stop,
-            tasks,
-            network: Some(network),
-            decoders: Some(decoders),
-        })
+        self.http.open(http::router(&app));
+        running
+    }
+
+    /// Ends before there was anything to serve, as [`RunningServer::stop`] does.
+    pub fn stop(self) {
+        self.running.stop();
     }
 }
 

@@ -93,6 +93,9 @@ pub const IDEMPOTENCY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What `Retry-After` says where nobody knows better.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// What it says while the server starts, which takes seconds where the log is long.
+pub const STARTING_RETRY_AFTER: Duration = Duration::from_secs(2);
+
 /// Age of an unanswered delivery from which on the server is not ready for ingest.
 pub const COMMIT_AGE_MAX: Duration = Duration::from_secs(5);
 
@@ -266,10 +269,10 @@ pub const BOARD_FIGURES_MAX: usize = 200;
 pub const DEVICE_BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// Screens that wait to be paired.
-pub const PAIRINGS_MAX: usize = 1_024;
+pub const PAIRINGS_MAX: usize = 8_192;
 
-/// Those of one address.
-pub const PAIRINGS_OF_ADDRESS_MAX: usize = 8;
+/// Those of one address, which may be that of a proxy or of a whole house.
+pub const PAIRINGS_OF_ADDRESS_MAX: usize = 64;
 
 /// How long the code of a screen is good.
 pub const PAIRING_LIFE: Duration = Duration::from_secs(10 * 60);

@@ -17,7 +17,7 @@ use std::{
 use engine::service::QueryStats;
 use ingest::live::LiveState;
 
-use crate::live::LiveStats;
+use crate::{DefinitionsState, live::LiveStats};
 
 /// Upper bounds of histograms of times, in microseconds.
 const BOUNDS_US: [u64; 16] = [
@@ -26,13 +26,15 @@ const BOUNDS_US: [u64; 16] = [
 ];
 
 /// What is open now.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Open {
     pub connections: usize,
     /// Tickets and sessions, where there is a Flight door.
     pub flight: Option<(usize, usize)>,
     /// What the live board sends.
     pub live: LiveStats,
+    /// Which KPI definitions are in use.
+    pub definitions: Option<DefinitionsState>,
 }
 
 /// Counters of one server.
@@ -147,6 +149,9 @@ impl Metrics {
         );
         self.query_lines(&mut page, queries);
         self.live_lines(&mut page, &open.live);
+        if let Some(state) = &open.definitions {
+            definition_lines(&mut page, state);
+        }
         self.http_lines(&mut page, open.connections);
         if let Some((tickets, sessions)) = open.flight {
             let about = "results that Flight clients were promised and may read";
@@ -175,6 +180,7 @@ impl Metrics {
             "query_seconds",
             "from the head of a request to the last row of its answer",
         );
+        phase_lines(page, stats);
         let gauges = [
             ("queries_running", "queries at work", stats.running),
             (
@@ -284,6 +290,52 @@ impl Metrics {
     }
 }
 
+fn phase_lines(page: &mut Page, stats: &QueryStats) {
+    let name = "query_phase_seconds";
+    let help =
+        "queries by phase: planning, waiting for a turn, from that to the last operator's end";
+    page.kind(name, "histogram", help);
+    for times in &stats.phases {
+        let phase = times.phase;
+        for (bound, count) in &times.micros {
+            let bound = match *bound {
+                u64::MAX => "+Inf".to_owned(),
+                bound => seconds(bound).to_string(),
+            };
+            let labels = format!("{{phase=\"{phase}\",le=\"{bound}\"}}");
+            page.line(&format!("{name}_bucket"), &labels, count);
+        }
+        let labels = format!("{{phase=\"{phase}\"}}");
+        page.line(&format!("{name}_sum"), &labels, seconds(times.sum_us));
+        let count = times.micros.last().map_or(0, |(_, count)| *count);
+        page.line(&format!("{name}_count"), &labels, count);
+    }
+}
+
+fn definition_lines(page: &mut Page, state: &DefinitionsState) {
+    let name = "definitions_info";
+    page.kind(name, "gauge", "the KPI definitions in use");
+    page.line(name, &format!("{{hash=\"{}\"}}", state.hash), 1);
+    let name = "definitions_since_seconds";
+    let about = "when they came into use, in seconds since 1970";
+    page.kind(name, "gauge", about);
+    page.line(name, "", state.since.0 as f64 / 1e6);
+    page.gauge(
+        "definitions_stale",
+        "1 while the newest definition files cannot be used",
+        u64::from(state.problem.is_some()),
+    );
+    let name = "definitions_reloads_total";
+    page.kind(
+        name,
+        "counter",
+        "changed definition files by what became of them",
+    );
+    for (result, count) in [("taken", state.taken), ("refused", state.refused)] {
+        page.line(name, &format!("{{result=\"{result}\"}}"), count);
+    }
+}
+
 fn ingest_lines(page: &mut Page, state: &LiveState) {
     page.kind(
         "ingest_events_total",
@@ -371,6 +423,16 @@ fn storage_lines(page: &mut Page, state: &LiveState) {
     let about = "edits of the manifest, all counted";
     page.gauge("manifest_version", about, state.manifest_version);
     file_lines(page, state);
+    page.counter(
+        "let_go_events_total",
+        "events of contacts that were kept long enough and went",
+        state.let_go,
+    );
+    if let Some(from) = state.kept_from {
+        let name = "kept_from_timestamp_seconds";
+        page.kind(name, "gauge", "contacts that ended before are let go");
+        page.line(name, "", from.0 as f64 / 1e6);
+    }
     if let Some(free) = state.disk_free_bytes {
         page.gauge(
             "disk_free_bytes",

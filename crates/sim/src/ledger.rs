@@ -12,7 +12,7 @@ mod note;
 mod records;
 mod repeats;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use events::{Text, UtcMicros};
 
@@ -70,13 +70,18 @@ enum Merge {
     Distinct,
 }
 
+/// A queue and the start of a bucket, in milliseconds, where things are cut by them.
+type Group = (Option<u8>, Option<i64>);
+
 /// Collects counts by group.
 struct Sink {
     merge: Merge,
     by_queue: bool,
     buckets: Buckets,
-    groups: BTreeMap<(Option<u8>, Option<i64>), (i128, i128)>,
-    seen: HashSet<(Option<u8>, Option<i64>, i64, bool)>,
+    groups: BTreeMap<Group, (i128, i128)>,
+    seen: HashSet<(Group, i64, bool)>,
+    /// Of each person the time and the count of the latest word.
+    latest: HashMap<(Group, u32), (i64, i64)>,
 }
 
 impl Sink {
@@ -87,7 +92,7 @@ impl Sink {
         let queue = if self.by_queue { queue } else { None };
         let group = (queue, self.buckets.start_of(at));
         let (a, b) = self.groups.entry(group).or_default();
-        let mut new = |n: i64, above| n >= 0 && self.seen.insert((group.0, group.1, n, above));
+        let mut new = |n: i64, above| n >= 0 && self.seen.insert((group, n, above));
         match self.merge {
             Merge::Sum => {
                 *a += i128::from(numerator);
@@ -99,6 +104,25 @@ impl Sink {
                 *b += i128::from(new(denominator, false));
             }
         }
+    }
+
+    /// Of all that is said of one person in a group the latest counts: `numerator` above, one
+    /// person below.
+    fn last_word(&mut self, queue: Option<u8>, at: i64, person: u32, numerator: i64) {
+        let queue = if self.by_queue { queue } else { None };
+        let group = ((queue, self.buckets.start_of(at)), person);
+        let before = self.latest.get(&group).copied();
+        if before.is_some_and(|(said_at, _)| said_at > at) {
+            return;
+        }
+        self.latest.insert(group, (at, numerator));
+        let taken_back = before.map_or(0, |(_, numerator)| numerator);
+        self.add(
+            queue,
+            Some(at),
+            numerator - taken_back,
+            before.is_none().into(),
+        );
     }
 
     /// Adds one thing that counts above and below, as said.
@@ -126,9 +150,10 @@ impl Ledger {
             buckets: Buckets::new(grouping.bucket),
             groups: BTreeMap::new(),
             seen: HashSet::new(),
+            latest: HashMap::new(),
         };
         (metric.count)(self, &mut sink);
-        let row = |((queue, start), (a, b)): ((Option<u8>, Option<i64>), (i128, i128))| LedgerRow {
+        let row = |((queue, start), (a, b)): (Group, (i128, i128))| LedgerRow {
             queue: queue.map(|q| Text::new_static(crate::centre::QUEUES[usize::from(q)].id)),
             bucket_start: start.map(|ms| UtcMicros(ms * 1_000)),
             numerator: a,

@@ -22,7 +22,6 @@ use crate::{
     parquet_file::{Encoded, encode},
     quarantine::quarantine_batch,
     replace::{keys_of, replace_rows, spec_of, take_rows},
-    retain::LetGo,
     rows::batch_of,
     sort::sorted,
     tables::{LOG, QUARANTINE, TableSpec, known},
@@ -83,7 +82,6 @@ enum Change<'a> {
     Events(&'a FactEdit),
     Facts(&'a FactEdit),
     Quarantine(&'a [QuarantineRow]),
-    LetGo(&'a LetGo<'a>),
 }
 
 /// Where files of one edit go, and what has been written so far.
@@ -112,6 +110,12 @@ impl<'a> FileWriter<'a> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Takes in what was written elsewhere.
+    pub fn wrote(&self, paths: &[std::path::PathBuf]) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.extend_from_slice(paths);
     }
 
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
@@ -219,8 +223,6 @@ pub(crate) struct Preparation<'a> {
     pub checkpoint: &'a [&'a Event],
     /// What a flush finds done.
     pub log: Option<PreparedLog>,
-    /// What goes because it was kept long enough.
-    pub lets_go: Option<&'a LetGo<'a>>,
     /// Does somebody want to know which rows change?
     pub followed: bool,
     pub threads: usize,
@@ -266,7 +268,6 @@ pub(crate) fn prepare(from: &Preparation<'_>) -> Result<Outcome> {
                 .commit
                 .map(|c| c.recorded_at)
                 .or(from.version.recorded_at),
-            floors: from.lets_go.map_or(from.version.floors, |gone| gone.floors),
             ..from.version.clone()
         },
         log_files: Vec::new(),
@@ -339,9 +340,6 @@ fn change_of<'a>(table: &TableData, from: &Preparation<'a>) -> Option<Change<'a>
     let Some(commit) = from.commit else {
         return nothing;
     };
-    if let (LOG, Some(gone)) = (&*table.name, from.lets_go) {
-        return Some(Change::LetGo(gone));
-    }
     match &*table.name {
         LOG if !commit.edit.events.is_empty() => Some(Change::Events(commit.edit)),
         QUARANTINE if !commit.quarantine.is_empty() => Some(Change::Quarantine(commit.quarantine)),
@@ -384,12 +382,6 @@ fn change_table(
     match change {
         Change::None => {}
         Change::Events(edit) => done.add_events(edit, from.seq)?,
-        Change::LetGo(gone) => {
-            let Some(writer) = from.writer else {
-                return Err(Error::ReadOnly);
-            };
-            done.log_files = gone.write_rest(&mut done.table.files, writer)?;
-        }
         Change::Quarantine(rows) => {
             done.table
                 .push(quarantine_batch(rows, from.seq)?, Origin::Fresh);

@@ -34,6 +34,17 @@ pub(crate) struct LinkBlock {
     starts: Vec<u32>,
 }
 
+/// What the events of one file of the log are linked by: 40 bits of each link are known.
+#[derive(Debug)]
+pub struct EventLinks(pub(crate) LinkBlock);
+
+impl EventLinks {
+    /// Has an event of the file this link, which is one of [`facts::event_links`]?
+    pub fn has(&self, link: u64) -> bool {
+        self.0.find(link).next().is_some()
+    }
+}
+
 impl LinkBlock {
     /// Rows of the entities that may have this link.
     pub fn find(&self, link: u64) -> impl Iterator<Item = (u32, Range<usize>)> + '_ {

@@ -112,6 +112,23 @@ impl<'a> Wanted<'a> {
         Ok(Some(kept))
     }
 
+    /// As [`Wanted::take`], of a file. A large one is read whole only if it has a wanted row.
+    fn take_from(
+        &mut self,
+        spec: &TableSpec,
+        file: &DataFile,
+        files: &Files,
+    ) -> Result<Option<RecordBatch>> {
+        if file.rows > SMALL_FILE_ROWS && !file.hot {
+            let bytes = files.read(&file.path)?;
+            let keys = decode(spec, bytes, Some(&key_columns(spec)), None)?;
+            if !self.any_in(spec, &keys)? {
+                return Ok(None);
+            }
+        }
+        self.take(spec, &read_file(spec, files, file)?)
+    }
+
     /// Does the batch, of key columns only, have a wanted row?
     fn any_in(&self, spec: &TableSpec, batch: &RecordBatch) -> Result<bool> {
         let keys = KeyReader::new(spec, batch)?;
@@ -186,19 +203,7 @@ fn take_from_files(
         if !wanted.any_time_in(&file) {
             continue;
         }
-        let keys_only = file.rows > SMALL_FILE_ROWS && !file.hot;
-        if keys_only {
-            let keys = decode(
-                spec,
-                files.read(&file.path)?,
-                Some(&key_columns(spec)),
-                None,
-            )?;
-            if !wanted.any_in(spec, &keys)? {
-                continue;
-            }
-        }
-        if let Some(kept) = wanted.take(spec, &read_file(spec, files, &file)?)? {
+        if let Some(kept) = wanted.take_from(spec, &file, files)? {
             let origin = match file.hot {
                 true => Origin::Fresh,
                 false => Origin::File,
@@ -210,6 +215,30 @@ fn take_from_files(
         }
     }
     Ok(())
+}
+
+/// Calls `with` for each file of the table that holds some of the rows `removed`, with what it holds
+/// beside them. `false` if some of them are in none.
+pub(crate) fn without_rows(
+    spec: &TableSpec,
+    table: &TableData,
+    removed: &FactRows,
+    files: &Files,
+    mut with: impl FnMut(&Arc<DataFile>, RecordBatch) -> Result<()>,
+) -> Result<bool> {
+    let mut wanted = Wanted::of(removed, spec.name);
+    for file in &table.files {
+        if wanted.is_empty() {
+            break;
+        }
+        if !wanted.any_time_in(file) {
+            continue;
+        }
+        if let Some(kept) = wanted.take_from(spec, file, files)? {
+            with(file, kept)?;
+        }
+    }
+    Ok(wanted.is_empty())
 }
 
 fn drop_file(table: &mut TableData, file: &Arc<DataFile>) {

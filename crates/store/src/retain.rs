@@ -5,8 +5,9 @@
 //! then stay as long as the one that stays longer: chance keeps too much, never too little.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -17,9 +18,9 @@ use arrow::{
 use events::{Event, UtcMicros};
 
 use crate::{
-    DataFile, Error, Floors, Result, Version,
+    DataFile, Error, Floors, Result, TableChange, Version,
     columns::{text, time},
-    commit::{FileWriter, write_log},
+    commit::{FileWriter, Outcome, Told, write_log},
     files::Files,
     index::{Found, read_links, selection},
     links::{LinkBlock, kept_part},
@@ -37,8 +38,8 @@ const ENTITY_COLUMNS: [&str; 3] = ["tenant_id", "entity", "occurred_at"];
 pub struct Over {
     /// Everything of them happened before.
     pub floor: UtcMicros,
-    /// The edit whose files were looked at.
-    pub(crate) edit: u64,
+    /// What was looked at; its files stay as long as this does.
+    pub(crate) version: Arc<Version>,
     /// Files of the log in which they have events.
     files: Vec<Arc<DataFile>>,
     contacts: Vec<Contact>,
@@ -51,13 +52,35 @@ struct Contact {
     rows: u64,
     /// File, entity in it and its rows.
     places: Vec<(u32, u32, Range<usize>)>,
+    /// As far as links are kept.
+    links: Vec<u64>,
 }
 
-/// What one edit lets go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LetGo<'a> {
-    pub over: &'a Over,
-    pub floors: Floors,
+/// The rows of a file of the log that go, by contact.
+pub(crate) type Going = Vec<(usize, Found)>;
+
+/// A file without the rows that go.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub table: Arc<str>,
+    pub file: Arc<DataFile>,
+    /// `None` if nothing is left of it.
+    pub rest: Option<Arc<DataFile>>,
+    /// Of the log: what is known of the rest.
+    pub blocks: Option<LogBlocks>,
+}
+
+/// Contacts that can go, with everything written that is left of their files. Nothing of it counts
+/// before [`Store::install_let_go`](crate::Store::install_let_go).
+#[derive(Debug)]
+pub struct PreparedLetGo {
+    floor: UtcMicros,
+    version: Arc<Version>,
+    links: HashSet<u64>,
+    pub(crate) rests: Vec<Rest>,
+    /// For those who follow: the rows that go.
+    pub(crate) changes: Vec<TableChange>,
+    pub(crate) written: Vec<PathBuf>,
 }
 
 impl Over {
@@ -77,6 +100,17 @@ impl Over {
         let mut at = 0..;
         self.contacts.retain(|_| at.next().is_some_and(&goes));
         self
+    }
+
+    /// None of them: what letting nothing go but raising the floor takes.
+    #[must_use]
+    pub fn none(&self) -> Self {
+        Over {
+            contacts: Vec::new(),
+            version: Arc::clone(&self.version),
+            files: Vec::new(),
+            ..*self
+        }
     }
 
     /// Parts of about that many events, the oldest contacts first.
@@ -102,8 +136,8 @@ impl Over {
     }
 
     /// Their rows by file, in the order of the rows, each with the number of the contact.
-    fn by_file(&self) -> BTreeMap<u32, Vec<(usize, Found)>> {
-        let mut files: BTreeMap<u32, Vec<(usize, Found)>> = BTreeMap::new();
+    fn by_file(&self) -> BTreeMap<u32, Going> {
+        let mut files: BTreeMap<u32, Going> = BTreeMap::new();
         for (number, contact) in self.contacts.iter().enumerate() {
             for (file, entity, rows) in &contact.places {
                 let found = (*entity, rows.clone());
@@ -146,45 +180,27 @@ impl Over {
             )),
         }
     }
-}
 
-impl LetGo<'_> {
-    /// Writes the files of the log anew that hold events which go, without those.
-    pub fn write_rest(
-        &self,
-        files: &mut Vec<Arc<DataFile>>,
-        out: &FileWriter<'_>,
-    ) -> Result<Vec<(Arc<DataFile>, LogBlocks)>> {
-        let mut written = Vec::new();
-        for (number, gone) in self.over.by_file() {
-            let file = &self.over.files[number as usize];
-            let before = files.len();
-            files.retain(|f| f.path != file.path);
-            if files.len() + 1 != before {
-                let what = format!("{} is not there any more", file.path);
-                return Err(Error::inconsistent(LOG, what));
-            }
-            if let Some((file, blocks)) = self.rest_of(file, &gone, out)? {
-                files.push(Arc::clone(&file));
-                written.push((file, blocks));
-            }
-        }
-        Ok(written)
+    /// The files of the log that hold events which go.
+    pub(crate) fn log_files(&self) -> impl Iterator<Item = (&Arc<DataFile>, Going)> {
+        let by_file = self.by_file().into_iter();
+        by_file.map(|(number, going)| (&self.files[number as usize], going))
     }
 
-    fn rest_of(
+    /// Writes a file of the log anew, without those events.
+    pub(crate) fn rest_of(
         &self,
-        file: &DataFile,
-        gone: &[(usize, Found)],
+        file: &Arc<DataFile>,
+        going: &[(usize, Found)],
         out: &FileWriter<'_>,
-    ) -> Result<Option<(Arc<DataFile>, LogBlocks)>> {
+    ) -> Result<Rest> {
         let spec = known(LOG);
         let batch = read_file(spec, out.files, file)?;
         let entities = Entities::new(&batch)?;
         let mut stays = vec![true; batch.num_rows()];
-        for (_, (_, rows)) in gone {
+        for (_, (_, rows)) in going {
             let about = entities.about(rows)?;
-            if !about.is_contact || about.newest >= self.over.floor.0 {
+            if !about.is_contact || about.newest >= self.floor.0 {
                 let what = format!("{} holds something newer than it should", file.path);
                 return Err(Error::inconsistent(LOG, what));
             }
@@ -192,7 +208,7 @@ impl LetGo<'_> {
         }
         let rest = filter_record_batch(&batch, &BooleanArray::from(stays));
         let rest = rest.map_err(|e| Error::encoding(LOG, e))?;
-        let going: usize = gone.iter().map(|(_, (_, rows))| rows.len()).sum();
+        let going: usize = going.iter().map(|(_, (_, rows))| rows.len()).sum();
         if rest.num_rows() + going != batch.num_rows() || file.rows != batch.num_rows() as u64 {
             let what = format!(
                 "{} rows less {going} are not {}",
@@ -201,26 +217,124 @@ impl LetGo<'_> {
             );
             return Err(Error::inconsistent(LOG, what));
         }
-        if rest.num_rows() == 0 {
-            return Ok(None);
-        }
-        let blocks = log_index(&rest)?;
-        write_log(spec, &[rest], &[blocks], out).map(Some)
+        let written = match rest.num_rows() {
+            0 => None,
+            _ => {
+                let blocks = [log_index(&rest)?];
+                Some(write_log(spec, std::slice::from_ref(&rest), &blocks, out)?)
+            }
+        };
+        let (rest, blocks) = written.unzip();
+        Ok(Rest {
+            table: LOG.into(),
+            file: Arc::clone(file),
+            rest,
+            blocks,
+        })
     }
 }
 
-/// Finds the contacts of which all happened before `floor`, and of which nothing is `pinned`.
+impl PreparedLetGo {
+    pub(crate) fn new(over: &Over) -> Self {
+        let links = over.contacts.iter().flat_map(|c| &c.links).copied();
+        PreparedLetGo {
+            floor: over.floor,
+            version: Arc::clone(&over.version),
+            links: links.collect(),
+            rests: Vec::new(),
+            changes: Vec::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// May something that has this link (a hash as of [`facts::event_links`]) be one of the contacts
+    /// that go? Never says no when it is.
+    pub fn concerns(&self, link: u64) -> bool {
+        self.links.contains(&kept_part(link))
+    }
+
+    /// What it makes of a version; `None` if that has changed in a way that matters since the contacts
+    /// were found: a file is another one, or something new is tied to one of them.
+    pub(crate) fn applied(&self, version: &Version, files: &Files) -> Result<Option<Outcome>> {
+        if version.floors.contacts > Some(self.floor.0) || self.is_touched(version, files)? {
+            return Ok(None);
+        }
+        let mut outcome = Outcome {
+            version: version.clone(),
+            log_files: Vec::new(),
+            log_memory: Vec::new(),
+            checkpoint: None,
+            told: Told::Rows(self.changes.clone()),
+        };
+        let next = &mut outcome.version;
+        next.committed_seq += 1;
+        next.floors = Floors {
+            contacts: Some(self.floor.0),
+        };
+        for Rest {
+            table,
+            file,
+            rest,
+            blocks,
+        } in &self.rests
+        {
+            let Some(data) = next.tables.get_mut(table) else {
+                return Ok(None);
+            };
+            let before = data.files.len();
+            data.files.retain(|f| f.path != file.path);
+            if data.files.len() + 1 != before {
+                return Ok(None);
+            }
+            data.files.extend(rest.clone());
+            outcome.log_files.extend(rest.clone().zip(blocks.clone()));
+        }
+        Ok(Some(outcome))
+    }
+
+    /// Is an event tied to one of the contacts that came after they were found?
+    fn is_touched(&self, version: &Version, files: &Files) -> Result<bool> {
+        let memory = version.log_memory.iter().map(|blocks| &*blocks.links);
+        if memory.into_iter().any(|links| self.has_any_of(links)) {
+            return Ok(true);
+        }
+        let seen = self.version.log().files.iter();
+        let seen: HashSet<&str> = seen.map(|f| f.path.as_str()).collect();
+        let new = version.log().files.iter();
+        for file in new.filter(|f| !seen.contains(f.path.as_str())) {
+            if self.has_any_of(&read_links(files, file)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn has_any_of(&self, links: &LinkBlock) -> bool {
+        links.pairs().any(|(_, link)| self.links.contains(&link))
+    }
+}
+
+/// Finds the contacts of which all happened before `floor`, and of which nothing is in memory or
+/// `pinned`. Asks between two files whether it is to `go_on`.
 pub(crate) fn find(
-    version: &Version,
+    version: Arc<Version>,
     files: &Files,
     floor: UtcMicros,
     pinned: &[Event],
+    go_on: &dyn Fn() -> bool,
 ) -> Result<Over> {
+    let asked = || match go_on() {
+        true => Ok(()),
+        false => Err(Error::Stopped {
+            reason: "told to end".to_owned(),
+        }),
+    };
     let log = version.log();
     let is_old = |f: &&Arc<DataFile>| f.time_min.is_none_or(|min| min < floor.0);
     let (old, newer): (Vec<_>, Vec<_>) = log.files.iter().partition(is_old);
     let mut ties = Ties::default();
     for (number, file) in (0..).zip(&old) {
+        asked()?;
         let links = read_links(files, file)?;
         let bytes = files.read(&file.path)?;
         let batch = decode(known(LOG), bytes, Some(&ENTITY_COLUMNS), None)?;
@@ -228,18 +342,23 @@ pub(crate) fn find(
     }
     // Events of the other files all happened at the floor or later: whatever they are tied to stays.
     for file in newer {
+        asked()?;
         for (_, link) in read_links(files, file)?.pairs() {
             ties.pin(link);
         }
     }
+    for blocks in &version.log_memory {
+        blocks.links.pairs().for_each(|(_, link)| ties.pin(link));
+    }
     for link in pinned.iter().flat_map(facts::event_links) {
         ties.pin(kept_part(link));
     }
+    let (contacts, files) = (ties.over(floor), old.into_iter().cloned().collect());
     Ok(Over {
         floor,
-        edit: version.edit,
-        contacts: ties.over(floor),
-        files: old.into_iter().cloned().collect(),
+        version,
+        files,
+        contacts,
     })
 }
 
@@ -376,6 +495,7 @@ impl Ties {
                     newest: i64::MIN,
                     rows: 0,
                     places: Vec::new(),
+                    links: Vec::new(),
                 };
                 (false, empty)
             });
@@ -384,8 +504,13 @@ impl Ties {
             contact.rows += node.place.2.len() as u64;
             contact.places.push(node.place.clone());
         }
-        let over = contacts.into_values().filter(|(stays, _)| !stays);
-        over.map(|(_, contact)| contact).collect()
+        contacts.retain(|_, (stays, _)| !*stays);
+        for (link, node) in std::mem::take(&mut self.first_with) {
+            if let Some((_, contact)) = contacts.get_mut(&self.root(node)) {
+                contact.links.push(link);
+            }
+        }
+        contacts.into_values().map(|(_, contact)| contact).collect()
     }
 }
 

@@ -8,6 +8,7 @@ mod scrub;
 mod upkeep;
 
 pub use mend::{DamagedFile, Mend, Scratch};
+pub use retain::Pinned;
 pub use scrub::{Scrub, Scrubbed};
 
 use std::{
@@ -37,7 +38,6 @@ use crate::{
     objects::DataObjects,
     parquet_file::decode,
     quarantine::quarantine_rows,
-    retain::LetGo,
     tables::{LOG, QUARANTINE, known},
 };
 
@@ -372,7 +372,6 @@ impl Store {
                     seq,
                     checkpoint: commit.checkpoint.unwrap_or_default(),
                     log: None,
-                    lets_go: None,
                 },
             )?;
         } else {
@@ -384,7 +383,6 @@ impl Store {
                 writer: None,
                 checkpoint: &[],
                 log: None,
-                lets_go: None,
                 followed: self.followers.any(),
                 threads: self.settings.threads,
             })?;
@@ -428,7 +426,6 @@ impl Store {
             seq: version.committed_seq,
             checkpoint,
             log,
-            lets_go: None,
         };
         let prepared = write.log.as_ref().map(|log| Arc::clone(&log.file));
         let written = self.write(&mut state, &version, write);
@@ -543,7 +540,6 @@ impl Store {
             writer: Some(&out),
             checkpoint: write.checkpoint,
             log: write.log,
-            lets_go: write.lets_go,
             followed: self.followers.any(),
             threads: self.settings.threads,
         });
@@ -676,6 +672,10 @@ impl Store {
             }
             Store::checkpoint_file(&state)
         };
+        self.read_checkpoint(file)
+    }
+
+    fn read_checkpoint(&self, file: Option<Arc<DataFile>>) -> Result<Vec<Event>> {
         let (Some(file), Some(files)) = (file, self.files()) else {
             return Ok(Vec::new());
         };
@@ -813,7 +813,6 @@ struct Write<'a> {
     seq: u64,
     checkpoint: &'a [&'a Event],
     log: Option<PreparedLog>,
-    lets_go: Option<&'a LetGo<'a>>,
 }
 
 /// What an edit does to the fold's checkpoint.
@@ -890,8 +889,12 @@ impl Writer {
             }
         };
         // Files put together say nothing about commits that are still in memory.
+        let kept_seq = match is_dirty(&out.version) {
+            true => self.list.seq,
+            false => out.version.committed_seq,
+        };
         let (seq, wal, at) = match keeps {
-            true => (self.list.seq, self.list.wal, self.list.at),
+            true => (kept_seq, self.list.wal, self.list.at),
             false => (
                 out.version.committed_seq,
                 out.version.arrived_seq,

@@ -171,7 +171,7 @@ fn bring_in(
 
 fn show(args: &Demo, config: &Config, face: Face) -> Result<()> {
     let store = super::open_to_read(&args.data.dir)?;
-    let definitions = definitions(&[])?;
+    let definitions = definitions(&args.dirs)?;
     let settings = engine_settings(config.zone.name(), &[], &definitions.0)?;
     let engine = open_engine(store, definitions, settings)?;
     println!("{}", board(&engine, config)?.render(face));
@@ -228,6 +228,7 @@ fn serve_args(args: &Demo, config: &Config) -> Result<Serve> {
         bail!("`serve` is another command");
     };
     serve.data = args.data.clone();
+    serve.dirs = args.dirs.clone();
     // It listens on this machine only.
     serve.token_file = None;
     Ok(serve)

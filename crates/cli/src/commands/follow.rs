@@ -37,6 +37,7 @@ pub fn run(args: &Import, queue_log: QueueLogSettings) -> Result<Outcome> {
         }),
         InputFormat::AsteriskQueueLog => Grammar::QueueLog(Box::new(QueueLog::new(queue_log))),
         InputFormat::Csv => bail!("a csv file is a finished table: import it without --follow"),
+        _ => bail!("--follow reads ndjson and asterisk-queue-log: import this file without it"),
     };
     let key = settings::identity_key(args.identity_key.as_deref())?;
     let live = LiveSettings {
@@ -68,17 +69,22 @@ pub fn run(args: &Import, queue_log: QueueLogSettings) -> Result<Outcome> {
 fn look(follow: &mut Follow, live: &LiveIngest, rejected: &mut u64) -> Result<Duration> {
     match follow.poll(live, settings::now()) {
         Ok(Polled { receipt, .. }) => {
-            *rejected += receipt.rejected;
+            let bad = receipt.rejected - receipt.too_old;
+            *rejected += bad;
             for error in &receipt.errors {
                 let path = follow.path().display();
                 eprintln!("rejected: {path}:{}: {}", error.line, error.reason);
             }
             if receipt.accepted + receipt.duplicate + receipt.rejected > 0 {
+                let too_old = match receipt.too_old {
+                    0 => String::new(),
+                    events => format!(" · {} passed over: before what is kept", grouped(events)),
+                };
                 println!(
-                    "accepted {} · duplicate {} · rejected {}",
+                    "accepted {} · duplicate {} · rejected {}{too_old}",
                     grouped(receipt.accepted),
                     grouped(receipt.duplicate),
-                    grouped(receipt.rejected)
+                    grouped(bad)
                 );
             }
             Ok(LOOK)

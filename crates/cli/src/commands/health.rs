@@ -15,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Nobody answers, or not as they should.
 pub fn run(args: &Health) -> Result<Outcome> {
     let scheme = if args.https { "https" } else { "http" };
-    let url = format!("{scheme}://{}/healthz", args.http);
+    let path = if args.ready { "readyz" } else { "healthz" };
+    let url = format!("{scheme}://{}/{path}", args.http);
     let trust = match (
         &args.ca,
         args.https && args.http.ip().to_canonical().is_loopback(),

@@ -7,12 +7,18 @@ use events::{DEFAULT_TENANT, Intake, Text, UtcMicros};
 use indicatif::ProgressBar;
 use ingest::{
     IdentityKey, ImportReport, ImportSettings, Importer, Progress,
+    amazon_connect::AmazonConnect,
     asterisk::QueueLogSettings,
     csv_mapping::Mapping,
-    formats::{CsvLines, Inputs, QueueLogLines},
+    formats::{CsvLines, Inputs, QueueLogLines, Unmapped},
+    freeswitch::Freeswitch,
+    genesys_cloud::GenesysCloud,
     local_time::{self, LocalClock},
     ndjson::Ndjson,
     pipeline::Lines,
+    records::{RecordLines, Records, SourceSettings},
+    twilio_taskrouter::TwilioTaskrouter,
+    zendesk::Zendesk,
 };
 use store::Store;
 
@@ -41,40 +47,13 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
     let now = settings::now();
     let mut importer = Importer::new(&store, ImportSettings::new(now, key))?;
     let bar = progress::bar("importing", total, true);
-    let report = match args.format {
-        InputFormat::Ndjson => {
-            let intake = Intake {
-                tenant_id: DEFAULT_TENANT.into(),
-                default_source: args.source.as_deref().map(Text::from),
-                recorded_at: now,
-            };
-            let mut lines = Ndjson::new(Inputs::files(args.files.clone()), intake);
-            drive(&mut importer, &mut lines, &bar)?
-        }
-        InputFormat::AsteriskQueueLog => {
-            let mut lines = QueueLogLines::new(
-                Inputs::files(args.files.clone()),
-                queue_log(args, now, clock),
-            );
-            let report = drive(&mut importer, &mut lines, &bar)?;
-            for (kind, count, first) in lines.unmapped() {
-                println!(
-                    "{kind}: {} row(s) that mean nothing here, counted only; the first is {}:{}: {}",
-                    grouped(count),
-                    first.place.file.as_deref().unwrap_or("input"),
-                    first.place.line,
-                    first.text
-                );
-            }
-            report
-        }
-        InputFormat::Csv => {
-            let mapping = mapping.context("--format csv needs --mapping")?;
-            let inputs = Inputs::files(args.files.clone());
-            let mut lines = CsvLines::new(inputs, &mapping, DEFAULT_TENANT.into(), now);
-            drive(&mut importer, &mut lines, &bar)?
-        }
+    let job = Job {
+        args,
+        now,
+        importer: &mut importer,
+        bar: &bar,
     };
+    let report = job.run(mapping.as_ref(), clock)?;
     store.compact(2)?;
     bar.finish_and_clear();
     print(&report, face);
@@ -84,6 +63,94 @@ pub fn run(args: &Import, face: Face) -> Result<Outcome> {
     } else {
         Outcome::Findings
     })
+}
+
+/// One import.
+struct Job<'a, 's> {
+    args: &'a Import,
+    now: UtcMicros,
+    importer: &'a mut Importer<'s>,
+    bar: &'a ProgressBar,
+}
+
+impl Job<'_, '_> {
+    fn run(self, mapping: Option<&Mapping>, clock: Option<LocalClock>) -> Result<ImportReport> {
+        let source = |usual: &str| SourceSettings {
+            tenant_id: DEFAULT_TENANT.into(),
+            source: self.args.source.as_deref().unwrap_or(usual).into(),
+            recorded_at: self.now,
+        };
+        match self.args.format {
+            InputFormat::Ndjson => {
+                let intake = Intake {
+                    tenant_id: DEFAULT_TENANT.into(),
+                    default_source: self.args.source.as_deref().map(Text::from),
+                    recorded_at: self.now,
+                };
+                drive(
+                    self.importer,
+                    &mut Ndjson::new(self.inputs(), intake),
+                    self.bar,
+                )
+            }
+            InputFormat::AsteriskQueueLog => {
+                let settings = queue_log(self.args, self.now, clock);
+                let mut lines = QueueLogLines::new(self.inputs(), settings);
+                let report = drive(self.importer, &mut lines, self.bar)?;
+                print_unmapped(lines.unmapped());
+                Ok(report)
+            }
+            InputFormat::Csv => {
+                let mapping = mapping.context("--format csv needs --mapping")?;
+                let tenant = DEFAULT_TENANT.into();
+                let mut lines = CsvLines::new(self.inputs(), mapping, tenant, self.now);
+                drive(self.importer, &mut lines, self.bar)
+            }
+            InputFormat::AmazonConnect => {
+                let format = AmazonConnect::new(source("amazon-connect"));
+                self.records(format)
+            }
+            InputFormat::GenesysCloud => {
+                let format = GenesysCloud::new(source("genesys-cloud"));
+                self.records(format)
+            }
+            InputFormat::TwilioTaskrouter => {
+                let format = TwilioTaskrouter::new(source("twilio"));
+                self.records(format)
+            }
+            InputFormat::Zendesk => {
+                let format = Zendesk::new(source("zendesk"));
+                self.records(format)
+            }
+            InputFormat::Freeswitch => {
+                let format = Freeswitch::new(source("freeswitch"));
+                self.records(format)
+            }
+        }
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs::files(self.args.files.clone())
+    }
+
+    fn records(self, format: impl Records) -> Result<ImportReport> {
+        let mut lines = RecordLines::new(self.inputs(), format);
+        let report = drive(self.importer, &mut lines, self.bar)?;
+        print_unmapped(lines.unmapped());
+        Ok(report)
+    }
+}
+
+fn print_unmapped(unmapped: &Unmapped) {
+    for (kind, count, first) in unmapped.iter() {
+        println!(
+            "{kind}: {} that mean nothing here, counted only; the first is {}:{}: {}",
+            grouped(count),
+            first.place.file.as_deref().unwrap_or("input"),
+            first.place.line,
+            first.text
+        );
+    }
 }
 
 fn total_bytes(files: &[PathBuf]) -> Result<u64> {
@@ -103,6 +170,13 @@ fn mapping(args: &Import) -> Result<Option<Mapping>> {
     let Some(path) = &args.mapping else {
         return Ok(None);
     };
+    if path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+    {
+        let path = path.display();
+        bail!("{path}: a mapping is written in YAML, docs/importers/csv.md has an example");
+    }
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the mapping {}", path.display()))?;
     match Mapping::parse(&path.display().to_string(), &text) {
@@ -126,7 +200,16 @@ fn clock(args: &Import) -> Result<Option<LocalClock>> {
     match args.format {
         InputFormat::AsteriskQueueLog => {}
         InputFormat::Csv => bail!("--zone is for a queue_log: a mapping names its zone itself"),
-        InputFormat::Ndjson => bail!("--zone is for a queue_log: times of events have an offset"),
+        InputFormat::Ndjson
+        | InputFormat::AmazonConnect
+        | InputFormat::GenesysCloud
+        | InputFormat::TwilioTaskrouter
+        | InputFormat::Zendesk
+        | InputFormat::Freeswitch => {
+            bail!(
+                "--zone is for a queue_log: times of this format have an offset, or count from 1970"
+            )
+        }
     }
     let repeated = match args.repeated_hour {
         RepeatedHour::Earlier => local_time::RepeatedHour::Earlier,
@@ -172,7 +255,9 @@ fn print(report: &ImportReport, face: Face) {
     }
     let hidden = report.rejected.saturating_sub(SHOWN_REJECTS as u64);
     if hidden > 0 {
-        eprintln!("... and {} more; see facts.quarantine", grouped(hidden));
+        let kept = report.by_reason.keys().any(|code| code.is_kept());
+        let where_to = if kept { "; see facts.quarantine" } else { "" };
+        eprintln!("... and {} more{where_to}", grouped(hidden));
     }
     for (reason, count) in &report.by_reason {
         println!("  {reason}: {}", grouped(*count));

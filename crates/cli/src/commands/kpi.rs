@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::{NaiveDate, TimeZone};
 use comfy_table::{Table, presets};
-use engine::{Compare, Engine, Grain, KpiRequest, Over, parse_grain, parse_zone};
+use engine::{Compare, Control, Engine, Grain, KpiRequest, Over, parse_grain, parse_zone};
 use events::UtcMicros;
 use kpi::Catalogue;
 
@@ -124,7 +124,11 @@ fn show(args: &KpiShow, face: Face) -> Result<Outcome> {
             .rolling
             .map(Over::Buckets)
             .or(args.running.then_some(Over::Start)),
-        compare: compare(args.compare.as_deref())?,
+        compare: compare(args.compare.as_deref(), zone)?,
+        control: args.control.as_ref().map(|condition| Control {
+            filters: vec![condition.clone()],
+            ..Control::default()
+        }),
         fill: args.fill,
         by: args.by.clone(),
         filters: args.filter.iter().cloned().collect(),
@@ -177,14 +181,16 @@ fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> R
             writeln!(out, "{}", board.render(face))?;
             board.failures()
         }
-        Format::Json => {
+        Format::Json | Format::Csv => {
             let answer = ask(engine, request)?;
-            kpi_table::json(&mut out, &answer)?;
-            kpi_table::failures([&answer].into_iter())
-        }
-        Format::Csv => {
-            let answer = ask(engine, request)?;
-            kpi_table::csv(&mut out, &answer)?;
+            match args.format {
+                Format::Json => kpi_table::json(&mut out, &answer)?,
+                _ => kpi_table::csv(&mut out, &answer)?,
+            }
+            // A row says so too; a table of one number a month is easily read without its columns.
+            if let Some(incomplete) = kpi_table::incomplete(&answer, face.lang) {
+                eprintln!("note: {incomplete}");
+            }
             kpi_table::failures([&answer].into_iter())
         }
     };
@@ -192,8 +198,8 @@ fn print(engine: &Engine, request: &KpiRequest, args: &KpiShow, face: Face) -> R
     Ok(failures)
 }
 
-fn compare(text: Option<&str>) -> Result<Option<Compare>> {
-    let parse = |t: &str| t.parse().with_context(|| format!("--compare {t}"));
+fn compare(text: Option<&str>, zone: chrono_tz::Tz) -> Result<Option<Compare>> {
+    let parse = |t: &str| Compare::parse(t, zone).with_context(|| format!("--compare {t}"));
     text.map(parse).transpose()
 }
 

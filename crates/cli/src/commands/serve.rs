@@ -2,31 +2,40 @@
 //! stop.
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use ::kpi::alert::AlertRules;
+use ::kpi::{SourceFile, alert::AlertRules};
 use anyhow::{Context, Result, bail};
 use engine::{
+    Engine,
     live::{LiveBoard, LiveSettings},
     service::{QueryLimits, QueryService},
 };
 use events::{Text, UtcMicros};
 use ingest::{
     IdentityKey,
-    live::{LiveIngest, LiveSettings as IngestSettings},
+    live::{LiveError, LiveIngest, LiveSettings as IngestSettings, Recovered, Replayed},
 };
 use server::{
-    Backends, RunningServer, Server, Surroundings, TlsFiles,
+    Backends, DefinitionsNews, OpenServer, RunningServer, Server, StartStep, Surroundings,
+    TlsFiles,
     alerts::{Alerting, Webhook},
     live::{Boards, FramePump, LiveFeed},
 };
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::definitions::{self, Around, Texts, Watch, Watched, source_file};
 use crate::{Outcome, args::Serve, output::grouped, settings};
+
+/// How long a look for a signal takes: one that has come is noticed only by waiting for it.
+const SIGNAL_LOOK: Duration = Duration::from_millis(1);
 
 /// What a server takes from its surroundings.
 #[derive(Clone)]
@@ -64,41 +73,73 @@ pub fn serve_while(
     work: impl FnOnce(&RunningServer, &mut Signals) -> Result<&'static str>,
 ) -> Result<Outcome> {
     let mut signals = Signals::listen()?;
-    let definitions = super::definitions(&args.dirs)?;
+    let texts = Texts::read(&args.dirs)?;
+    let definitions = texts.load()?;
+    let news = DefinitionsNews::new(texts.hash(), (house.now)());
     let mut engine = super::engine_settings(&args.zone, &args.params, &definitions.0)?;
+    // Before the data are opened, which may take a while: whoever asks is told so.
+    let open = listen(args, house)?;
     let store = Arc::new(Store::create_or_open(&args.data.dir)?);
     engine.spill_dir = Some(spill_folder(&args.data.dir)?);
-    let live = open(args, house, &store)?;
-    let opened = super::open_engine(store, definitions, engine)
-        .and_then(|engine| {
-            // Compiles the definitions: what is wrong with them is known now, and the first
-            // question does not wait for it.
-            super::bounds(&engine)?;
-            Ok(QueryService::start(Arc::new(engine), query_limits())?)
-        })
-        .and_then(|queries| {
-            let rules = super::alert_rules(args.alerts.as_deref(), queries.engine())?;
-            let (pump, feed) = live_board(args, house, &queries, &rules)?;
-            let alerts = alerting(args, rules, &feed)?;
-            let server = listen(args, house, &live, &queries, (feed, alerts))?;
-            Ok((server, pump, queries))
-        });
-    let (server, pump, queries) = match opened {
-        Ok(opened) => opened,
+    let live = match open_live(args, house, &store, &open, &mut signals)? {
+        Start::Live(live) => live,
+        Start::Ended(name) => {
+            eprintln!("{name}: ended before the log was replayed; it keeps what it has");
+            open.stop();
+            return Ok(Outcome::Clean);
+        }
+    };
+    open.starting().step(StartStep::Preparing);
+    let behind = super::open_engine(store, definitions, engine)
+        .and_then(|engine| behind_the_doors(args, house, &live, engine, (texts, news)));
+    let (pump, backends, watch) = match behind {
+        Ok(behind) => behind,
         Err(error) => {
             live.shut_down()?;
             return Err(error);
         }
     };
+    let queries = backends.queries.clone();
+    let server = open.serve(backends);
     let worked = work(&server, &mut signals);
     if let Ok(name) = &worked {
         eprintln!("{name}: finishing");
     }
     server.stop();
-    drop(pump);
+    drop((watch, pump));
     queries.stop();
     live.shut_down().context("the end was not clean")?;
     worked.map(|_| Outcome::Clean)
+}
+
+/// What requests are answered from.
+fn behind_the_doors(
+    args: &Serve,
+    house: &House,
+    live: &LiveIngest,
+    engine: Engine,
+    (texts, news): (Texts, DefinitionsNews),
+) -> Result<(FramePump, Backends, Option<Watch>)> {
+    // Compiles the definitions: what is wrong with them is known now, and the first question does
+    // not wait for it.
+    super::bounds(&engine)?;
+    let queries = QueryService::start(Arc::new(engine), query_limits())?;
+    let (rules, around) = rules(args, queries.engine())?;
+    let (pump, feed) = live_board(args, house, &queries, &rules)?;
+    let around = Around {
+        on_boards: feed.boards.kpis(),
+        ..around
+    };
+    let watch = watch(args, house, &queries, (texts, around), &news)?;
+    let alerts = alerting(args, rules, &feed)?;
+    let backends = Backends {
+        sink: Arc::new(live.clone()),
+        queries,
+        live: feed,
+        alerts: Some(alerts),
+        definitions: news,
+    };
+    Ok((pump, backends, watch))
 }
 
 /// The folder for what queries cannot keep in memory: in the data folder, which may be the only place
@@ -115,11 +156,12 @@ fn spill_folder(data: &Path) -> Result<PathBuf> {
 }
 
 fn announce(args: &Serve, server: &RunningServer) {
-    let (scheme, grpc) = match args.tls_cert {
-        Some(_) => ("https", "grpc+tls"),
-        None => ("http", "grpc"),
+    let url = url(args, server.addr());
+    let grpc = if args.tls_cert.is_some() {
+        "grpc+tls"
+    } else {
+        "grpc"
     };
-    let url = format!("{scheme}://{}", server.addr());
     eprintln!("listening on {url}");
     eprintln!("wallboard: {url}/wallboard");
     eprintln!("events: POST {url}/api/v1/events; questions: {url}/api lists the routes");
@@ -132,6 +174,15 @@ fn announce(args: &Serve, server: &RunningServer) {
     eprintln!("an answer to events means: on the disk (durability synced). Ctrl-C ends.");
 }
 
+fn url(args: &Serve, addr: SocketAddr) -> String {
+    let scheme = if args.tls_cert.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    format!("{scheme}://{addr}")
+}
+
 fn query_limits() -> QueryLimits {
     QueryLimits {
         memory_bytes: settings::query_memory_bytes(),
@@ -140,15 +191,49 @@ fn query_limits() -> QueryLimits {
     }
 }
 
-fn open(args: &Serve, house: &House, store: &Arc<Store>) -> Result<LiveIngest> {
+/// What a start came to.
+enum Start {
+    Live(LiveIngest),
+    /// A signal with this name came before.
+    Ended(&'static str),
+}
+
+/// Takes the log up, tells those who ask how far that is, and ends it at a signal.
+fn open_live(
+    args: &Serve,
+    house: &House,
+    store: &Arc<Store>,
+    open: &OpenServer,
+    signals: &mut Signals,
+) -> Result<Start> {
     let live = IngestSettings {
         clock: Arc::clone(&house.now),
         default_source: args.source.as_deref().map(Text::from),
         budget_bytes: args.buffer_mib << 20,
         keep_rejected_days: (args.keep_rejected > 0).then_some(args.keep_rejected),
+        keep_days: args.keep,
         ..live_settings(house.key)?
     };
-    start(store, &args.data.dir, live)
+    let starting = open.starting();
+    let url = url(args, open.addr());
+    let mut ended = None;
+    let mut watching = |Replayed { done, all }: Replayed| {
+        if done == 0 {
+            let rows = grouped(all);
+            eprintln!("replaying the log: {rows} row(s); {url}/readyz tells how far it is");
+        }
+        starting.step(StartStep::Replaying { done, all });
+        ended = signals.wait_at_most(SIGNAL_LOOK);
+        match ended {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    };
+    let started = LiveIngest::start_watched(Arc::clone(store), live, &mut watching);
+    match (started, ended) {
+        (Err(LiveError::Interrupted), Some(name)) => Ok(Start::Ended(name)),
+        (started, _) => Ok(Start::Live(told(started, &args.data.dir)?)),
+    }
 }
 
 /// The usual settings of live ingest.
@@ -169,8 +254,13 @@ pub fn live_settings(key: [u8; 32]) -> Result<IngestSettings> {
 /// # Errors
 /// The log cannot be read.
 pub fn start(store: &Arc<Store>, dir: &Path, live: IngestSettings) -> Result<LiveIngest> {
-    let (live, recovered) = LiveIngest::start(Arc::clone(store), live)
-        .with_context(|| format!("cannot go on with the log of {}", dir.display()))?;
+    told(LiveIngest::start(Arc::clone(store), live), dir)
+}
+
+/// What a start found, for people.
+fn told(started: Result<(LiveIngest, Recovered), LiveError>, dir: &Path) -> Result<LiveIngest> {
+    let (live, recovered) =
+        started.with_context(|| format!("cannot go on with the log of {}", dir.display()))?;
     if recovered.events > 0 || recovered.cut_bytes > 0 {
         eprintln!(
             "the log had {} event(s) that were not in Parquet; {} byte(s) of an unfinished write \
@@ -182,6 +272,46 @@ pub fn start(store: &Arc<Store>, dir: &Path, live: IngestSettings) -> Result<Liv
     Ok(live)
 }
 
+/// The alert rules, and what else definitions must fit that come later.
+fn rules(args: &Serve, engine: &Engine) -> Result<(Arc<AlertRules>, Around)> {
+    let rules_file: Option<SourceFile> = args.alerts.as_deref().map(source_file).transpose()?;
+    let live = super::block_on(|| async {
+        let snapshot = engine.snapshot().await?;
+        Ok(engine::live::possible_kpis(&snapshot)?)
+    })?;
+    let rules = definitions::rules(rules_file.as_ref(), &engine.catalogue(), &live)?;
+    let rules = Arc::new(rules);
+    let around = Around {
+        params: args.params.clone(),
+        on_boards: BTreeSet::new(),
+        rules_file,
+        rules: Arc::clone(&rules),
+    };
+    Ok((rules, around))
+}
+
+/// Looks after the user's folders of definitions, if there are any.
+fn watch(
+    args: &Serve,
+    house: &House,
+    queries: &QueryService,
+    (texts, around): (Texts, Around),
+    news: &DefinitionsNews,
+) -> Result<Option<Watch>> {
+    if args.dirs.is_empty() {
+        return Ok(None);
+    }
+    let watched = Watched {
+        dirs: args.dirs.clone(),
+        texts,
+        around,
+        engine: Arc::clone(queries.engine()),
+        news: news.clone(),
+        now: Arc::clone(&house.now),
+    };
+    Watch::start(watched).map(Some)
+}
+
 /// What the live board shows, and what keeps it going.
 fn live_board(
     args: &Serve,
@@ -190,7 +320,7 @@ fn live_board(
     rules: &AlertRules,
 ) -> Result<(FramePump, LiveFeed)> {
     let engine = queries.engine();
-    let boards = Boards::open(args.boards.as_deref(), engine.catalogue())?;
+    let boards = Boards::open(args.boards.as_deref(), &engine.catalogue())?;
     // What no board shows may be watched all the same.
     let watched = rules.kpis().into_iter().map(str::to_owned);
     let board = LiveSettings {
@@ -221,22 +351,16 @@ fn device_file(args: &Serve) -> Option<PathBuf> {
 }
 
 /// Rules and webhooks, over frames of the live board.
-fn alerting(args: &Serve, rules: AlertRules, feed: &LiveFeed) -> Result<Alerting> {
+fn alerting(args: &Serve, rules: Arc<AlertRules>, feed: &LiveFeed) -> Result<Alerting> {
     Ok(Alerting {
-        rules: Arc::new(rules),
+        rules,
         frames: feed.frames.clone(),
         news: feed.alerts.clone(),
         webhooks: Webhook::all(&args.webhooks, args.webhook_ca.as_deref())?,
     })
 }
 
-fn listen(
-    args: &Serve,
-    house: &House,
-    live: &LiveIngest,
-    queries: &QueryService,
-    (feed, alerts): (LiveFeed, Alerting),
-) -> Result<RunningServer> {
+fn listen(args: &Serve, house: &House) -> Result<OpenServer> {
     let mut http = server::Settings::new(args.http);
     http.token_file = args.token_file.clone();
     http.device_file = device_file(args);
@@ -254,13 +378,7 @@ fn listen(
         run_id: u64::from_le_bytes(settings::random()?),
         seed: settings::random()?,
     };
-    let backends = Backends {
-        sink: Arc::new(live.clone()),
-        queries: queries.clone(),
-        live: feed,
-        alerts: Some(alerts),
-    };
-    Ok(Server::start(http, surroundings, backends)?)
+    Ok(Server::open(http, surroundings)?)
 }
 
 /// The signals that end a program that runs on.

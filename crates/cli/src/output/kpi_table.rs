@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use engine::{AnsweredKpi, Compare, Engine, Grain, KpiAnswer, KpiRequest, KpiRow, parse_grain};
 use events::UtcMicros;
-use kpi::{Catalogue, Kpi, Status};
+use kpi::{Catalogue, Kpi, Status, UnitKind};
 use serde_json::{Map, Value, json};
 
 use super::{Style, Tone, sparkline};
@@ -39,8 +39,10 @@ pub struct Board {
     total: KpiAnswer,
     groups: Option<KpiAnswer>,
     trend: Option<KpiAnswer>,
-    compared: bool,
-    groups_compared: bool,
+    /// What stands beside each total.
+    beside: Option<Word>,
+    /// Was that asked for? Then it stands beside groups, too, with the difference.
+    asked_beside: bool,
 }
 
 impl Board {
@@ -50,7 +52,9 @@ impl Board {
     /// The request is refused, or a query fails.
     pub fn ask(engine: &Engine, request: &KpiRequest) -> Result<Self> {
         let compare = match request.compare {
-            None if has_period_before(engine, request)? => Some(Compare::Previous),
+            None if request.control.is_none() && has_period_before(engine, request)? => {
+                Some(Compare::Previous)
+            }
             asked => asked,
         };
         let plain = KpiRequest {
@@ -66,6 +70,7 @@ impl Board {
             Some(grain) => {
                 let plain = KpiRequest {
                     compare: None,
+                    control: None,
                     ..plain.clone()
                 };
                 Some(ask(engine, &with_grain(engine, &plain, grain))?)
@@ -73,14 +78,17 @@ impl Board {
             None => None,
         };
         Ok(Board {
-            catalogue: engine.catalogue().clone(),
+            catalogue: engine.catalogue(),
             total: ask(engine, &plain)?,
             groups: split
                 .then(|| ask(engine, &splittable(engine, request)))
                 .transpose()?,
             trend,
-            compared: compare.is_some(),
-            groups_compared: request.compare.is_some(),
+            beside: match &request.control {
+                Some(_) => Some(Word::Control),
+                None => compare.map(|_| Word::Previous),
+            },
+            asked_beside: request.compare.is_some() || request.control.is_some(),
         })
     }
 
@@ -94,7 +102,11 @@ impl Board {
             "as of {} · commit {}",
             self.total.as_of, self.total.revision
         );
-        let below = self.notes().into_iter().chain([as_of]);
+        let incomplete = once(
+            self.answers()
+                .filter_map(|answer| incomplete(answer, face.lang)),
+        );
+        let below = self.notes().into_iter().chain(incomplete).chain([as_of]);
         below.fold(table.to_string(), |text, line| {
             format!("{text}\n{}", face.style.paint(Tone::Faint, &line))
         })
@@ -134,10 +146,9 @@ impl Board {
         } else {
             Word::Total
         }));
-        head.extend([word(Word::Target), word(Word::Status)]);
-        if self.compared {
-            head.push(word(Word::Previous));
-        }
+        head.extend(["n".to_owned(), word(Word::Target), word(Word::Status)]);
+        head.extend(self.beside.map(word));
+        head.extend(self.asked_beside.then(|| DIFFERENCE.to_owned()));
         if self.trend.is_some() {
             head.push(word(Word::Trend));
         }
@@ -152,14 +163,14 @@ impl Board {
                 let row = groups.and_then(|g| find(g, &kpi.id, dims));
                 number(kpi, row, face.style)
             }));
-            cells.push(number(kpi, total, Style::plain()));
+            cells.push(total_number(kpi, total));
+            cells.push(count(total));
             cells.extend(match &answered.failed {
                 Some(why) => failed(why, face),
                 None => judged(kpi, total, face),
             });
-            if self.compared {
-                cells.push(previous(kpi, total));
-            }
+            cells.extend(self.beside.map(|_| previous(kpi, total)));
+            cells.extend(self.asked_beside.then(|| difference(kpi, total)));
             if let Some(trend) = &self.trend {
                 cells.push(Cell::new(chart(trend, &kpi.id)));
             }
@@ -191,7 +202,9 @@ impl Board {
             word(Word::Target),
             word(Word::Status),
         ]);
-        head.extend(self.groups_compared.then(|| word(Word::Previous)));
+        let beside = self.beside.filter(|_| self.asked_beside);
+        head.extend(beside.map(word));
+        head.extend(beside.map(|_| DIFFERENCE.to_owned()));
         let mut table = new_table(head);
         for row in &groups.rows {
             let Some(kpi) = self.catalogue.get(&row.kpi) else {
@@ -207,10 +220,11 @@ impl Board {
                     .iter()
                     .map(|(_, v)| Cell::new(shown(v.as_deref(), face.lang))),
             );
-            cells.push(number(kpi, Some(row), Style::plain()));
-            cells.push(right(row.n.map_or(String::new(), |n| n.to_string())));
+            cells.push(total_number(kpi, Some(row)));
+            cells.push(count(Some(row)));
             cells.extend(judged(kpi, Some(row), face));
-            cells.extend(self.groups_compared.then(|| previous(kpi, Some(row))));
+            cells.extend(beside.map(|_| previous(kpi, Some(row))));
+            cells.extend(beside.map(|_| difference(kpi, Some(row))));
             table.add_row(cells);
         }
         let keys = usize::from(groups.grain.is_some()) + names.len();
@@ -234,6 +248,13 @@ impl Board {
 pub fn failures<'a>(answers: impl Iterator<Item = &'a KpiAnswer>) -> Vec<String> {
     let kpis = answers.flat_map(|answer| &answer.kpis);
     once(kpis.filter_map(|kpi| kpi.failed.clone()))
+}
+
+/// That the numbers of an answer are not complete, if they are not.
+pub fn incomplete(answer: &KpiAnswer, lang: Lang) -> Option<String> {
+    answer
+        .incomplete_before
+        .map(|at| lang.incomplete_before(&at.to_string()))
 }
 
 fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
@@ -270,10 +291,54 @@ fn number(kpi: &Kpi, row: Option<&KpiRow>, style: Style) -> Cell {
     right(style.paint(tone(row.status), &text))
 }
 
+/// The value, and of a sample the interval that the true one is in.
+fn total_number(kpi: &Kpi, row: Option<&KpiRow>) -> Cell {
+    let cell = number(kpi, row, Style::plain());
+    let Some(interval) = row.and_then(|row| row.interval) else {
+        return cell;
+    };
+    let ends = [interval.low, interval.high].map(|end| kpi.unit.format(end));
+    right(format!("{} ({} – {})", cell.content(), ends[0], ends[1]))
+}
+
+/// How many things a value is about.
+fn count(row: Option<&KpiRow>) -> Cell {
+    let n = row.and_then(|row| row.n);
+    right(n.map_or(String::new(), |n| n.to_string()))
+}
+
 /// The value of the period before, or of whichever was asked for.
 fn previous(kpi: &Kpi, row: Option<&KpiRow>) -> Cell {
     let previous = row.and_then(|row| row.previous);
     right(previous.map_or("—".to_owned(), |v| kpi.unit.format(v)))
+}
+
+/// The column of differences, with the interval of those of shares.
+const DIFFERENCE: &str = "Δ (95 %)";
+
+/// The value less what stands beside it; of shares in percentage points, with their interval.
+fn difference(kpi: &Kpi, row: Option<&KpiRow>) -> Cell {
+    let found = row.and_then(|row| Some((row, row.value? - row.previous?)));
+    let Some((row, difference)) = found else {
+        return right("—".to_owned());
+    };
+    let text = signed(kpi, difference);
+    right(match row.difference {
+        Some(ends) => format!(
+            "{text} ({} – {})",
+            signed(kpi, ends.low),
+            signed(kpi, ends.high)
+        ),
+        None => text,
+    })
+}
+
+fn signed(kpi: &Kpi, value: f64) -> String {
+    match kpi.unit.kind {
+        UnitKind::Ratio => format!("{:+.1} pp", value * 100.0),
+        _ if value > 0.0 => format!("+{}", kpi.unit.format(value)),
+        _ => kpi.unit.format(value),
+    }
 }
 
 fn tone(status: Status) -> Tone {
@@ -438,8 +503,9 @@ fn with_grain(engine: &Engine, request: &KpiRequest, grain: Grain) -> KpiRequest
 /// The request without the KPIs that do not have its dimensions: they show their total only.
 /// If none has them, the engine says why.
 fn splittable(engine: &Engine, request: &KpiRequest) -> KpiRequest {
+    let catalogue = engine.catalogue();
     let has = |id: &&String| {
-        let kpi = engine.catalogue().get(id);
+        let kpi = catalogue.get(id);
         kpi.is_some_and(|k| request.by.iter().all(|d| k.dimensions.contains(d)))
     };
     let ids: Vec<String> = request.ids.iter().filter(has).cloned().collect();
@@ -490,10 +556,15 @@ fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value 
         "numerator": row.and_then(|r| r.numerator),
         "denominator": row.and_then(|r| r.denominator),
         "n": row.and_then(|r| r.n),
+        "low": row.and_then(|r| r.interval).map(|i| i.low),
+        "high": row.and_then(|r| r.interval).map(|i| i.high),
         "parts": parts,
         "unit": kpi.unit.kind.word(),
         "currency": row.and_then(|r| r.currency.clone()),
         "previous": row.and_then(|r| r.previous),
+        "difference": row.and_then(|r| Some(r.value? - r.previous?)),
+        "difference_low": row.and_then(|r| r.difference).map(|d| d.low),
+        "difference_high": row.and_then(|r| r.difference).map(|d| d.high),
         "target": row.and_then(|r| r.target),
         "status": row.map_or(Status::None, |r| r.status).word(),
         "version": kpi.version,
@@ -501,6 +572,7 @@ fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value 
         "as_of": answer.as_of.to_string(),
         "horizon": answer.horizon.to_string(),
         "matured_to": kpi.matured_to.map(|t| t.to_string()),
+        "incomplete_before": answer.incomplete_before.map(|t| t.to_string()),
         "revision": answer.revision,
         "approx": answer.approx,
         "clock": kpi.clock(),
@@ -513,14 +585,19 @@ fn object(answer: &KpiAnswer, kpi: &AnsweredKpi, row: Option<&KpiRow>) -> Value 
 
 /// The columns of the CSV before and behind the dimensions.
 const CSV_BEFORE: [&str; 2] = ["kpi", "period_start"];
-const CSV_BEHIND: [&str; 21] = [
+const CSV_BEHIND: [&str; 27] = [
     "value",
     "numerator",
     "denominator",
     "n",
+    "low",
+    "high",
     "unit",
     "currency",
     "previous",
+    "difference",
+    "difference_low",
+    "difference_high",
     "target",
     "status",
     "version",
@@ -528,6 +605,7 @@ const CSV_BEHIND: [&str; 21] = [
     "as_of",
     "horizon",
     "matured_to",
+    "incomplete_before",
     "revision",
     "approx",
     "clock",

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, not_impl_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    Volatility, lit,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use kpi::{Kpi, ParamValue};
+use events::UtcMicros;
+use kpi::{Kpi, ParamInForce, ParamRule, ParamValue};
 
 use super::{Compiler, about};
 use crate::error::EngineError;
@@ -37,7 +38,7 @@ impl Compiler<'_> {
         &self,
         kpi: &Kpi,
         text: &str,
-        params: &BTreeMap<String, ParamValue>,
+        params: &BTreeMap<String, ParamInForce>,
     ) -> Result<Expr, EngineError> {
         let expr = self.row_expr(kpi, text, params)?;
         match expr.get_type(self.schema) {
@@ -51,33 +52,49 @@ impl Compiler<'_> {
         }
     }
 
-    /// One row expression, typed, with parameters as literals and bounds as calls.
+    /// One row expression, typed, with bounds as calls and parameters as literals: of one that
+    /// differs between rows as a choice by the row's dimensions and time.
     pub(super) fn row_expr(
         &self,
         kpi: &Kpi,
         text: &str,
-        params: &BTreeMap<String, ParamValue>,
+        params: &BTreeMap<String, ParamInForce>,
     ) -> Result<Expr, EngineError> {
+        let mut chosen: BTreeMap<String, Expr> = BTreeMap::new();
+        for (name, param) in params.iter().filter(|(_, param)| !param.rules.is_empty()) {
+            let choice = self.by_row(param, kpi.time());
+            chosen.insert(
+                chosen_column(name),
+                choice.map_err(|e| about(kpi, text, e))?,
+            );
+        }
         let sql = kpi::rowsql::substitute(text, &mut |name| {
             let bound = BOUNDS.iter().find(|(bound, ..)| *bound == name);
             bound
                 .map(|(.., column)| (*column).to_owned())
-                .or_else(|| params.get(name).map(literal))
+                .or_else(|| {
+                    let column = chosen_column(name);
+                    chosen.contains_key(&column).then_some(column)
+                })
+                .or_else(|| params.get(name).map(|param| literal(&param.value)))
         })
         .map_err(|e| about(kpi, text, e))?;
-        self.parse(&sql)
+        self.parse(&sql, &chosen)
             .map_err(|e| about(kpi, text, EngineError::from(e)))
     }
 
-    fn parse(&self, sql: &str) -> Result<Expr> {
-        let schema = with_bounds(self.schema)?;
+    fn parse(&self, sql: &str, chosen: &BTreeMap<String, Expr>) -> Result<Expr> {
+        let schema = self.with_stand_ins(chosen)?;
         let parsed = self.state.create_logical_expr(sql, &schema)?;
         check_row_expr(&parsed)?;
         let expr = parsed.transform_up(|expr| {
             Ok(match &expr {
                 Expr::Column(c) => match BOUNDS.iter().find(|(.., column)| *column == c.name) {
                     Some((_, which, _)) => Transformed::yes(bound(*which, 0)),
-                    None => Transformed::no(expr),
+                    None => match chosen.get(&c.name) {
+                        Some(choice) => Transformed::yes(choice.clone()),
+                        None => Transformed::no(expr),
+                    },
                 },
                 Expr::ScalarFunction(f) if f.func.name() == MATURED => {
                     Transformed::yes(matured(f)?)
@@ -90,6 +107,64 @@ impl Compiler<'_> {
             .build();
         ExprSimplifier::new(context).coerce(expr.data, self.schema)
     }
+
+    /// The value of a parameter for one row: of the rules that fit the first.
+    fn by_row(&self, param: &ParamInForce, time: Option<&str>) -> Result<Expr> {
+        let mut branches = Vec::new();
+        for rule in &param.rules {
+            let when = self.fits(rule, time)?;
+            branches.push((Box::new(when), Box::new(value(&rule.value))));
+        }
+        let otherwise = Box::new(value(&param.value));
+        Ok(Expr::Case(Case::new(None, branches, Some(otherwise))))
+    }
+
+    /// Does a rule hold for the row? A dimension that is NULL fits none.
+    fn fits(&self, rule: &ParamRule, time: Option<&str>) -> Result<Expr> {
+        let mut all = Vec::new();
+        for (dimension, wanted) in &rule.matches {
+            all.push(self.column(dimension)?.eq(lit(wanted.as_str())));
+        }
+        let moment = |at: UtcMicros| lit(ScalarValue::TimestampMicrosecond(Some(at.0), utc()));
+        if let (Some(from), Some(time)) = (rule.valid_from, time) {
+            all.push(self.column(time)?.gt_eq(moment(from)));
+        }
+        if let (Some(to), Some(time)) = (rule.valid_to, time) {
+            all.push(self.column(time)?.lt(moment(to)));
+        }
+        Ok(all
+            .into_iter()
+            .reduce(Expr::and)
+            .unwrap_or_else(|| lit(true)))
+    }
+
+    fn column(&self, name: &str) -> Result<Expr> {
+        let found = self.schema.qualified_field_with_unqualified_name(name)?;
+        Ok(Expr::Column(found.into()))
+    }
+
+    /// The model's columns, and those that stand for the bounds and for chosen parameters.
+    fn with_stand_ins(&self, chosen: &BTreeMap<String, Expr>) -> Result<DFSchema> {
+        let time = DataType::Timestamp(TimeUnit::Microsecond, utc());
+        let mut fields: Vec<Field> = BOUNDS
+            .iter()
+            .map(|(.., name)| Field::new(*name, time.clone(), false))
+            .collect();
+        for (name, choice) in chosen {
+            fields.push(Field::new(name, choice.get_type(self.schema)?, false));
+        }
+        let stand_ins = DFSchema::from_unqualified_fields(fields.into(), Default::default())?;
+        self.schema.join(&stand_ins)
+    }
+}
+
+/// The column that stands for a parameter that differs between rows.
+fn chosen_column(param: &str) -> String {
+    format!("__param_{param}")
+}
+
+fn utc() -> Option<Arc<str>> {
+    Some("UTC".into())
 }
 
 /// `CASE WHEN c THEN x END` counts x where c: the condition can be a filter of the aggregate.
@@ -137,15 +212,13 @@ fn parenthesised(n: i64) -> String {
     }
 }
 
-/// The model's columns and those that stand for the bounds.
-fn with_bounds(schema: &DFSchema) -> Result<DFSchema> {
-    use arrow::datatypes::{Field, TimeUnit};
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let fields = BOUNDS
-        .iter()
-        .map(|(.., name)| Field::new(*name, time.clone(), false));
-    let bounds = DFSchema::from_unqualified_fields(fields.collect(), Default::default())?;
-    schema.join(&bounds)
+/// A parameter's value, typed. Durations are whole milliseconds.
+fn value(of: &ParamValue) -> Expr {
+    match of {
+        ParamValue::Duration(n) | ParamValue::Integer(n) => lit(*n),
+        ParamValue::Number(x) => lit(*x),
+        ParamValue::Text(text) => lit(text.as_str()),
+    }
 }
 
 /// Refuses what does not belong to one row: aggregates, windows, subqueries, chance, the clock.
@@ -185,10 +258,24 @@ fn matured(call: &ScalarFunction) -> Result<Expr> {
     let [time, window] = call.args.as_slice() else {
         return plan_err!("matured(time, window) takes two arguments");
     };
-    let Expr::Literal(ScalarValue::Int64(Some(window_ms)), _) = window else {
-        return plan_err!("the window of matured() is a parameter or a number of milliseconds");
+    let over = |window: &Expr| match window {
+        Expr::Literal(ScalarValue::Int64(Some(ms)), _) => {
+            Ok(time.clone().lt_eq(bound(Bound::Horizon, *ms)))
+        }
+        _ => plan_err!("the window of matured() is a parameter or a number of milliseconds"),
     };
-    Ok(time.clone().lt_eq(bound(Bound::Horizon, *window_ms)))
+    // A window that differs between rows: the choice goes around the comparison.
+    let Expr::Case(choice) = window else {
+        return over(window);
+    };
+    let mut choice = choice.clone();
+    for (_, then) in &mut choice.when_then_expr {
+        **then = over(then)?;
+    }
+    if let Some(otherwise) = &mut choice.else_expr {
+        **otherwise = over(otherwise)?;
+    }
+    Ok(Expr::Case(choice))
 }
 
 /// `matured` as the planner knows it; it never runs.

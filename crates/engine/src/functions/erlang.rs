@@ -258,15 +258,17 @@ impl Erlang {
             .collect();
         let mut steps = 0.0;
         let mut values = Vec::with_capacity(rows);
-        let mut row = vec![0.0; columns.len()];
+        let needed = formula.arguments.len() - formula.optional;
+        let mut row = Vec::with_capacity(columns.len());
         for at in 0..rows {
-            if columns.iter().any(|column| column.is_null(at)) {
+            if columns[..needed].iter().any(|column| column.is_null(at)) {
                 values.push(None);
                 continue;
             }
-            for (value, column) in row.iter_mut().zip(&columns) {
-                *value = column.value(at);
-            }
+            // At most the last one is optional; NULL is as if it were not there.
+            let given = columns.iter().filter(|column| column.is_valid(at));
+            row.clear();
+            row.extend(given.map(|column| column.value(at)));
             // A NaN makes no step: the formulas refuse it at once.
             steps += formula.steps(&row).max(0.0);
             if steps > BATCH_STEPS_MAX as f64 {

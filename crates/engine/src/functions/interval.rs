@@ -1,15 +1,18 @@
 //! `INTERVAL '30 minutes' * n`, in both orders, and `INTERVAL '90 minutes' / n`, for any number.
 //!
 //! DataFusion multiplies intervals by whole numbers only; Superset and Grafana write
-//! `INTERVAL '30 minutes' * FLOOR(...)`, which is a Float64.
+//! `INTERVAL '30 minutes' * FLOOR(...)`, which is a Float64. The difference of two instants, a
+//! duration, is scaled in the same way and stays one.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{AsArray, PrimitiveArray};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
 };
 use arrow::error::ArrowError;
+use arrow::util::display::FormatOptions;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -23,6 +26,9 @@ pub(super) static INTERVAL_TIMES: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| sc
 /// `interval_over(interval, number)`, what the quotient becomes.
 pub(super) static INTERVAL_OVER: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| scaled(Sign::Over));
 
+/// The names of the functions.
+pub(super) const NAMES: [&str; 2] = [Sign::Times.name(), Sign::Over.name()];
+
 fn scaled(sign: Sign) -> Arc<ScalarUDF> {
     let signature = Signature::user_defined(Volatility::Immutable);
     Arc::new(ScalarUDF::from(Scaled { sign, signature }))
@@ -34,6 +40,15 @@ enum Sign {
     Over,
 }
 
+impl Sign {
+    const fn name(self) -> &'static str {
+        match self {
+            Sign::Times => "interval_times",
+            Sign::Over => "interval_over",
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Scaled {
     sign: Sign,
@@ -42,12 +57,15 @@ struct Scaled {
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
+/// What is out of range is an error, not NULL.
+const STRICT: CastOptions<'static> = CastOptions {
+    safe: false,
+    format_options: FormatOptions::new(),
+};
+
 impl ScalarUDFImpl for Scaled {
     fn name(&self) -> &str {
-        match self.sign {
-            Sign::Times => "interval_times",
-            Sign::Over => "interval_over",
-        }
+        self.sign.name()
     }
 
     /// The column is named as it was written.
@@ -64,20 +82,29 @@ impl ScalarUDFImpl for Scaled {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        match given {
-            [DataType::Interval(_), n] if n.is_integer() => Ok(vec![INTERVAL, DataType::Int64]),
-            [DataType::Interval(_), n] if n.is_numeric() => Ok(vec![INTERVAL, DataType::Float64]),
+        let (span, number) = match given {
+            [DataType::Interval(_), n] => (INTERVAL, n),
+            [DataType::Duration(unit), n] => (DataType::Duration(*unit), n),
+            _ => return plan_err!("{} takes (interval, number)", self.name()),
+        };
+        match number {
+            n if n.is_integer() => Ok(vec![span, DataType::Int64]),
+            n if n.is_numeric() || n.is_null() => Ok(vec![span, DataType::Float64]),
             _ => plan_err!("{} takes (interval, number)", self.name()),
         }
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(INTERVAL)
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(match given.first() {
+            Some(DataType::Duration(unit)) => DataType::Duration(*unit),
+            _ => INTERVAL,
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let intervals = arrays[0].as_primitive::<IntervalMonthDayNanoType>().iter();
+        let intervals = cast_with_options(&arrays[0], &INTERVAL, &STRICT)?;
+        let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>().iter();
         let products: Result<Products> = match arrays[1].data_type() {
             DataType::Int64 => {
                 let numbers = arrays[1].as_primitive::<Int64Type>().iter();
@@ -98,8 +125,8 @@ impl ScalarUDFImpl for Scaled {
                 pairs.map(|pair| both(pair, zero, product)).collect()
             }
         };
-        let products = products?;
-        Ok(ColumnarValue::Array(Arc::new(products)))
+        let products = cast_with_options(&products?, arrays[0].data_type(), &STRICT)?;
+        Ok(ColumnarValue::Array(products))
     }
 }
 
@@ -153,9 +180,16 @@ fn over(interval: Interval, x: f64) -> Option<Interval> {
 }
 
 fn parts(interval: Interval, of: impl Fn(f64) -> f64) -> Option<Interval> {
+    const DAY_SECONDS: f64 = 86_400.0;
+    // A hair below a whole number is one: 11 months * 0.3 leave 9 days, not 8.999999999999986.
+    let rounded = |x: f64| (x * 1e6).round() / 1e6;
     let months = of(f64::from(interval.months));
-    let days = of(f64::from(interval.days)) + months.fract() * 30.0;
-    let nanos = of(interval.nanoseconds as f64) + days.fract() * DAY_NANOS as f64;
+    let days = of(f64::from(interval.days));
+    let of_month = rounded(months.fract() * 30.0);
+    let seconds = rounded((days.fract() + of_month.fract()) * DAY_SECONDS);
+    let full_days = (seconds / DAY_SECONDS).trunc();
+    let days = days.trunc() + of_month.trunc() + full_days;
+    let nanos = of(interval.nanoseconds as f64) + (seconds - full_days * DAY_SECONDS) * 1e9;
     let fits = |v: f64, most: f64| v.is_finite() && v.abs() < most;
     let in_range = fits(months, 2e9) && fits(days, 2e9) && fits(nanos, 9e18);
     in_range.then_some(Interval {
@@ -236,6 +270,13 @@ mod tests {
         assert_eq!(
             times(interval(0, 1, 0), 0.5),
             Some(interval(0, 0, 43_200_000_000_000))
+        );
+        assert_eq!(times(interval(11, 0, 0), 0.3), Some(interval(3, 9, 0)));
+        assert_eq!(times(interval(-11, 0, 0), 0.3), Some(interval(-3, -9, 0)));
+        assert_eq!(times(interval(0, 3, 0), 1.0 / 3.0), Some(interval(0, 1, 0)));
+        assert_eq!(
+            times(interval(1, 1, 0), 0.75),
+            Some(interval(0, 23, 21_600_000_000_000))
         );
         let half_hour = interval(0, 0, 1_800_000_000_000);
         assert_eq!(times(half_hour, 981_911.0), whole_times(half_hour, 981_911));

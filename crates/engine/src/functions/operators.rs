@@ -1,5 +1,5 @@
 //! Operators that are read in another way than DataFusion's own: products and quotients of
-//! intervals, and `||` of texts, which comes with a limit.
+//! intervals, dates with intervals, and `||` of texts, which comes with a limit.
 //!
 //! A WITH that doubles a text by `x || x` reaches gigabytes in a few hundred characters of SQL.
 
@@ -12,12 +12,12 @@ use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    Volatility, cast,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::capped;
 use super::interval::{INTERVAL_OVER, INTERVAL_TIMES};
+use super::{capped, instant_type};
 
 /// Plans the operators of this module.
 #[derive(Debug)]
@@ -26,33 +26,61 @@ pub(crate) struct OperatorPlanner;
 impl ExprPlanner for OperatorPlanner {
     fn plan_binary_op(
         &self,
-        expr: RawBinaryExpr,
+        mut expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator as B;
         let of = |side: &Expr| side.get_type(schema).unwrap_or(DataType::Null);
+        let right = match expr.op {
+            B::Multiply | B::Divide | B::Plus | B::Minus | B::StringConcat => of(&expr.right),
+            _ => return Ok(PlannerResult::Original(expr)),
+        };
+        // Asking for the type of all that is left of each sign makes a long sum slow.
+        let sum = matches!(expr.op, B::Plus | B::Minus);
+        if sum && !is_span(&right) && !is_day(&right) {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let left = of(&expr.left);
         let planned = match expr.op {
-            BinaryOperator::Multiply => match (of(&expr.left), of(&expr.right)) {
-                (DataType::Interval(_), n) if n.is_numeric() => {
-                    INTERVAL_TIMES.call(vec![expr.left, expr.right])
-                }
-                (n, DataType::Interval(_)) if n.is_numeric() => {
-                    INTERVAL_TIMES.call(vec![expr.right, expr.left])
-                }
-                _ => return Ok(PlannerResult::Original(expr)),
-            },
-            BinaryOperator::Divide => match (of(&expr.left), of(&expr.right)) {
-                (DataType::Interval(_), n) if n.is_numeric() => {
-                    INTERVAL_OVER.call(vec![expr.left, expr.right])
-                }
-                _ => return Ok(PlannerResult::Original(expr)),
-            },
-            BinaryOperator::StringConcat if are_texts(&of(&expr.left), &of(&expr.right)) => {
+            B::Multiply if is_span(&left) && is_number(&right) => {
+                INTERVAL_TIMES.call(vec![expr.left, expr.right])
+            }
+            B::Multiply if is_number(&left) && is_span(&right) => {
+                INTERVAL_TIMES.call(vec![expr.right, expr.left])
+            }
+            B::Divide if is_span(&left) && is_number(&right) => {
+                INTERVAL_OVER.call(vec![expr.left, expr.right])
+            }
+            // A date and half an hour are a time, as in PostgreSQL: a date would lose the half hour.
+            B::Plus | B::Minus if is_day(&left) && is_span(&right) => {
+                expr.left = cast(expr.left, instant_type());
+                return Ok(PlannerResult::Original(expr));
+            }
+            B::Plus if is_span(&left) && is_day(&right) => {
+                expr.right = cast(expr.right, instant_type());
+                return Ok(PlannerResult::Original(expr));
+            }
+            B::StringConcat if are_texts(&left, &right) => {
                 TEXT_CONCAT.call(vec![expr.left, expr.right])
             }
             _ => return Ok(PlannerResult::Original(expr)),
         };
         Ok(PlannerResult::Planned(planned))
     }
+}
+
+fn is_day(of: &DataType) -> bool {
+    matches!(of, DataType::Date32 | DataType::Date64)
+}
+
+/// An interval, or the difference of two instants.
+fn is_span(of: &DataType) -> bool {
+    matches!(of, DataType::Interval(_) | DataType::Duration(_))
+}
+
+/// A parameter, whose type is not known yet, is a number beside an interval.
+fn is_number(of: &DataType) -> bool {
+    of.is_numeric() || of.is_null()
 }
 
 /// A parameter, whose type is not known yet, is a text beside another one.

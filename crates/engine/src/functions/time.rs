@@ -11,14 +11,14 @@ use arrow::compute::kernels::arity::binary;
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use chrono::Utc;
-use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::{coerce_instant, instant_type, literal_text};
 use crate::error::EngineError;
-use pattern::{Pattern, unreadable};
+use pattern::{Pattern, misfit};
 
 pub(super) use text::with_patterns;
 
@@ -91,7 +91,7 @@ impl ScalarUDFImpl for ToTimestamp {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match given {
-            [text, pattern] if (text.is_string() || text.is_null()) && pattern.is_string() => {
+            [text, pattern] if is_text(text) && is_text(pattern) => {
                 Ok(vec![DataType::Utf8, DataType::Utf8])
             }
             [text] if text.is_string() => Ok(vec![DataType::Utf8]),
@@ -108,16 +108,34 @@ impl ScalarUDFImpl for ToTimestamp {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let pattern = match args.args.get(1) {
-            Some(pattern) => {
-                let written = literal_text(pattern, TO_TIMESTAMP_NAME, "pattern")?;
-                Some(Pattern::of(written, TO_TIMESTAMP_NAME)?)
-            }
+            Some(written) => match to_read_by(written, TO_TIMESTAMP_NAME)? {
+                Some(pattern) => Some(pattern),
+                None => return Ok(ColumnarValue::Scalar(no_instant())),
+            },
             None => None,
         };
         let values = args.args[0].to_array(args.number_rows)?;
         let times = instants(&values, pattern.as_ref())?.with_timezone("UTC");
         Ok(ColumnarValue::Array(Arc::new(times)))
     }
+}
+
+/// A parameter, whose type is not known yet, is a text beside another one.
+fn is_text(of: &DataType) -> bool {
+    of.is_string() || of.is_null()
+}
+
+fn no_instant() -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(None, Some("UTC".into()))
+}
+
+/// The pattern of a call; `None`: it is NULL, and so is whatever it reads.
+fn to_read_by(written: &ColumnarValue, function: &str) -> Result<Option<Pattern>> {
+    if matches!(written, ColumnarValue::Scalar(scalar) if scalar.is_null()) {
+        return Ok(None);
+    }
+    let written = literal_text(written, function, "pattern")?;
+    Pattern::of(written, function).map(Some)
 }
 
 fn instants(values: &ArrayRef, pattern: Option<&Pattern>) -> Result<TimestampMicrosecondArray> {
@@ -134,7 +152,7 @@ fn instants(values: &ArrayRef, pattern: Option<&Pattern>) -> Result<TimestampMic
                 .collect()
         }
         DataType::Int64 => {
-            let read = |s: i64| s.checked_mul(1_000_000).ok_or_else(|| too_far(s as f64));
+            let read = |s: i64| s.checked_mul(1_000_000).ok_or_else(too_far);
             values
                 .as_primitive::<Int64Type>()
                 .iter()
@@ -156,22 +174,18 @@ fn seconds_to_micros(seconds: f64) -> Result<i64> {
     if micros.abs() < 4.6e18 {
         Ok(micros as i64)
     } else {
-        Err(too_far(seconds))
+        Err(too_far())
     }
 }
 
-fn too_far(seconds: f64) -> DataFusionError {
-    EngineError::Invalid(format!("to_timestamp: {seconds} seconds are out of range")).into()
+/// As all errors of values it does not say which.
+fn too_far() -> DataFusionError {
+    EngineError::BadValue("to_timestamp: a number of seconds is out of range".to_owned()).into()
 }
 
 fn read_text(text: &str) -> Result<i64> {
-    let time = string_to_datetime(&Utc, text.trim()).map_err(|_| {
-        unreadable(
-            text,
-            "is not a time such as 2026-01-05 09:30:00",
-            TO_TIMESTAMP_NAME,
-        )
-    })?;
+    let why = "is not a time such as 2026-01-05 09:30:00";
+    let time = string_to_datetime(&Utc, text.trim()).map_err(|_| misfit(why, TO_TIMESTAMP_NAME))?;
     Ok(time.timestamp_micros())
 }
 

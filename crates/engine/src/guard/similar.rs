@@ -1,6 +1,9 @@
 //! `SIMILAR TO`, which DataFusion takes for a match with a regular expression: `'s%'` would be
 //! an s and a percent sign, anywhere.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
 
 use super::syntax;
@@ -64,7 +67,8 @@ fn regex(pattern: &str, escape: Option<char>) -> Option<String> {
                 open = open.checked_sub(1)?;
                 out.push(')');
             }
-            '|' | '*' | '+' | '?' | '{' | '}' => out.push(sign),
+            '|' | '*' | '+' | '?' => out.push(sign),
+            '{' => times(&mut signs, &mut out)?,
             '[' => class(&mut signs, &mut out)?,
             sign => literal(sign, &mut out),
         }
@@ -81,8 +85,23 @@ fn literal(sign: char, out: &mut String) {
     out.push(sign);
 }
 
+/// `{2}`, `{2,}` or `{2,3}`, behind its first bracket.
+fn times(signs: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
+    let mut inside = String::new();
+    loop {
+        match signs.next()? {
+            '}' => break,
+            sign => inside.push(sign),
+        }
+    }
+    let (least, most) = inside.split_once(',').unwrap_or((inside.as_str(), ""));
+    let digits = |text: &str| text.chars().all(|sign| sign.is_ascii_digit());
+    let fits = !least.is_empty() && digits(least) && digits(most);
+    fits.then(|| out.extend(["{", inside.as_str(), "}"]))
+}
+
 /// `[a-z]`, `[^,;]`, `[[:alpha:]_]`, behind its first bracket.
-fn class(signs: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) -> Option<()> {
+fn class(signs: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
     out.push('[');
     if signs.next_if_eq(&'^').is_some() {
         out.push('^');
@@ -102,8 +121,16 @@ fn class(signs: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String)
                 }
                 out.push(signs.next().filter(|sign| *sign == ']')?);
             }
-            '-' => out.push('-'),
-            sign => literal(sign, out),
+            sign => {
+                literal(sign, out);
+                // Between two signs a minus makes a range; before the end it is itself.
+                let mut ahead = signs.clone();
+                if ahead.next() == Some('-') && ahead.next() != Some(']') {
+                    signs.next();
+                    out.push('-');
+                    literal(signs.next()?, out);
+                }
+            }
         }
         empty = false;
     }
@@ -123,6 +150,11 @@ mod tests {
             ("[^a-z%&&]", r"(?s)^(?:[^a-z\%\&\&])$"),
             ("[[:alpha:]_]*", r"(?s)^(?:[[:alpha:]\_]*)$"),
             ("[]x]", r"(?s)^(?:[\]x])$"),
+            ("a{1,2}b{3,}c{4}", "(?s)^(?:a{1,2}b{3,}c{4})$"),
+            ("[+--]", r"(?s)^(?:[\+-\-])$"),
+            ("[-a][a-]", r"(?s)^(?:[\-a][a\-])$"),
+            ("[a-c--]", r"(?s)^(?:[a-c\-\-])$"),
+            ("a}", r"(?s)^(?:a\})$"),
             ("^$", r"(?s)^(?:\^\$)$"),
         ] {
             assert_eq!(
@@ -139,7 +171,9 @@ mod tests {
 
     #[test]
     fn patterns_without_an_end_and_settings_are_refused() {
-        for pattern in ["[a", "a\\", "(?i)a", "[[:alpha", "a)|(b", "(a"] {
+        for pattern in [
+            "[a", "a\\", "(?i)a", "[[:alpha", "a)|(b", "(a", "a{2", "a{,2}", "a{x}", "[a-",
+        ] {
             assert_eq!(regex(pattern, Some('\\')), None, "{pattern}");
         }
     }

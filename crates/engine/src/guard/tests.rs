@@ -277,6 +277,40 @@ fn only_one_statement_and_only_queries() {
 }
 
 #[test]
+fn what_the_planner_would_pass_over_is_refused() {
+    for (text, clause) in [
+        ("SELECT * FROM t TABLESAMPLE (1)", "TABLESAMPLE"),
+        (
+            "SELECT * FROM (SELECT * FROM t) TABLESAMPLE (1)",
+            "TABLESAMPLE",
+        ),
+        ("SELECT * FROM t PARTITION (p0)", "PARTITION"),
+        ("SELECT * FROM f(1) WITH ORDINALITY", "WITH ORDINALITY"),
+        ("SELECT a FROM t PREWHERE a > 1", "PREWHERE"),
+        (
+            "SELECT a FROM t START WITH a = 1 CONNECT BY PRIOR a = b",
+            "CONNECT BY",
+        ),
+        ("SELECT a FROM t GROUP BY a WITH ROLLUP", "WITH"),
+        ("SELECT a FROM t GROUP BY a WITH TOTALS", "WITH"),
+        ("SELECT a FROM t SETTINGS x = 1", "SETTINGS"),
+        ("SELECT a FROM t WHERE b FORMAT JSON", "FORMAT"),
+        ("SELECT a FROM t WHERE b FOR JSON AUTO", "FOR JSON"),
+        (
+            "SELECT a FROM (SELECT a FROM t WHERE b FOR JSON AUTO) x",
+            "FOR JSON",
+        ),
+        ("SELECT quantile(0.9)(a) FROM t", "two brackets"),
+    ] {
+        let told = refused(text);
+        assert_eq!(told.kind, ErrorKind::SqlSyntax, "{text}");
+        let named = told.message.contains(clause) && told.message.contains("not answered");
+        assert!(named, "{text}: {}", told.message);
+    }
+    assert!(checked("SELECT a FROM t WITH (NOLOCK) GROUP BY ROLLUP(a)").is_ok());
+}
+
+#[test]
 fn syntax_errors_name_the_place_and_brackets_the_quotes() {
     let refusal = unreadable_at("SELECT 1 AS [my name]", 1, 13);
     assert!(refusal.hint.expect("a hint").contains("double quotes"));

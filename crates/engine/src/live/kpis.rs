@@ -317,8 +317,10 @@ async fn batch(
 }
 
 /// Ids of the KPIs that can be kept as states.
-pub(super) fn possible(snapshot: &Snapshot) -> Result<BTreeSet<String>, EngineError> {
-    let (catalogue, views) = (snapshot.catalogue(), snapshot.views());
+pub(super) fn possible(
+    catalogue: &Catalogue,
+    views: &Views,
+) -> Result<BTreeSet<String>, EngineError> {
     let mut ids = BTreeSet::new();
     for kpi in catalogue.iter() {
         if fits(kpi, catalogue, views)? {

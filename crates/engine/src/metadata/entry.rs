@@ -60,6 +60,8 @@ pub struct KpiEntry {
     pub empty: &'static str,
     /// From when a row counts.
     pub maturity: String,
+    /// Are its rows a sample? Then values have their interval at 95 % beside them.
+    pub sample: bool,
     /// What it may be split and filtered by.
     pub dimensions: Vec<String>,
     /// All bucket sizes it has, smallest first.
@@ -116,8 +118,25 @@ pub struct ParamEntry {
     pub kind: String,
     /// What it is when nothing is said.
     pub default: String,
+    /// Dimensions that it may differ by.
+    pub by: Vec<String>,
+    /// Other values for some rows; of those that fit a row the first holds.
+    pub rules: Vec<ParamRuleEntry>,
     /// What it is.
     pub description: String,
+}
+
+/// Another value of a parameter for some rows.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ParamRuleEntry {
+    /// Dimension values that a row must have.
+    pub dimensions: BTreeMap<String, String>,
+    /// From this moment on.
+    pub valid_from: Option<String>,
+    /// Up to and without this moment.
+    pub valid_to: Option<String>,
+    /// The value.
+    pub value: String,
 }
 
 /// One entry of a targets file.
@@ -199,6 +218,7 @@ fn entry(kpi: &Kpi, catalogue: &Catalogue, targets: &Targets, views: &Views) -> 
             "no_value"
         },
         maturity: maturity(&kpi.maturity),
+        sample: kpi.sample,
         dimensions: kpi.dimensions.clone(),
         grains: grains.map(|(_, text)| (*text).to_owned()).collect(),
         usual_grain: kpi.buckets.default.to_string(),
@@ -249,7 +269,18 @@ fn param(param: &Param) -> ParamEntry {
             ParamDefault::Value(value) => value.to_string(),
             ParamDefault::SameAs(other) => format!("that of {other}"),
         },
+        by: param.by.clone(),
+        rules: param.rules.iter().map(rule).collect(),
         description: param.description.clone(),
+    }
+}
+
+fn rule(rule: &kpi::ParamRule) -> ParamRuleEntry {
+    ParamRuleEntry {
+        dimensions: rule.matches.clone(),
+        valid_from: rule.valid_from.map(|at| at.to_string()),
+        valid_to: rule.valid_to.map(|at| at.to_string()),
+        value: rule.value.to_string(),
     }
 }
 

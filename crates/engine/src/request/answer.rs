@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono_tz::Tz;
 use events::UtcMicros;
-use kpi::{Empty, Goal, Kpi, Targets, Value};
+use kpi::{Empty, Goal, Kpi, Share, Targets, Value};
 
 use super::posted::{Posted, Stretch, is_posted};
 use super::prepare::{Asker, Columns, Query};
@@ -99,6 +99,7 @@ impl Answering {
             horizon: asker.bounds.horizon,
             revision: asker.revision,
             approx: false,
+            incomplete_before: asker.bounds.incomplete_before(request.from),
         };
         Answering {
             asked,
@@ -125,6 +126,7 @@ impl Answering {
         let mut again = self.clone();
         (again.answer.from, again.answer.to) = (Some(from), Some(to));
         (again.answer.as_of, again.answer.horizon) = (bounds.as_of, bounds.horizon);
+        again.answer.incomplete_before = bounds.incomplete_before(Some(from));
         again.every = every;
         again
     }
@@ -188,8 +190,8 @@ impl Answering {
         Ok(keys.map(|(row, dims)| (dims, period(row))).collect())
     }
 
-    /// The answer, once every result was taken.
-    pub(super) fn finish(mut self) -> Result<KpiAnswer, EngineError> {
+    /// The answer, once every result was taken. `whole`: no KPI may be missing.
+    pub(super) fn finish(mut self, whole: bool) -> Result<KpiAnswer, EngineError> {
         let mut failures = Vec::new();
         for asked in std::mem::take(&mut self.asked) {
             let mut about = asked.about.clone();
@@ -210,7 +212,7 @@ impl Answering {
                 ));
             }
         }
-        if failures.len() == self.answer.kpis.len()
+        if (whole || failures.len() == self.answer.kpis.len())
             && let Some(first) = failures.into_iter().next()
         {
             return Err(first);
@@ -308,6 +310,8 @@ impl Answering {
             .numbers_of(kpi, spot)
             .map_or(Vec::new(), |n| n.parts.clone());
         let n = denominator.or_else(|| histogram_size(kpi, &parts));
+        let share = numerator.zip(denominator).filter(|_| kpi.sample);
+        let share = share.and_then(|(hits, of)| Share::new(hits, of));
         let dims: Vec<_> = self
             .dims
             .iter()
@@ -322,10 +326,12 @@ impl Answering {
             numerator,
             denominator,
             n,
+            interval: share.map(Share::interval),
             currency: self.currency(kpi, spot)?,
             target: goal.target,
             status: kpi::status(value, n, &goal, kpi.direction),
             previous: None,
+            difference: None,
             unit: kpi.unit.clone(),
             version: kpi.version,
             hash: kpi.hash.clone(),

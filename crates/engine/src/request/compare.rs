@@ -7,9 +7,9 @@ use chrono::{DateTime, Days, LocalResult, Months, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use events::UtcMicros;
 
-use kpi::{Agg, Catalogue, Empty, Kpi, Value};
+use kpi::{Agg, Catalogue, Empty, Interval, Kpi, Share, Value};
 
-use super::period::{first_shown, previous_period};
+use super::period::{first_shown, parse_instant, previous_period};
 use super::{KpiAnswer, KpiRequest, KpiRow};
 use crate::EngineError;
 use crate::functions::calendar::{Calendar, Grain};
@@ -28,12 +28,14 @@ pub enum Compare {
     /// before the first event are left out. The mean of a ratio is the ratio of all of them
     /// together: sum of numerators over sum of denominators.
     Weeks(u16),
+    /// A period of its own, as that before an improvement: it stands beside the whole range.
+    Baseline(UtcMicros, UtcMicros),
 }
 
 impl FromStr for Compare {
     type Err = EngineError;
 
-    /// Reads one of [`Compare::WORDS`].
+    /// Reads one of [`Compare::WORDS`]; [`Compare::parse`] knows periods, too.
     fn from_str(word: &str) -> Result<Self, EngineError> {
         match word {
             "previous" => Ok(Compare::Previous),
@@ -44,7 +46,9 @@ impl FromStr for Compare {
             "avg4w" => Ok(Compare::Weeks(4)),
             _ => {
                 let words = Compare::WORDS.join(", ");
-                Err(EngineError::Invalid(format!("`{word}` is none of {words}")))
+                Err(EngineError::Invalid(format!(
+                    "`{word}` is none of {words}, nor a period as 2026-03-01..2026-03-15"
+                )))
             }
         }
     }
@@ -53,6 +57,22 @@ impl FromStr for Compare {
 impl Compare {
     /// The periods that have a word.
     pub const WORDS: [&str; 6] = ["previous", "-1d", "-7d", "-1mo", "-1y", "avg4w"];
+
+    /// Reads one of [`Compare::WORDS`], or a period as `2026-03-01..2026-03-15`, whose ends are read
+    /// as [`parse_instant`] does.
+    ///
+    /// # Errors
+    /// What is neither, and a period that is empty.
+    pub fn parse(text: &str, zone: Tz) -> Result<Compare, EngineError> {
+        let Some((from, to)) = text.split_once("..") else {
+            return text.parse();
+        };
+        let (from, to) = (parse_instant(from, zone)?, parse_instant(to, zone)?);
+        match from < to {
+            true => Ok(Compare::Baseline(from, to)),
+            false => Err(EngineError::Invalid(format!("the period {text} is empty"))),
+        }
+    }
 
     /// The periods compared with, each by itself.
     pub(super) fn singles(self) -> Vec<Compare> {
@@ -101,6 +121,7 @@ impl Compare {
         self.check(request.grain)?;
         let (from, to) = match self {
             Compare::Previous => previous_period(from, to, zone),
+            Compare::Baseline(from, to) => (from, to),
             // The last instant moves, not the end: the end of a month is the start of another.
             _ => {
                 let last = self.moved(UtcMicros(to.0.saturating_sub(1)), zone);
@@ -119,6 +140,13 @@ impl Compare {
     fn check(self, grain: Option<Grain>) -> Result<(), EngineError> {
         let largest = match self {
             Compare::Previous => return Ok(()),
+            Compare::Baseline(..) if grain.is_none() => return Ok(()),
+            Compare::Baseline(..) => {
+                return Err(EngineError::refused(
+                    "a baseline has no buckets that belong to those of the range",
+                    "ask for the whole range, or compare with the period before",
+                ));
+            }
             Compare::Weeks(_) => Grain::W1,
             Compare::Days(days) if days % 7 == 0 => Grain::W1,
             Compare::Days(_) => Grain::D1,
@@ -143,7 +171,7 @@ impl Compare {
         };
         let local = utc.with_timezone(&zone).naive_local();
         let before = match self {
-            Compare::Previous => Some(local),
+            Compare::Previous | Compare::Baseline(..) => Some(local),
             Compare::Days(days) => local.checked_sub_days(Days::new(days.into())),
             Compare::Weeks(weeks) => local.checked_sub_days(Days::new(7 * u64::from(weeks))),
             Compare::Months(months) => local.checked_sub_months(Months::new(months.into())),
@@ -162,10 +190,11 @@ fn instant(local: NaiveDateTime, zone: Tz) -> UtcMicros {
 impl KpiAnswer {
     /// The rows of another period that belong beside those of this one, in their order: first
     /// bucket beside first bucket, or each beside the one at the same place of the calendar.
+    /// Without a period they are other rows of the same one.
     pub(super) fn beside(
         &self,
         other: &KpiAnswer,
-        compare: Compare,
+        compare: Option<Compare>,
         zone: Tz,
     ) -> Vec<Option<KpiRow>> {
         let calendar = self.grain.map(|grain| Calendar::new(grain, zone));
@@ -177,8 +206,11 @@ impl KpiAnswer {
         };
         let counterparts: BTreeMap<i64, i64> = match (compare, &calendar) {
             (_, None) => BTreeMap::new(),
-            (Compare::Previous, Some(_)) => starts(self).into_iter().zip(starts(other)).collect(),
-            (_, Some(calendar)) => {
+            (None, Some(_)) => starts(self).into_iter().map(|at| (at, at)).collect(),
+            (Some(Compare::Previous), Some(_)) => {
+                starts(self).into_iter().zip(starts(other)).collect()
+            }
+            (Some(compare), Some(calendar)) => {
                 let beside = |at: i64| calendar.bucket(compare.moved(UtcMicros(at), zone).0).start;
                 starts(self)
                     .into_iter()
@@ -211,16 +243,32 @@ impl KpiAnswer {
                 (several, Some(kpi)) => mean(kpi, several),
                 (_, None) => None,
             };
+            let kpi = kpis.iter().find(|kpi| kpi.id == row.kpi);
+            if kpi.is_some_and(|kpi| kpi.is_proportion()) {
+                row.difference = difference(row, &found);
+            }
         }
     }
+}
+
+/// The interval of a share less what it was over some periods together.
+fn difference(row: &KpiRow, periods: &[Option<&KpiRow>]) -> Option<Interval> {
+    let (hits, n) = operands(periods);
+    let now = Share::new(row.numerator?, row.denominator?)?;
+    Some(now.difference(Share::new(hits, n)?))
+}
+
+/// Numerators and denominators of some rows, each added up.
+fn operands(rows: &[Option<&KpiRow>]) -> (f64, f64) {
+    let pairs = rows.iter().flatten();
+    let pairs = pairs.filter_map(|row| row.numerator.zip(row.denominator));
+    pairs.fold((0.0, 0.0), |(a, b), (num, den)| (a + num, b + den))
 }
 
 /// The mean of a KPI over some periods: of a ratio, that of all of them together.
 fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
     if kpi.value.ratio().is_some() {
-        let pairs = periods.iter().flatten();
-        let pairs = pairs.filter_map(|row| row.numerator.zip(row.denominator));
-        let (above, below) = pairs.fold((0.0, 0.0), |(a, b), (num, den)| (a + num, b + den));
+        let (above, below) = operands(periods);
         return match below == 0.0 {
             true => None,
             false => scaled(&kpi.value, above / below),
@@ -306,6 +354,26 @@ mod tests {
             ["2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"],
             ["2023-02-28T00:00:00Z", "2023-03-01T00:00:00Z"],
         );
+    }
+
+    #[test]
+    fn a_baseline_is_a_period_of_its_own() {
+        let new_york = parse_zone("America/New_York").expect("a zone");
+        let read = Compare::parse("2026-03-01..2026-03-15", new_york);
+        let (from, to) = ("2026-03-01T05:00:00Z", "2026-03-15T04:00:00Z");
+        assert_eq!(read.ok(), Some(Compare::Baseline(at(from), at(to))));
+        assert_eq!(Compare::parse("-7d", new_york).ok(), Some(Compare::Days(7)));
+        for wrong in ["2026-03-15..2026-03-15", "2026-03-15..", "..", "1..2", "x"] {
+            assert!(Compare::parse(wrong, new_york).is_err(), "{wrong}");
+        }
+        check(
+            Compare::Baseline(at(from), at(to)),
+            "UTC",
+            ["2026-04-01T00:00:00Z", "2026-04-02T00:00:00Z"],
+            [from, to],
+        );
+        let baseline = Compare::Baseline(at(from), at(to));
+        assert!(baseline.check(Some(Grain::D1)).is_err());
     }
 
     #[test]

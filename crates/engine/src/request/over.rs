@@ -11,10 +11,9 @@ use chrono_tz::Tz;
 use events::UtcMicros;
 
 use super::prepare::check_cut;
-use super::{Asker, KpiAnswer, KpiRequest, KpiRow, asker, within};
+use super::{Asker, Asking, KpiAnswer, KpiRequest, KpiRow, Runner};
+use crate::EngineError;
 use crate::functions::calendar::Calendar;
-use crate::session::Snapshot;
-use crate::{Engine, EngineError};
 
 /// What the value of a bucket is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +40,12 @@ struct Window {
 }
 
 /// The answer to a request with `over`.
-pub(super) async fn ask(
-    engine: &Engine,
-    snapshot: &Snapshot,
+pub(super) async fn ask<R: Runner>(
+    asking: &Asking<'_, R>,
     request: &KpiRequest,
     over: Over,
 ) -> Result<KpiAnswer, EngineError> {
-    let asker = asker(engine, snapshot);
+    let asker = &asking.asker;
     for kpi in asker.kpis(request)? {
         check_cut(kpi, request)?;
     }
@@ -63,9 +61,9 @@ pub(super) async fn ask(
             over: None,
             ..request.clone()
         };
-        let mut answer = match within(engine, snapshot, &one).await {
+        let mut answer = match asking.within(&one).await {
             Ok(answer) => answer,
-            Err(error) if error.is_about_the_data() => {
+            Err(error) if error.is_about_the_data() && !asking.whole => {
                 failed = failed.or(Some(error));
                 continue;
             }
@@ -89,7 +87,7 @@ pub(super) async fn ask(
     if request.fill {
         fill(&mut rows, &windows, &whole);
     }
-    aim(&asker, &mut rows);
+    aim(asker, &mut rows);
     let place = |row: &KpiRow| request_place(&whole, row);
     rows.sort_by_cached_key(|row| (place(row), row.dims.clone(), row.period_start));
     tell_failures(&mut whole, &rows);
@@ -100,6 +98,11 @@ pub(super) async fn ask(
         grain: request.grain,
         ..whole
     })
+}
+
+/// Refuses what has no windows, or too many.
+pub(super) fn check(request: &KpiRequest, over: Over, zone: Tz) -> Result<(), EngineError> {
+    windows(request, over, zone).map(|_| ())
 }
 
 /// The buckets of the range, each with what its value is over.
@@ -139,6 +142,7 @@ fn windows(request: &KpiRequest, over: Over, zone: Tz) -> Result<Vec<Window>, En
 }
 
 fn keep_remarks(before: &KpiAnswer, now: &mut KpiAnswer) {
+    now.incomplete_before = now.incomplete_before.or(before.incomplete_before);
     for (about, old) in now.kpis.iter_mut().zip(&before.kpis) {
         about.note = old.note.clone().or(about.note.take());
         about.failed = old.failed.clone().or(about.failed.take());
@@ -188,6 +192,9 @@ fn empty(row: &KpiRow, at: Option<UtcMicros>, whole: &KpiAnswer) -> KpiRow {
         numerator: None,
         denominator: None,
         n: None,
+        interval: None,
+        previous: None,
+        difference: None,
         parts: Vec::new(),
         ..row.clone()
     }

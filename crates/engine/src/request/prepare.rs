@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit, when,
 };
 use events::UtcMicros;
-use kpi::{Agg, Catalogue, Clock, Kpi, Maturity, ParamValue, Targets, UnitKind, Window};
+use kpi::{Agg, Catalogue, Clock, Kpi, Maturity, ParamInForce, Targets, UnitKind, Window};
 
 use super::answer::Asked;
 use super::posted::{Posted, is_posted};
@@ -99,7 +99,15 @@ impl Prepared {
     /// # Errors
     /// When no KPI of the request could be answered.
     pub(crate) fn answer(self) -> Result<super::KpiAnswer, EngineError> {
-        self.answering.finish()
+        self.answering.finish(false)
+    }
+
+    /// The same, if it has every KPI.
+    ///
+    /// # Errors
+    /// When one of them could not be answered.
+    pub(crate) fn whole_answer(self) -> Result<super::KpiAnswer, EngineError> {
+        self.answering.finish(true)
     }
 }
 
@@ -243,7 +251,7 @@ impl<'a> Asker<'a> {
     }
 
     fn about(&self, kpi: &Kpi, matured_to: Option<i64>) -> Result<AnsweredKpi, EngineError> {
-        let mut params: BTreeMap<String, ParamValue> = BTreeMap::new();
+        let mut params: BTreeMap<String, ParamInForce> = BTreeMap::new();
         let mut clocks: Vec<Clock> = Vec::new();
         for input in self.catalogue.inputs_of(kpi) {
             let clock = input.measured().map(|m| m.clock);
@@ -264,9 +272,11 @@ impl<'a> Asker<'a> {
             version: kpi.version,
             hash: kpi.hash.clone(),
             params,
+            measured: kpi.measured().is_some(),
             clocks,
             unit: kpi.unit.clone(),
             direction: kpi.direction,
+            sample: kpi.sample,
             empty_is_zero: kpi.empty == kpi::Empty::Zero,
             matured_to: matured_to.filter(|to| *to > i64::MIN).map(UtcMicros),
             note: None,
@@ -284,10 +294,14 @@ impl<'a> Asker<'a> {
             };
             let ms = match window {
                 Window::Ms(ms) => *ms,
-                Window::Param(name) => match self.plan_of(kpi)?.params.get(name) {
-                    Some(ParamValue::Duration(ms)) => *ms,
-                    _ => return Ok(None),
-                },
+                // Where it differs between rows, the longest: from then on all of them count.
+                Window::Param(name) => {
+                    let param = self.plan_of(kpi)?.params.get(name);
+                    match param.and_then(ParamInForce::longest_ms) {
+                        Some(ms) => ms,
+                        None => return Ok(None),
+                    }
+                }
             };
             Ok(Some(
                 self.bounds

@@ -693,7 +693,7 @@ async fn the_table_function_gives_the_same_rows() {
         ("kpi('servise_level')", "service_level"),
         ("kpi('service_level', '7m')", "15m"),
         ("kpi('service_level', '1h', '', 'yesterday')", "yesterday"),
-        ("kpi()", "1 to 5 arguments"),
+        ("kpi()", "1 to 6 arguments"),
     ] {
         let error = engine
             .sql(&format!("SELECT * FROM {wrong}"))
@@ -914,4 +914,107 @@ async fn percentiles_of_several_weeks_have_no_mean() {
         why.contains("wait_p90 is a percentile") && why.contains("-7d"),
         "{why}"
     );
+}
+
+/// Newcombe's first example of a difference: 56 of 70 in one queue and week, 48 of 80 in another
+/// queue and week.
+fn improved() -> World {
+    let of = |queue, day: &str, in_time: usize, all: usize| -> Vec<QueueVisit> {
+        let wait = |n| if n < in_time { 1_000 } else { 60_000 };
+        let visit = |n| visit(n, queue, &format!("2026-01-{day}T09:00:00Z"), wait(n), true);
+        (0..all).map(visit).collect()
+    };
+    let mut visits = [of("trial", "12", 56, 70), of("rest", "05", 48, 80)].concat();
+    for (number, visit) in visits.iter_mut().enumerate() {
+        visit.visit_id = format!("v{number}").into();
+    }
+    World {
+        visits,
+        horizon: "2026-02-10T00:00:00Z",
+        ..World::default()
+    }
+}
+
+#[track_caller]
+fn improves(row: &KpiRow) {
+    assert_eq!((row.value, row.previous), (Some(0.8), Some(0.6)));
+    let found = row.difference.expect("an interval");
+    let off = (found.low - 0.0524).abs().max((found.high - 0.3339).abs());
+    assert!(off < 0.000_05, "{found:?}");
+    assert_eq!(row.interval, None, "every visit counts: it is no sample");
+}
+
+#[tokio::test]
+async fn a_baseline_stands_beside_with_the_interval_of_the_difference() {
+    let engine = improved().engine();
+    let mut asked = request(&["service_level", "asa", "offered"]);
+    asked.from = Some(at("2026-01-12T00:00:00Z"));
+    asked.to = Some(at("2026-01-19T00:00:00Z"));
+    let before = (at("2026-01-05T00:00:00Z"), at("2026-01-06T00:00:00Z"));
+    asked.compare = Some(Compare::Baseline(before.0, before.1));
+    let answer = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(answer.compared, Some(before));
+    improves(find(&answer, "service_level", None));
+    let offered = find(&answer, "offered", None);
+    assert_eq!((offered.value, offered.previous), (Some(70.0), Some(80.0)));
+    assert_eq!((offered.difference, offered.interval), (None, None));
+    assert_eq!(
+        find(&answer, "asa", None).difference,
+        None,
+        "a mean is no share"
+    );
+    asked.grain = Some(Grain::D1);
+    let why = engine.kpi(&asked).await.expect_err("refused").to_string();
+    assert!(why.contains("baseline"), "{why}");
+    // The week before is the same week here.
+    asked.grain = None;
+    asked.compare = Some(Compare::Previous);
+    let answer = engine.kpi(&asked).await.expect("answered");
+    improves(find(&answer, "service_level", None));
+}
+
+#[tokio::test]
+async fn a_control_group_is_the_same_period_of_other_rows() {
+    let engine = improved().engine();
+    let mut asked = request(&["service_level"]);
+    asked.to = Some(at("2026-01-19T00:00:00Z"));
+    asked.filters = vec!["queue_id = 'trial'".to_owned()];
+    asked.control = Some(Control {
+        filters: vec!["queue_id = 'rest'".to_owned()],
+        only: Vec::new(),
+    });
+    let answer = engine.kpi(&asked).await.expect("answered");
+    improves(find(&answer, "service_level", None));
+    let only = |queue: &str| {
+        vec![Only {
+            dimension: "queue_id".to_owned(),
+            values: vec![queue.to_owned()],
+        }]
+    };
+    asked.filters.clear();
+    asked.only = only("trial");
+    asked.control = Some(Control {
+        filters: Vec::new(),
+        only: only("rest"),
+    });
+    let answer = engine.kpi(&asked).await.expect("answered");
+    improves(find(&answer, "service_level", None));
+    let buckets = KpiRequest {
+        grain: Some(Grain::W1),
+        ..asked.clone()
+    };
+    let answer = engine.kpi(&buckets).await.expect("answered");
+    // In the week of the one there is nothing of the other.
+    assert_eq!(answer.rows.len(), 1);
+    assert_eq!(answer.rows[0].previous, None);
+
+    let both = KpiRequest {
+        compare: Some(Compare::Previous),
+        ..asked.clone()
+    };
+    let why = engine.kpi(&both).await.expect_err("refused").to_string();
+    assert!(why.contains("not with both"), "{why}");
+    asked.by = vec!["queue_id".to_owned()];
+    let why = engine.kpi(&asked).await.expect_err("refused").to_string();
+    assert!(why.contains("split by queue_id"), "{why}");
 }

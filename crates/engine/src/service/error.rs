@@ -193,16 +193,15 @@ fn of(error: &DataFusionError) -> Option<QueryError> {
         D::Shared(inner) => return of(inner),
         D::Collection(errors) => return errors.first().and_then(of),
         D::SQL(error, _) => syntax(&error.to_string()),
-        D::SchemaError(error, _) => schema(error),
+        D::SchemaError(error, _) => of_schema(error),
         D::Plan(text) => planning(text),
         D::NotImplemented(text) => {
             QueryError::new(ErrorKind::Unimplemented, first_line(&sql_types(text)))
         }
         D::ArrowError(error, _) => match error.as_ref() {
-            ArrowError::ExternalError(_) => return None,
             ArrowError::DivideByZero => QueryError::new(ErrorKind::BadValue, "division by zero")
                 .with_hint("divide by NULLIF(x, 0) to get NULL"),
-            other => unfit(&other.to_string()),
+            _ => return None,
         },
         D::External(inner) => match inner.downcast_ref::<QueryError>() {
             Some(own) => own.clone(),
@@ -250,7 +249,8 @@ fn syntax(text: &str) -> QueryError {
     }
 }
 
-fn schema(error: &SchemaError) -> QueryError {
+/// A column that is not there, or there twice.
+pub(crate) fn of_schema(error: &SchemaError) -> QueryError {
     match error {
         SchemaError::FieldNotFound {
             field,
@@ -284,27 +284,33 @@ fn nearest<'a>(field: &Column, known: &'a [Column]) -> Option<&'a str> {
 
 /// Errors of planning are about the statement alone, nothing has been read yet.
 fn planning(text: &str) -> QueryError {
-    let line = first_line(&sql_types(text));
+    unknown_name(text).unwrap_or_else(|| {
+        let line = first_line(&sql_types(text));
+        QueryError::new(ErrorKind::SqlSyntax, line)
+    })
+}
+
+/// A table or function that is not there.
+pub(crate) fn unknown_name(text: &str) -> Option<QueryError> {
+    let unknown = |message: String| QueryError::new(ErrorKind::UnknownName, message);
     if let Some(name) = between(text, "table '", "' not found") {
         let name = name.strip_prefix("callgauge.").unwrap_or(name);
-        return QueryError::new(ErrorKind::UnknownName, format!("there is no table {name}"))
-            .with_hint("SHOW TABLES lists them");
+        let error = unknown(format!("there is no table {name}"));
+        return Some(error.with_hint("SHOW TABLES lists them"));
     }
     if let Some(name) = between(text, "table function '", "' not found") {
-        let message = format!("there is no table function {name}");
-        return QueryError::new(ErrorKind::UnknownName, message);
+        return Some(unknown(format!("there is no table function {name}")));
     }
-    if let Some(name) = between(text, "Invalid function '", "'") {
-        let error = QueryError::new(
-            ErrorKind::UnknownName,
-            format!("there is no function {name}"),
-        );
-        return match between(text, "Did you mean '", "'") {
+    let name = between(text, "Invalid function '", "'")?;
+    let error = unknown(format!("there is no function {name}"));
+    // What DataFusion thinks is near may be anything.
+    let near = between(text, "Did you mean '", "'");
+    Some(
+        match near.filter(|near| kpi::nearest(name, [*near]).is_some()) {
             Some(near) => error.with_hint(format!("did you mean {near}?")),
             None => error,
-        };
-    }
-    QueryError::new(ErrorKind::SqlSyntax, line)
+        },
+    )
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -390,6 +396,16 @@ mod tests {
             assert_eq!(told.kind, ErrorKind::BadValue);
             assert!(!format!("{told:?}").contains("secret"), "{told:?}");
         }
+    }
+
+    #[test]
+    fn a_regular_expression_is_not_taken_for_a_value_that_does_not_fit() {
+        let text = "Regular expression did not compile: Syntax(secret*(";
+        let arrow = ArrowError::ComputeError(text.into());
+        let told = QueryError::from(DataFusionError::ArrowError(Box::new(arrow), None));
+        assert_eq!(told.kind, ErrorKind::BadValue);
+        let message = "a regular expression cannot be read, or is too large";
+        assert_eq!(told.message, message);
     }
 
     #[test]

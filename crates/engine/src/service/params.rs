@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::limits::PARAMS_MAX;
 use super::{ErrorKind, QueryError};
+use crate::functions::takes_numbers;
 use crate::wire::{to_type, wire_type};
 
 /// The parameters of a statement, in order, in the types that the plan wants.
@@ -22,20 +23,23 @@ impl Parameters {
     /// text.
     pub(super) fn of(plan: &LogicalPlan, count: usize) -> Result<Parameters, QueryError> {
         let mut known: BTreeMap<usize, DataType> = BTreeMap::new();
+        let mut last = count.min(PARAMS_MAX);
         for (name, field) in plan.get_parameter_fields().map_err(QueryError::from)? {
             let Some(number) = number_of(&name) else {
                 let message = format!("{name} is no parameter");
                 return Err(QueryError::new(ErrorKind::BadParameter, message)
                     .with_hint(format!("write $1 to ${PARAMS_MAX}, or ? for each")));
             };
-            let of = field.map_or(DataType::Utf8, |f| f.data_type().clone());
-            known.insert(number, if of.is_null() { DataType::Utf8 } else { of });
+            last = last.max(number);
+            let of = field.map(|f| f.data_type().clone());
+            known.extend(of.filter(|of| !of.is_null()).map(|of| (number, of)));
         }
         for number in bounds(plan)? {
             known.insert(number, DataType::Int64);
         }
-        let last = known.last_key_value().map_or(0, |(number, _)| *number);
-        let last = last.max(count.min(PARAMS_MAX));
+        for number in arguments(plan)? {
+            known.entry(number).or_insert(DataType::Float64);
+        }
         let of = |number| known.remove(&number).unwrap_or(DataType::Utf8);
         Ok(Parameters((1..=last).map(of).collect()))
     }
@@ -84,15 +88,38 @@ fn bounds(plan: &LogicalPlan) -> Result<Vec<usize>, QueryError> {
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Limit(limit) = node {
             let given = [&limit.skip, &limit.fetch].into_iter().flatten();
-            found.extend(given.filter_map(|expr| match expr.as_ref() {
-                Expr::Placeholder(placeholder) => number_of(&placeholder.id),
-                _ => None,
-            }));
+            found.extend(given.filter_map(|expr| numbered(expr)));
         }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(QueryError::from)?;
     Ok(found)
+}
+
+/// The parameters of functions of our own that take any number.
+fn arguments(plan: &LogicalPlan) -> Result<Vec<usize>, QueryError> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|inner| {
+                if let Expr::ScalarFunction(call) = inner
+                    && takes_numbers(call.name())
+                {
+                    found.extend(call.args.iter().filter_map(numbered));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .map_err(QueryError::from)?;
+    Ok(found)
+}
+
+fn numbered(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Placeholder(placeholder) => number_of(&placeholder.id),
+        _ => None,
+    }
 }
 
 /// The number in `$7`.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::counts::Timed;
 use super::gate::Seat;
 use super::limits::LINGER_MAX;
 use super::{Caller, ErrorKind, QueryError};
@@ -309,12 +310,16 @@ impl Drop for Registered {
 pub(super) struct Held {
     registered: Registered,
     _seat: Seat,
+    _running: Timed,
 }
 
 impl Held {
-    pub(super) fn new(registered: Registered, seat: Seat) -> Held {
-        let _seat = seat;
-        Held { registered, _seat }
+    pub(super) fn new(registered: Registered, seat: Seat, running: Timed) -> Held {
+        Held {
+            registered,
+            _seat: seat,
+            _running: running,
+        }
     }
 
     pub(super) fn entry(&self) -> &Entry {

@@ -29,6 +29,18 @@ pub struct Bounds {
     pub history_start: UtcMicros,
     /// What counts as now.
     pub as_of: UtcMicros,
+    /// Contacts that ended before were let go, if any were: what is counted before this moment is
+    /// not complete.
+    pub kept_from: Option<UtcMicros>,
+}
+
+impl Bounds {
+    /// Where what a range counts becomes complete, if it begins before: contacts of then were let go.
+    /// Without a start it has all there is.
+    pub(crate) fn incomplete_before(&self, from: Option<UtcMicros>) -> Option<UtcMicros> {
+        let begins_before = |at: &UtcMicros| from.is_none_or(|from| from < *at);
+        self.kept_from.filter(begins_before)
+    }
 }
 
 /// What one `source.watermark` says.
@@ -86,13 +98,14 @@ impl Seen {
             .max();
         let history_start = settings.history_start.or(told_start).unwrap_or(first);
         // What was let go is not known any more, whatever a source has said.
-        let kept_from = version.floors.contacts.map_or(history_start, UtcMicros);
-        let history_start = history_start.max(kept_from);
+        let kept_from = version.floors.contacts.map(UtcMicros);
+        let history_start = kept_from.map_or(history_start, |from| history_start.max(from));
         let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
         Ok(Bounds {
             horizon,
             history_start,
             as_of,
+            kept_from,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Engine, Settings};
+use engine::{Compare, Engine, KpiRequest, Over, Settings, parse_grain};
 use events::{Event, EventData, SourceWatermark, UtcMicros};
 use facts::{FactEdit, FactRows, StoredEvent};
 use store::{Commit, Mode, Store};
@@ -197,13 +197,67 @@ async fn history_begins_where_contacts_are_kept_from_whatever_a_source_has_said(
         (Some(day(3)), day(3)),
     ] {
         let (store, _folder) = store(vec![watermark("a", 5, told)]);
-        let over = store.contacts_over(day(2)).expect("readable");
+        let pinned = store.pinned().expect("readable");
+        let over = store.contacts_over(&pinned, day(2), &|| true);
         store
-            .let_go(&over, FactRows::default())
+            .let_go(over.expect("readable"), &FactRows::default())
             .expect("it is let go");
         let engine = Engine::new(Arc::new(store), catalogue(), Settings::default());
         let engine = engine.expect("an engine");
         let bounds = engine.snapshot().await.expect("a snapshot").bounds;
         assert_eq!(bounds.history_start, begins, "{told:?}");
     }
+}
+
+/// A small number is never taken for the whole: whoever asks about days of which contacts were let go
+/// is told so, also where only the period beside it, or what a value is over, begins there.
+#[tokio::test]
+async fn a_range_that_begins_before_what_is_kept_says_so() {
+    let day = |n: i64| DAY_0.plus_ms(n * DAY_MS);
+    let (store, _folder) = store(Vec::new());
+    let store = Arc::new(store);
+    let engine = Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+    let engine = engine.expect("an engine");
+    let request = |from: Option<i64>| KpiRequest {
+        ids: vec!["offered".to_owned()],
+        from: from.map(day),
+        to: Some(day(9)),
+        ..KpiRequest::default()
+    };
+    let told = async |request: &KpiRequest| {
+        let answer = engine.kpi(request).await.expect("an answer");
+        answer.incomplete_before
+    };
+    assert_eq!(told(&request(None)).await, None, "nothing has gone");
+    let pinned = store.pinned().expect("readable");
+    let over = store.contacts_over(&pinned, day(2), &|| true);
+    store
+        .let_go(over.expect("readable"), &FactRows::default())
+        .expect("it is let go");
+    for (from, incomplete) in [
+        (None, true),
+        (Some(1), true),
+        (Some(2), false),
+        (Some(5), false),
+    ] {
+        let said = told(&request(from)).await;
+        assert_eq!(said, incomplete.then_some(day(2)), "{from:?}");
+    }
+    // From day 5 to 9, and the four days before.
+    let beside = KpiRequest {
+        compare: Some(Compare::Previous),
+        ..request(Some(5))
+    };
+    assert_eq!(told(&beside).await, Some(day(2)));
+    let over = KpiRequest {
+        grain: Some(parse_grain("1d").expect("a grain")),
+        over: Some(Over::Buckets(3)),
+        ..request(Some(3))
+    };
+    assert_eq!(told(&over).await, Some(day(2)));
+    let over = KpiRequest {
+        over: Some(Over::Buckets(2)),
+        ..over
+    };
+    assert_eq!(told(&over).await, None);
 }

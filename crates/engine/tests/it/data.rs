@@ -443,6 +443,9 @@ fn running() -> impl Iterator<Item = AgentTime> {
         of("a", "contact", false, (10, 15)),
         of("a", "contact", true, (165, 165)),
         of("b", "status", true, (0, 0)),
+        // Left after a quarter of an hour, and the end of the contact was never told.
+        of("d", "status", false, (0, 15)),
+        of("d", "contact", true, (10, 10)),
     ]
     .into_iter()
 }

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{EngineError, Settings};
+use engine::{Engine, EngineError, Settings};
 use facts::FactRows;
-use kpi::ParamValue;
+use kpi::{Catalogue, ParamValue, SourceFile};
 use store::Mode;
 
 use crate::data::{DAY_0, Form, catalogue, commit, settings, visit, world, world_with};
 use crate::slt::text_rows;
 
 async fn one(world: &crate::data::World, sql: &str) -> String {
-    let result = world
-        .engine
-        .sql(sql)
-        .await
-        .unwrap_or_else(|e| panic!("{sql}: {e}"));
-    text_rows(&result)[0][0].clone()
+    first(&world.engine, sql).await
+}
+
+/// The first value of an answer.
+async fn first(engine: &Engine, sql: &str) -> String {
+    let result = engine.sql(sql).await;
+    text_rows(&result.unwrap_or_else(|e| panic!("{sql}: {e}")))[0][0].clone()
 }
 
 #[tokio::test]
@@ -170,9 +171,99 @@ async fn a_parameter_override_changes_the_number_and_is_echoed() {
     assert_ne!(one(&changed, sql).await, one(&usual, sql).await);
     let result = changed.engine.sql(sql).await.expect("a query");
     assert_eq!(
-        result.meta.kpis[0].params["threshold"],
+        result.meta.kpis[0].params["threshold"].value,
         ParamValue::Duration(60_000)
     );
+}
+
+/// The world's data, counted with a site's `params.yml`.
+fn site(world: &crate::data::World, params: &str, settings: Settings) -> Engine {
+    let file = SourceFile {
+        name: "params.yml".to_owned(),
+        text: params.to_owned(),
+    };
+    let catalogue = Catalogue::clone(&catalogue());
+    let catalogue = catalogue.with_params(&[vec![file]]).expect("it fits");
+    let engine = Engine::new(Arc::clone(&world.store), Arc::new(catalogue), settings);
+    engine.expect("it compiles")
+}
+
+const SITE: &str = "
+- { kpi: service_level, where: { queue_id: billing }, params: { threshold: 60s, short_abandon: 10s } }
+- { kpi: service_level, where: { queue_id: billing, channel: chat }, params: { threshold: 80s } }
+- { kpi: service_level, valid_from: 2026-01-08T06:15:00Z, valid_to: 2026-01-10, params: { threshold: 10s } }
+- { kpi: fcr, where: { channel: voice, queue_id: billing }, params: { window: 2d } }
+";
+
+/// Each row by its own threshold, and a total of such rows is the division of their sums; in SQL,
+/// in a grain view and in a request alike.
+#[tokio::test]
+async fn a_parameter_may_differ_by_queue_channel_and_time() {
+    let world = world(Form::Mixed);
+    let site = site(&world, SITE, settings());
+    let limit = "CASE WHEN queue_id = 'billing' AND channel = 'chat' THEN 80000 \
+                 WHEN queue_id = 'billing' THEN 60000 \
+                 WHEN entered_at >= TIMESTAMP '2026-01-08 06:15:00' \
+                 AND entered_at < TIMESTAMP '2026-01-10' THEN 10000 ELSE 20000 END";
+    let short = "CASE WHEN queue_id = 'billing' THEN 10000 ELSE 5000 END";
+    let from = "FROM facts.queue_visits WHERE NOT is_test AND visit_kind = 'customer'";
+    let met = format!("CAST(count(*) FILTER (WHERE answered AND wait_ms <= {limit}) AS DOUBLE)");
+    let base = format!("count(*) FILTER (WHERE answered OR (abandoned AND wait_ms >= {short}))");
+    let all = "count(*) FILTER (WHERE answered OR abandoned)";
+
+    let by_hand = first(&site, &format!("SELECT {met} / {base} {from}")).await;
+    for sql in [
+        "SELECT MEASURE(service_level) FROM kpi.queue_visits",
+        "SELECT MEASURE(service_level) FROM kpi.queue_visits_1h",
+        "SELECT value FROM kpi('service_level')",
+    ] {
+        assert_eq!(first(&site, sql).await, by_hand, "{sql}");
+    }
+    let variant = "SELECT MEASURE(service_level_all_abandons) FROM kpi.queue_visits";
+    let by_hand = first(&site, &format!("SELECT {met} / {all} {from}")).await;
+    assert_eq!(first(&site, variant).await, by_hand, "variants go with it");
+    for queue in ["billing", "sales"] {
+        let own = format!("queue_id = '{queue}' AND channel = 'chat'");
+        let by_hand = first(&site, &format!("SELECT {met} / {base} {from} AND {own}")).await;
+        let sql = format!("SELECT MEASURE(service_level) FROM kpi.queue_visits WHERE {own}");
+        assert_eq!(first(&site, &sql).await, by_hand, "{queue}");
+    }
+
+    let result = site.sql(variant).await.expect("a query");
+    assert_eq!(
+        result.meta.kpis[0].params["threshold"].json().to_string(),
+        r#"{"default":20000,"rules":[{"where":{"channel":"chat","queue_id":"billing"},"value":80000},{"where":{"queue_id":"billing"},"value":60000},{"valid_from":"2026-01-08T06:15:00Z","valid_to":"2026-01-10T00:00:00Z","value":10000}]}"#
+    );
+}
+
+/// The window of maturity differs too: X3's billing contacts return after three days.
+#[tokio::test]
+async fn a_window_of_maturity_may_differ_between_rows() {
+    let usual = world(Form::Memory);
+    let own = site(&usual, SITE, settings());
+    let window = |row: &str| format!("CASE WHEN queue_id = 'billing' THEN 2 ELSE 7 END * {row}");
+    let day = window("86400000");
+    let base = format!(
+        "scope = 'issue' AND contact_at <= TIMESTAMP '2026-02-04' - {} \
+         AND (prev_gap_ms IS NULL OR prev_gap_ms > {day})",
+        window("INTERVAL '1 day'"),
+    );
+    let by_hand = format!(
+        "SELECT CAST(count(*) FILTER (WHERE {base} AND (next_gap_ms IS NULL OR next_gap_ms > {day})) \
+         AS DOUBLE) / count(*) FILTER (WHERE {base}) FROM kpi.repeat_links"
+    );
+    let sql = "SELECT MEASURE(fcr) FROM kpi.repeat_links";
+    assert_eq!(first(&own, sql).await, one(&usual, &by_hand).await);
+    assert_ne!(first(&own, sql).await, one(&usual, sql).await);
+    let override_wins = Settings {
+        params: BTreeMap::from([(
+            "fcr".to_owned(),
+            BTreeMap::from([("window".to_owned(), ParamValue::Duration(604_800_000))]),
+        )]),
+        ..settings()
+    };
+    let asked = site(&usual, SITE, override_wins);
+    assert_eq!(first(&asked, sql).await, one(&usual, sql).await);
 }
 
 #[tokio::test]

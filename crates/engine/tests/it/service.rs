@@ -591,6 +591,45 @@ async fn a_limit_may_be_a_parameter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parameters_of_own_functions_are_numbers_and_patterns_texts() {
+    let door = door(limits());
+    let sql = "SELECT erlang_c_agents($1, 1800000, 180000, $2, 20000) \
+               + ms_between(t, t + INTERVAL '1 minute' * $3) AS n \
+               FROM (SELECT to_timestamp('01/02/2026', $4) AS t) AS times";
+    let planned = door.plan(sql).await.expect("it is planned");
+    let types: Vec<_> = planned.params.iter().map(Field::data_type).collect();
+    let number = &DataType::Float64;
+    assert_eq!(types, [number, number, number, &DataType::Utf8]);
+    let given = [
+        Arc::new(Int64Array::from(vec![100])) as ArrayRef,
+        Arc::new(Float64Array::from(vec![0.8])),
+        Arc::new(Int64Array::from(vec![2])),
+        Arc::new(StringArray::from(vec!["DD/MM/YYYY"])),
+    ];
+    let n = door.number(sql, &given).await;
+    assert_eq!(n.expect("a number"), 14 + 120_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_of_a_function_names_no_value_of_the_data() {
+    let door = door(limits());
+    for call in [
+        "to_date(queue_id, 'YYYY')",
+        "to_timestamp(queue_id)",
+        "to_timestamp(queue_id, 'YYYY')",
+        "to_char(entered_at, queue_id)",
+    ] {
+        let sql = format!("SELECT count({call}) FROM facts.queue_visits");
+        let told = door.number(&sql, &[]).await.expect_err(call);
+        assert_eq!(told.kind, ErrorKind::BadValue, "{call}: {told:?}");
+        let text = format!("{told:?}");
+        for value in ["billing", "sales", "support"] {
+            assert!(!text.contains(value), "{call}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relations_have_the_columns_that_selecting_all_of_them_gives() {
     let door = door(limits());
     let relations = door

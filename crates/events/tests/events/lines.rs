@@ -38,7 +38,7 @@ fn sample_line(spec: &EventSpec, all: bool) -> String {
     let mut data = Map::new();
     for field in spec.fields.iter().filter(|field| all || field.required) {
         let value = match field.name {
-            "slice_at" => json!("2026-03-09T00:15:00Z"),
+            "slice_at" | "covers_end" => json!("2026-03-09T00:15:00Z"),
             name if name.ends_with("_ids") => json!(["l1"]),
             _ => sample(field.kind),
         };

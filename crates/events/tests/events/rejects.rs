@@ -529,6 +529,41 @@ fn a_forecast_off_the_quarter_of_an_hour_is_refused() {
 }
 
 #[test]
+fn a_plan_that_covers_half_a_stretch_or_none_is_refused() {
+    let planned = |covers: &str| {
+        let data =
+            r#""agent_id":"a","version":2,"activity":"queue","on_queue":true,"productive":true"#;
+        let times = r#""start":"2026-03-02T09:00:00Z","end":"2026-03-02T10:00:00Z""#;
+        let data = format!(r#"{{{data},"paid":true,"tracked":true,{times}{covers}}}"#);
+        line("schedule.published", &data)
+    };
+    let start = r#","covers_start":"2026-03-02T09:00:00Z""#;
+    let end = |at: &str| format!(r#","covers_end":"2026-03-02T{at}Z""#);
+    for good in [
+        String::new(),
+        r#","covers_start":null"#.to_owned(),
+        format!("{start}{}", end("09:00:01")),
+    ] {
+        decode(&planned(&good)).unwrap_or_else(|e| panic!("{e}: {good}"));
+    }
+    let missing = |field, covers: &str| {
+        let expected = (RejectCode::MissingField, field, "both or neither");
+        check(&planned(covers), expected);
+    };
+    missing("covers_end", start);
+    missing("covers_start", &end("10:00:00"));
+    for at in ["08:00:00", "09:00:00"] {
+        let covers = format!("{start}{}", end(at));
+        let expected = (
+            RejectCode::TimeOutOfRange,
+            "covers_end",
+            "after `covers_start`",
+        );
+        check(&planned(&covers), expected);
+    }
+}
+
+#[test]
 fn a_score_outside_of_its_scale_is_refused() {
     let answer = |instrument: &str, score: i64| {
         let data = format!(r#"{{"survey_id":"s","instrument":"{instrument}","score":{score}}}"#);

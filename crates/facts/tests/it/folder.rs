@@ -1,7 +1,7 @@
 //! The folder: batches, late events, memory, checkpoints.
 
 use events::*;
-use facts::{FoldSettings, Folder, History, HistoryError, NoHistory, fold_all, links};
+use facts::{FoldSettings, Folder, History, HistoryError, NoHistory, event_links, fold_all, links};
 
 use crate::{
     memory::{MemoryStore, assert_same, facts, fold_batches},
@@ -317,6 +317,42 @@ fn the_past_of_an_agent_leaves_memory_and_a_late_event_brings_it_back() {
         .expect("the store cannot fail");
     store.commit(&edit);
     assert_same("late break", &expected, &store.facts);
+}
+
+/// What a store has let go must not be restated: it would not find the row that goes.
+#[test]
+fn what_is_forgotten_stands_alone_when_something_new_comes_for_it() {
+    let scene = Scene::call("c1", "billing");
+    let link = event_links(&scene.events[0]).next().expect("a link");
+    let late = |s: &mut Scene| {
+        let codes = vec!["refund".into()];
+        let (leg_id, resolved) = ("l1".into(), None);
+        s.add(
+            500.0,
+            DispositionSet {
+                leg_id,
+                codes,
+                resolved,
+            },
+        );
+        s.events.pop().expect("the code")
+    };
+    for forgotten in [false, true] {
+        let mut folder = Folder::new(FoldSettings::default());
+        let mut s = Scene::call("c1", "billing");
+        // Later, so that nothing of the first is awaited any more.
+        let mut other = Scene::new();
+        other.started(100_000.0, "c2");
+        for events in [s.events.clone(), other.events] {
+            folder.apply(events, &NoHistory).expect("no history");
+        }
+        let kept = folder.kept_events();
+        folder.forget(|other| forgotten && other == link);
+        assert_eq!(folder.kept_events() < kept, forgotten);
+        let edit = folder.apply(vec![late(&mut s)], &NoHistory);
+        let edit = edit.expect("no history");
+        assert_eq!(edit.removed.is_empty(), forgotten, "{edit:?}");
+    }
 }
 
 #[test]

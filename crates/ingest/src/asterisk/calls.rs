@@ -13,6 +13,7 @@ use super::{
     emit::{Emit, note, rename},
     row::Row,
 };
+use crate::identity;
 
 /// The calls that may still get rows.
 #[derive(Debug, Default)]
@@ -108,7 +109,7 @@ impl Calls {
         let (id, queue) = (row.call()?, row.queue()?);
         let call = self.touch(id, emit.at);
         if call.visits.is_empty() {
-            start(id, emit.at, row.data(1).and_then(identity), emit);
+            start(id, emit.at, row.data(1).and_then(identity::of_caller), emit);
         }
         add_visit(call, id, queue, emit.at, emit);
         Ok(true)
@@ -457,19 +458,4 @@ fn note_wait(event: &mut events::Event, wait_ms: Option<i64>) {
 fn agent_of(row: &Row<'_>, call: &str) -> String {
     row.agent()
         .map_or_else(|| format!("unknown/{call}"), str::to_owned)
-}
-
-/// The caller's number, unless the network hid it.
-fn identity(caller: &str) -> Option<Text> {
-    const HIDDEN: [&str; 7] = [
-        "anonymous",
-        "unknown",
-        "unavailable",
-        "restricted",
-        "private",
-        "withheld",
-        "none",
-    ];
-    let hidden = HIDDEN.iter().any(|word| caller.eq_ignore_ascii_case(word));
-    (!hidden).then(|| Text::new(caller))
 }

@@ -3,14 +3,14 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
     },
     time::{Duration, Instant},
 };
 
 use events::{Event, UtcMicros};
 use facts::Folder;
-use store::{Commit, Mode, PreparedLog, QuarantineRow, Store};
+use store::{Commit, Mode, Pinned, PreparedLetGo, PreparedLog, QuarantineRow, Store};
 
 use super::{LiveError, LiveSettings, flusher::Task, state::Shared, writer::Job};
 use crate::pipeline::StoredHistory;
@@ -36,6 +36,10 @@ pub(super) enum Unit {
     Prepared(store::Result<Option<PreparedLog>>),
     /// What the last flush wrote was read back.
     Confirmed(store::Result<()>),
+    /// Say what there is, and what of it is open.
+    Pin(SyncSender<Pinned>),
+    /// Let contacts go, and say whether they went: not if something has come for one of them.
+    LetGo(Box<PreparedLetGo>, SyncSender<store::Result<bool>>),
     /// Write everything and end.
     Stop,
 }
@@ -227,8 +231,36 @@ impl Applier {
                 }
                 Ok(())
             }
+            Unit::Pin(answer) => {
+                let open = self.parts.folder.checkpoint().cloned().collect();
+                let version = self.parts.store.version();
+                // Who asked may have ended.
+                let _ = answer.send(Pinned { version, open });
+                Ok(())
+            }
+            Unit::LetGo(prepared, answer) => {
+                // After a failure they stay: nobody has to stop for that.
+                let _ = answer.send(self.let_go(*prepared));
+                Ok(())
+            }
             Unit::Group { .. } | Unit::Stop => Ok(()),
         }
+    }
+
+    fn let_go(&mut self, prepared: PreparedLetGo) -> store::Result<bool> {
+        let Parts { store, folder, .. } = &mut self.parts;
+        let is_open = folder
+            .checkpoint()
+            .flat_map(facts::event_links)
+            .any(|link| prepared.concerns(link));
+        if is_open {
+            store.forget_let_go(prepared);
+            return Ok(false);
+        }
+        // Nothing in memory may refer to rows that are not there any more; if they stay after all,
+        // they come back when they are needed.
+        folder.forget(|link| prepared.concerns(link));
+        store.install_let_go(prepared)
     }
 
     fn went_on(&mut self, written: store::Result<(u64, u64)>) -> Result<(), LiveError> {

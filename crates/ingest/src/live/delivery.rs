@@ -42,6 +42,8 @@ pub(super) struct Incoming {
     pub id_hash: u64,
     pub content: u64,
     pub line: u64,
+    /// Id of the last event of its row, if it was made of one.
+    pub row: Option<u64>,
     /// Where its line in `encoded` begins and ends.
     pub start: usize,
     pub end: usize,
@@ -102,6 +104,19 @@ impl Delivery {
         }
     }
 
+    /// The events that were made of one row of a log, which is taken once: if its last event is
+    /// stored, the row was read before, and knew more of the rows before it than now.
+    pub fn row(&mut self, number: u64, raw: &[u8], events: &[Event]) {
+        let first = self.events.len();
+        for event in events {
+            self.event(number, raw, Ok(event.clone()));
+        }
+        let last = self.events.last().map(|incoming| incoming.id_hash);
+        for incoming in &mut self.events[first..] {
+            incoming.row = last;
+        }
+    }
+
     fn of_its_source(&self, event: Event) -> Result<Event, Reject> {
         match &self.sources {
             Some(sources) if !sources.contains(&event.source) => Err(Reject::new(
@@ -132,6 +147,7 @@ impl Delivery {
             id_hash,
             content,
             line,
+            row: None,
             start,
             end: self.encoded.len(),
         });

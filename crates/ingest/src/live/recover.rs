@@ -1,6 +1,7 @@
 //! From the log to facts after a start: streaming, in bounded memory.
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, mpsc::sync_channel},
     thread,
 };
@@ -39,6 +40,18 @@ pub struct Recovered {
     pub buffered_bytes: u64,
 }
 
+/// How far a replay is, in rows of the log: events and rejected lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Rows that are in the store.
+    pub done: u64,
+    /// Rows that were not in files.
+    pub all: u64,
+}
+
+/// Is told how far a replay is, at its beginning and after every chunk, and says whether it goes on.
+pub type Watching<'a> = &'a mut dyn FnMut(Replayed) -> ControlFlow<()>;
+
 /// What is folded at once.
 #[derive(Default)]
 struct Chunk {
@@ -58,7 +71,8 @@ pub fn recover(store: &Store, seed: [u8; 32]) -> Result<Recovered, LiveError> {
     if !store.has_wal() {
         return Ok(Recovered::default());
     }
-    let (mut wal, folder, recovered) = run(store, &FoldSettings::default(), seed)?;
+    let fold = FoldSettings::default();
+    let (mut wal, folder, recovered) = run(store, &fold, seed, &mut |_| ControlFlow::Continue(()))?;
     flush(store, &folder)?;
     wal.release(store.version().arrived_seq)?;
     wal.seal()?;
@@ -69,14 +83,16 @@ pub fn recover(store: &Store, seed: [u8; 32]) -> Result<Recovered, LiveError> {
 pub(super) fn replay(
     store: &Store,
     settings: &Arc<LiveSettings>,
+    watching: Watching<'_>,
 ) -> Result<(Wal, Folder, Recovered), LiveError> {
-    run(store, &settings.fold, settings.seed)
+    run(store, &settings.fold, settings.seed, watching)
 }
 
 fn run(
     store: &Store,
     fold: &FoldSettings,
     seed: [u8; 32],
+    watching: Watching<'_>,
 ) -> Result<(Wal, Folder, Recovered), LiveError> {
     let (wal, report) = store.open_wal(seed)?;
     let mut folder = Folder::restore(fold.clone(), store.checkpoint()?);
@@ -85,7 +101,19 @@ fn run(
         last_seq: wal.last_seq(),
         ..Recovered::default()
     };
-    let frames = wal.replay(store.version().arrived_seq + 1);
+    let begin = store.version().arrived_seq;
+    let mut tell = |seq: u64| {
+        let told = Replayed {
+            done: seq - begin,
+            all: wal.last_seq() - begin,
+        };
+        match told.all > 0 && watching(told).is_break() {
+            true => Err(LiveError::Interrupted),
+            false => Ok(()),
+        }
+    };
+    tell(begin)?;
+    let frames = wal.replay(begin + 1);
     let (sender, receiver) = sync_channel(CHUNKS_WAITING);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -105,12 +133,14 @@ fn run(
             recovered.rejects += chunk.rejects.len() as u64;
             recovered.bytes += chunk.bytes;
             unflushed += chunk.bytes;
+            let seq = chunk.seq;
             apply(store, &mut folder, chunk)?;
             recovered.buffered_bytes = unflushed;
             if unflushed >= FLUSH_BYTES {
                 flush(store, &folder)?;
                 (unflushed, recovered.buffered_bytes) = (0, 0);
             }
+            tell(seq)?;
         }
         Ok::<_, LiveError>(())
     })?;

@@ -12,14 +12,14 @@ use std::{
 };
 
 use events::{Event, UtcMicros};
-use facts::{FactRows, FoldSettings, Folder, StoredEvent, profiled};
+use facts::{FactRows, FoldSettings, Folder, StoredEvent, event_links, profiled};
 use store::{
-    Commit, DamagedFile, DataFile, LOG, Mend, Mode, QUARANTINE, QuarantineRow, Store,
+    Commit, DamagedFile, DataFile, EventLinks, LOG, Mend, Mode, QUARANTINE, QuarantineRow, Store,
     event_id_hash, wal::Kind,
 };
 
 use super::{LiveError, payload};
-use crate::{pipeline::StoredHistory, retention::is_let_go};
+use crate::{pipeline::StoredHistory, retention::is_before_floor};
 
 /// Events that are folded at once.
 const CHUNK_EVENTS: usize = 32_768;
@@ -141,6 +141,13 @@ fn events_elsewhere(store: &Store, damaged: &[Arc<DataFile>]) -> Result<Vec<Even
         found.insert(id, event);
     };
     let (flushed, floors) = (store.version().arrived_seq, store.version().floors);
+    // The log may hold for a while what was let go on purpose. That is not to come back, but what is
+    // as old and was kept, with something newer of its contact or for an open case, is.
+    let links = damaged
+        .iter()
+        .filter_map(|f| store.read_event_links(f).ok());
+    let links: Vec<EventLinks> = links.collect();
+    let was_held = |event: &Event| event_links(event).any(|l| links.iter().any(|f| f.has(l)));
     // What stands behind damage in the log counts as lost, as everything nobody can read.
     let frames = store.read_kept_wal().ok().flatten().into_iter().flatten();
     for frame in frames.map_while(Result::ok) {
@@ -148,9 +155,8 @@ fn events_elsewhere(store: &Store, damaged: &[Arc<DataFile>]) -> Result<Vec<Even
             let (_, events) = payload::read_events(&frame.payload)?;
             let in_files = flushed.saturating_add(1).saturating_sub(frame.first_seq);
             let events = events.into_iter().take(in_files as usize);
-            // The log may hold for a while what was let go on purpose. That is not to come back.
             events
-                .filter(|event| !is_let_go(event, floors))
+                .filter(|event| !is_before_floor(event, floors) || was_held(event))
                 .for_each(&mut take);
         }
     }

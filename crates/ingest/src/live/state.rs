@@ -89,6 +89,10 @@ pub struct LiveState {
     pub scrubbed_damaged: u64,
     /// Files that the scrub could not read, since the start.
     pub scrubbed_unreadable: u64,
+    /// Before when no contact is kept, if that is so.
+    pub kept_from: Option<UtcMicros>,
+    /// Events of contacts that were kept long enough and went, since the start.
+    pub let_go: u64,
 }
 
 /// How often something took how long.
@@ -233,6 +237,11 @@ impl Shared {
         found.look_up(&self.store, events, long_ago)
     }
 
+    /// What it all goes to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// A delivery has left the queue.
     pub fn leave(&self, bytes: u64) {
         self.queued.fetch_sub(bytes, Ordering::AcqRel);
@@ -350,6 +359,11 @@ impl Shared {
         self.counts().compactions.note(time);
     }
 
+    /// So many events were let go.
+    pub fn let_go(&self, events: u64) {
+        self.counts().state.let_go += events;
+    }
+
     /// The scrub has looked at a file.
     pub fn scrubbed(&self, found: &Scrubbed) {
         let state = &mut self.counts().state;
@@ -409,6 +423,7 @@ impl Shared {
         state.queue_bytes = self.queued.load(Ordering::Acquire);
         let version = self.store.version();
         state.manifest_version = version.manifest_edit();
+        state.kept_from = version.floors.contacts.map(UtcMicros);
         state.quarantined_files = self.store.damaged_files() as u64;
         let files = || version.tables().flat_map(|t| &t.files);
         state.files = files().count() as u64;

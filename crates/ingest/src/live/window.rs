@@ -96,6 +96,17 @@ impl IdWindow {
         }
     }
 
+    /// Takes the ids of events out that were let go, each with its time of receipt.
+    pub fn forget(&mut self, gone: &[(UtcMicros, u64)]) {
+        for (received_at, id) in gone {
+            let day = utc_day(*received_at);
+            let at = self.days.binary_search_by_key(&day, |(other, _)| *other);
+            if let Ok(at) = at {
+                self.days[at].1.remove(id);
+            }
+        }
+    }
+
     /// Forgets the days that have left the window.
     pub fn expire(&mut self, now: UtcMicros) {
         self.since = self.since.max(first_moment(now));
@@ -165,6 +176,15 @@ mod tests {
         assert_eq!((window.find(1), window.find(2)), (Some(11), Some(22)));
         window.remove(1);
         assert_eq!((window.find(1), window.len()), (None, 2));
+    }
+
+    #[test]
+    fn an_id_that_was_let_go_is_forgotten_where_it_was_received() {
+        let mut window = IdWindow::default();
+        window.insert(day(100), 1, 11);
+        window.insert(day(101), 2, 22);
+        window.forget(&[(day(100), 1), (day(90), 2), (day(101), 3)]);
+        assert_eq!((window.find(1), window.find(2)), (None, Some(22)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Event, Reject, UtcMicros};
+use events::{Event, Reject, RejectCode, UtcMicros};
 use hashbrown::HashSet;
 use store::{
     QuarantineRow, Space, Store,
@@ -42,6 +42,8 @@ pub(super) enum Job {
     },
     /// Everything up to this sequence is in Parquet.
     Released(u64),
+    /// Events were let go, received then and with these ids.
+    Forget(Vec<(UtcMicros, u64)>),
     /// Take no more.
     Stop,
     /// The applier has gone: end.
@@ -128,6 +130,7 @@ impl Writer {
                     deliveries.push((*delivery, on_error, queued, answer));
                 }
                 Job::Released(seq) => self.release(seq),
+                Job::Forget(ids) => self.parts.window.forget(&ids),
                 Job::Stop => {
                     self.commit(std::mem::take(&mut deliveries));
                     // If the applier has gone, its last message is on the way.
@@ -236,31 +239,27 @@ impl Writer {
         let mut fresh = Vec::new();
         let mut own: HashSet<u64> = HashSet::new();
         let mut own_repeats = 0;
-        let mut bad: Vec<(LineError, QuarantineRow)> = Vec::new();
+        let mut bad: Vec<(LineError, Option<QuarantineRow>)> = Vec::new();
         for rejected in delivery.rejects {
-            bad.push((
-                rejected.error(),
-                self.row(rejected, None, group.recorded_at),
-            ));
+            bad.push(self.bad(rejected, None, group.recorded_at));
         }
         for incoming in delivery.events {
-            let known = self.parts.window.find(incoming.id_hash);
-            let known = known.or_else(|| long_ago.find(incoming.id_hash));
+            let find = |id| self.parts.window.find(id).or_else(|| long_ago.find(id));
+            let known = find(incoming.id_hash);
+            let row_is_known = incoming.row.is_some_and(|last| find(last).is_some());
+            if known == Some(incoming.content) || row_is_known {
+                receipt.duplicate += 1;
+                own_repeats += u64::from(own.contains(&incoming.id_hash));
+                continue;
+            }
             let reject = match known {
-                Some(content) if content == incoming.content => {
-                    receipt.duplicate += 1;
-                    own_repeats += u64::from(own.contains(&incoming.id_hash));
-                    continue;
-                }
                 Some(_) => Some(id_conflict(&incoming.event)),
                 None => too_old(&incoming.event, floors),
             };
             if let Some(reject) = reject {
-                let raw = &delivery.encoded[incoming.start..incoming.end];
-                let rejected = refused(&incoming, raw.trim_ascii_end(), reject);
+                let rejected = refused(&incoming, &delivery.encoded, reject);
                 let source = incoming.event.source.clone();
-                let error = rejected.error();
-                bad.push((error, self.row(rejected, Some(source), group.recorded_at)));
+                bad.push(self.bad(rejected, Some(source), group.recorded_at));
                 continue;
             }
             let Incoming {
@@ -273,6 +272,8 @@ impl Writer {
             fresh.push(incoming);
         }
         receipt.rejected = bad.len() as u64;
+        let too_old = |(error, _): &&(LineError, _)| error.code == RejectCode::TooOld;
+        receipt.too_old = bad.iter().filter(too_old).count() as u64;
         bad.sort_by_key(|(error, _)| error.line);
         let (errors, rows): (Vec<_>, Vec<_>) = bad.into_iter().unzip();
         if on_error == OnError::RejectAll && !errors.is_empty() {
@@ -283,13 +284,28 @@ impl Writer {
                 .for_each(|i| self.parts.window.remove(i.id_hash));
         } else {
             receipt.accepted = fresh.len() as u64;
-            group.rejects.extend(rows);
+            group.rejects.extend(rows.into_iter().flatten());
             group.take(fresh, &delivery.encoded);
         }
         receipt.errors_truncated = errors.len() > limits::RECEIPT_ERRORS_MAX;
         receipt.errors = errors;
         receipt.errors.truncate(limits::RECEIPT_ERRORS_MAX);
         Ok(receipt)
+    }
+
+    /// What the sender is told of a line, and what is kept of it: nothing if it is of what was let go.
+    fn bad(
+        &self,
+        rejected: Rejected,
+        source: Option<events::Text>,
+        received_at: UtcMicros,
+    ) -> (LineError, Option<QuarantineRow>) {
+        let is_kept = rejected.reject.code.is_kept();
+        let error = rejected.error();
+        (
+            error,
+            is_kept.then(|| self.row(rejected, source, received_at)),
+        )
     }
 
     fn row(
@@ -459,11 +475,12 @@ fn reject_payloads(rows: &[QuarantineRow]) -> Vec<(Vec<u8>, u32)> {
     payloads
 }
 
-fn refused(incoming: &Incoming, raw: &[u8], reject: Reject) -> Rejected {
+fn refused(incoming: &Incoming, encoded: &[u8], reject: Reject) -> Rejected {
+    let raw = &encoded[incoming.start..incoming.end];
     Rejected {
         line: incoming.line,
         event_id: Some(incoming.event.event_id.to_string()),
-        raw: raw.to_vec(),
+        raw: raw.trim_ascii_end().to_vec(),
         reject,
     }
 }

@@ -54,6 +54,19 @@ pub(crate) struct Decoded {
     pub event: Event,
     pub id_hash: u64,
     pub line: u32,
+    /// What it means when its line comes again.
+    pub again: Again,
+}
+
+/// What it means when a line comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Each of its events is for itself.
+    Events,
+    /// It is a row that is taken once, with all its events.
+    Row,
+    /// It may have other content, which then replaces the earlier one.
+    Revised,
 }
 
 impl Batch {
@@ -106,18 +119,36 @@ impl Batch {
     pub fn event(&mut self, number: u64, raw: &[u8], result: Result<Event, Reject>) {
         let line = self.line(number, raw);
         match result {
-            Ok(event) => self.push(line, event),
+            Ok(event) => self.push(line, event, Again::Events),
             Err(reject) => self.rejects.push((line, reject)),
         }
     }
 
     /// A line with any number of events, or why it has none.
     pub fn events(&mut self, number: u64, raw: &[u8], result: Result<Vec<Event>, Reject>) {
+        self.told(number, raw, result, Again::Events);
+    }
+
+    /// As [`Batch::events`], of a record that comes again when more is known: an event whose id is
+    /// taken by another content replaces it.
+    pub fn revised_events(&mut self, number: u64, raw: &[u8], result: Result<Vec<Event>, Reject>) {
+        self.told(number, raw, result, Again::Revised);
+    }
+
+    fn told(&mut self, number: u64, raw: &[u8], told: Result<Vec<Event>, Reject>, again: Again) {
         let line = self.line(number, raw);
-        match result {
-            Ok(events) => events.into_iter().for_each(|event| self.push(line, event)),
+        match told {
+            Ok(events) => events
+                .into_iter()
+                .for_each(|event| self.push(line, event, again)),
             Err(reject) => self.rejects.push((line, reject)),
         }
+    }
+
+    /// A row of a log with the events that were made of it, or why it has none. It is taken once: if
+    /// its last event is stored, the row was read before, and knew more of the rows before it than now.
+    pub fn row(&mut self, number: u64, raw: &[u8], result: Result<Vec<Event>, Reject>) {
+        self.told(number, raw, result, Again::Row);
     }
 
     fn line(&mut self, number: u64, raw: &[u8]) -> u32 {
@@ -137,13 +168,14 @@ impl Batch {
         index(self.lines.len() - 1)
     }
 
-    fn push(&mut self, line: u32, mut event: Event) {
+    fn push(&mut self, line: u32, mut event: Event, again: Again) {
         self.settings.identity_key.hide(&mut event);
         let id_hash = event_id_hash(&event.tenant_id, &event.source, &event.event_id);
         self.events.push(Decoded {
             event,
             id_hash,
             line,
+            again,
         });
     }
 

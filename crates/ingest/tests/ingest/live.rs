@@ -1,6 +1,7 @@
 //! Live ingest: acknowledged is durable, twice is once, and the facts are those of an import.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -11,7 +12,11 @@ use std::{
 use events::{RejectCode, UtcMicros};
 use ingest::{
     IdentityKey,
-    live::{Delivery, Follow, Grammar, LiveIngest, LiveSettings, OnError, Receipt, recover},
+    asterisk::{QueueLog, QueueLogSettings},
+    formats::{Inputs, QueueLogLines},
+    live::{
+        Delivery, Follow, Grammar, LiveError, LiveIngest, LiveSettings, OnError, Receipt, recover,
+    },
 };
 use store::{LOG, QUARANTINE, Store};
 
@@ -157,6 +162,39 @@ fn after_a_start_without_an_end_everything_acknowledged_is_there_and_known() {
     let store = open(&folder);
     let found = recover(&store, SEED).expect("a log");
     assert_eq!(found.events, 0, "a clean end leaves nothing to recover");
+}
+
+#[test]
+fn a_replay_that_is_ended_leaves_the_log_as_it_was() {
+    let lines = world::lines(7, 6);
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = tempfile::tempdir().expect("a folder");
+    let live = start(&open(&folder), settings(&clock()));
+    deliver(&live, &lines);
+    copy_folder(folder.path(), copy.path());
+    live.shut_down().expect("a clean end");
+    let all = lines.len() as u64;
+    for end_at in [0, all] {
+        let mut told = Vec::new();
+        let ended = LiveIngest::start_watched(open(&copy), settings(&clock()), &mut |step| {
+            assert_eq!(step.all, all);
+            told.push(step.done);
+            match step.done == end_at {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        let error = ended.expect_err("it was ended");
+        assert!(matches!(error, LiveError::Interrupted), "{error}");
+        assert_eq!(told.last(), Some(&end_at));
+    }
+    let store = open(&copy);
+    let (live, recovered) =
+        LiveIngest::start(Arc::clone(&store), settings(&clock())).expect("a start");
+    assert_eq!(recovered.events, all);
+    assert_eq!(deliver(&live, &lines).duplicate, all);
+    live.shut_down().expect("a clean end");
+    assert_same_rows(&store, &imported(&lines), ARRIVAL);
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
@@ -397,6 +435,122 @@ fn what_was_written_before_a_rotation_that_nobody_saw_is_read_at_the_next_start(
     assert_eq!(poll(), (0, 5));
     live.shut_down().expect("a clean end");
     assert_eq!(count(&store, LOG), 20);
+}
+
+/// Three months of a `queue_log`. The first call comes back into its queue in the second month, the
+/// second and the third go on in the month after the one in which they begin.
+const MONTHS: [&str; 3] = [
+    "1780000000|c1|q1|NONE|ENTERQUEUE||0601|1\n\
+     1780000010|c1|q1|SIP/a|CONNECT|10|x|2\n\
+     1780000020|c1|q1|SIP/a|COMPLETEAGENT|10|10|1\n\
+     1780000030|c2|q1|NONE|ENTERQUEUE||0602|1\n",
+    "1780000100|c1|q1|NONE|ENTERQUEUE||0601|1\n\
+     1780000105|c1|q1|SIP/b|RINGNOANSWER|2000\n\
+     1780000110|c1|q1|SIP/a|CONNECT|10|x|2\n\
+     1780000120|c1|q1|SIP/a|COMPLETECALLER|10|10|1\n\
+     1780000130|c2|q1|SIP/b|CONNECT|100|x|3\n\
+     1780000200|c2|q1|SIP/b|COMPLETECALLER|100|70|1\n\
+     1780000210|c3|q1|NONE|ENTERQUEUE||0603|1\n",
+    "1780000300|c3|q1|SIP/a|CONNECT|90|x|3\n\
+     1780000310|c3|q1|SIP/a|COMPLETECALLER|90|10|1\n",
+];
+
+const AFTERWARDS: &str = "1780000400|c4|q1|NONE|ENTERQUEUE||0604|1\n";
+
+fn queue_log() -> QueueLogSettings {
+    QueueLogSettings {
+        tenant_id: "default".into(),
+        source: "pbx".into(),
+        recorded_at: received(),
+        clock: None,
+    }
+}
+
+/// A new start of `--follow` on a log; what it did.
+fn follow_calls(live: &LiveIngest, log: &std::path::Path) -> (u64, u64, u64) {
+    let queue_log = QueueLog::new(queue_log());
+    let mut follow = Follow::new(log, Grammar::QueueLog(Box::new(queue_log)));
+    let polled = follow.poll(live, received()).expect("a readable log");
+    let receipt = polled.receipt;
+    (receipt.accepted, receipt.duplicate, receipt.rejected)
+}
+
+#[test]
+fn starts_after_any_number_of_rotations_give_the_facts_of_the_whole_log() {
+    let whole = tempfile::tempdir().expect("a folder");
+    let expected = open(&whole);
+    let live = start(&expected, settings(&clock()));
+    let log = whole.path().join("queue_log");
+    append(&log, &(MONTHS.concat() + AFTERWARDS));
+    let (all, ..) = follow_calls(&live, &log);
+    live.shut_down().expect("a clean end");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder);
+    let live = start(&store, settings(&clock()));
+    let log = folder.path().join("queue_log");
+    let older = |number: usize| folder.path().join(format!("queue_log.{number}"));
+    let mut known = 0;
+    for (before, month) in MONTHS.iter().enumerate() {
+        for number in (1..before).rev() {
+            std::fs::rename(older(number), older(number + 1)).expect("a rename");
+        }
+        if before > 0 {
+            std::fs::rename(&log, older(1)).expect("a rename");
+        }
+        append(&log, month);
+        let (accepted, duplicate, rejected) = follow_calls(&live, &log);
+        assert_eq!((duplicate, rejected), (known, 0), "start {before}");
+        known += accepted;
+    }
+    // Where a call began is there no more; what was read of it stays as it was read.
+    std::fs::remove_file(older(2)).expect("it is removed");
+    let (accepted, _, rejected) = follow_calls(&live, &log);
+    assert_eq!((accepted, rejected), (0, 0));
+    // Somebody's folder of that name holds nothing up.
+    std::fs::remove_file(older(1)).expect("it is removed");
+    std::fs::create_dir(older(1)).expect("a folder");
+    append(&log, AFTERWARDS);
+    let (accepted, _, rejected) = follow_calls(&live, &log);
+    assert_eq!((known + accepted, rejected), (all, 0));
+    live.shut_down().expect("a clean end");
+    assert_same_rows(&store, &expected, ARRIVAL);
+}
+
+#[test]
+fn a_log_that_is_imported_again_without_its_beginning_changes_nothing() {
+    let store = Store::in_memory();
+    let import = |months: &[&str]| {
+        let text = std::io::Cursor::new(months.concat().into_bytes());
+        let inputs = Inputs::stream(Some("queue_log".into()), text);
+        let mut lines = QueueLogLines::new(inputs, queue_log());
+        let report = crate::import(&store, 7, &mut lines);
+        (report.accepted, report.duplicate, report.rejected)
+    };
+    let (all, ..) = import(&MONTHS);
+    let before = crate::rows(&store, &[]);
+    assert_eq!(import(&MONTHS), (0, all, 0));
+    for months in [&MONTHS[1..], &MONTHS[2..]] {
+        let (accepted, _, rejected) = import(months);
+        assert_eq!((accepted, rejected), (0, 0));
+    }
+    assert_eq!(crate::rows(&store, &[]), before);
+}
+
+#[test]
+fn a_bad_line_of_a_log_is_kept_once_however_often_the_log_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("queue_log");
+    append(&log, "what is this\n");
+    append(&log, MONTHS[0]);
+    for number in 0..3 {
+        let store = open(&folder);
+        let live = start(&store, settings(&clock()));
+        let (_, _, rejected) = follow_calls(&live, &log);
+        assert_eq!(rejected, 1, "start {number}");
+        live.shut_down().expect("a clean end");
+        assert_eq!(count(&store, QUARANTINE), 1, "start {number}");
+    }
 }
 
 /// T9. Hours forward and back, as far as a wrong year, over stops and starts: the order of receipt

@@ -3,13 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use events::{Event, RejectCode, UtcMicros};
 use facts::{event_links, fold_all, is_contact_event};
 use ingest::{
-    live::{OnError, examine, recover, repair},
+    live::{LiveIngest, LiveSettings, LiveState, OnError, Receipt, examine, recover, repair},
     retention::{KEEP_DAYS_MIN, STEP_EVENTS, let_go, plan, preview},
 };
 use sim::{Config, World};
@@ -18,7 +22,9 @@ use store::{Error, LOG, QUARANTINE, Settings, Store};
 use crate::{
     ARRIVAL, assert_same_rows, count,
     disk::{Disk, EIO, ENOSPC, Fault, Left, Plan, Random},
-    import_text, live, received, rows, world,
+    import_text, live, received, rows,
+    script::Script,
+    world,
 };
 
 const DAY: i64 = 86_400_000_000;
@@ -281,6 +287,20 @@ fn what_is_tied_to_something_newer_or_open_stays_whatever_its_age() {
     }
     let solved = r#""case_id":"solved""#;
     first.push(line("solved-2", "case.solved", day(4), solved));
+    // An alert lasts, and another one has ended.
+    for (alert, ends) in [("lasts", "warn"), ("ended", "ok")] {
+        for (n, state) in [(1, "critical"), (2, ends)] {
+            let data = format!(
+                r#""alert_id":"{alert}","rule_id":"r","figure":"waiting","scope":"t","state":"{state}""#
+            );
+            first.push(line(
+                &format!("{alert}-{n}"),
+                "alert.changed",
+                day(n),
+                &data,
+            ));
+        }
+    }
     // What an agent did, and who it is, is not a contact's.
     let shift = |id: &str, kind: &str, at| line(id, kind, at, SHIFT);
     first.push(shift("a-1", "agent.session_started", day(0)));
@@ -297,6 +317,7 @@ fn what_is_tied_to_something_newer_or_open_stays_whatever_its_age() {
     assert!(!stays("c001-1") && !stays("c272-6") && stays("c280-1"));
     assert!(stays("open-1") && !stays("solved-1") && !stays("solved-2"));
     assert!(stays("a-1") && stays("a-2"));
+    assert!(stays("lasts-1") && stays("lasts-2") && !stays("ended-1") && !stays("ended-2"));
     assert_whole(&store);
 }
 
@@ -320,7 +341,7 @@ fn what_happened_before_the_floor_is_refused_by_name_and_what_is_stored_is_a_rep
     for part in [floor.to_string().as_str(), "callgauge retain --keep"] {
         assert!(refused.detail.contains(part), "{}", refused.detail);
     }
-    assert!(count(&store, QUARANTINE) > 0);
+    assert_eq!(count(&store, QUARANTINE), 0, "it is not kept as a reject");
     assert_ne!(rows_of_facts(&store), after, "the new call counts");
     assert_whole_but_quarantine(&store);
 
@@ -337,6 +358,7 @@ fn what_happened_before_the_floor_is_refused_by_name_and_what_is_stored_is_a_rep
     assert_eq!((receipt.accepted, receipt.rejected), (0, gone.events));
     assert_eq!(receipt.duplicate, first.len() as u64 - gone.events);
     assert_eq!(receipt.errors[0].code, RejectCode::TooOld);
+    assert_eq!(receipt.too_old, gone.events);
     // Something new of a contact that went is taken: it stands alone.
     let mut delivery = live.delivery();
     let ended = r#""interaction_id":"c100","ended_by":"customer""#;
@@ -347,6 +369,11 @@ fn what_happened_before_the_floor_is_refused_by_name_and_what_is_stored_is_a_rep
         .expect("a receipt");
     assert_eq!(receipt.accepted, 1);
     live.shut_down().expect("a clean end");
+    assert_eq!(count(&store, QUARANTINE), 0);
+    let alone = |row: &&String| row.contains("interaction_id=c100 ");
+    let facts = rows_of_facts(&store);
+    let row = facts["interactions"].iter().find(alone).expect("a row");
+    assert!(row.contains("inferred=true"), "{row}");
     assert_whole_but_quarantine(&store);
 }
 
@@ -467,18 +494,253 @@ fn what_was_let_go_comes_back_neither_with_a_commit_nor_with_a_start() {
         assert_eq!(open(folder.path()).version().floors, floors);
     }
     let stale = Store::open_read_only(folder.path()).expect("it opens");
-    let over = stale.contacts_over(day(29)).expect("readable");
-    let store = open(folder.path());
-    import_text(&store, 10, world::text(&call("more", 59, 21)));
-    let refused = store.let_go(&over, facts::FactRows::default());
-    assert!(
-        matches!(refused, Err(Error::Inconsistent { .. })),
-        "{refused:?}"
+    let (over, rows) = over(&stale, day(29));
+    let refused = stale.prepare_let_go(&over, &rows);
+    assert!(matches!(refused, Err(Error::ReadOnly)), "{refused:?}");
+}
+
+/// Contacts that can go, and their rows.
+fn over(store: &Store, floor: UtcMicros) -> (store::Over, facts::FactRows) {
+    let pinned = store.pinned().expect("readable");
+    let over = store.contacts_over(&pinned, floor, &|| true);
+    let over = over.expect("readable");
+    let mut rows = facts::FactRows::default();
+    for events in store.events_over(&over).expect("readable") {
+        rows.append(&mut fold_all(events));
+    }
+    (over, rows)
+}
+
+fn files(folder: &Path) -> u64 {
+    walk(&folder.join("parquet"))
+}
+
+#[test]
+fn what_comes_while_it_is_prepared_keeps_the_contact_it_is_about_and_no_other() {
+    let tied = vec![line("o-1", "order.placed", day(59), ORDER)];
+    for (comes, goes) in [(call("other", 59, 20), true), (tied, false)] {
+        let (folder, store) = folder(&calls());
+        let (over, gone) = over(&store, day(2));
+        assert_eq!(over.contacts(), 6);
+        let prepared = store.prepare_let_go(&over, &gone).expect("written");
+        let prepared = prepared.expect("all of it is in files");
+        drop(over);
+        import_text(&store, 10, world::text(&comes));
+        let before = files(folder.path());
+        let installed = store.install_let_go(prepared).expect("readable");
+        assert_eq!(installed, goes);
+        assert_eq!(store.version().floors.contacts, goes.then_some(day(2).0));
+        assert_eq!(ids(&stored(&store)).contains("c000-1"), !goes);
+        assert!(files(folder.path()) < before, "what nobody needs is gone");
+        assert_whole(&store);
+    }
+}
+
+#[test]
+fn files_that_were_put_together_meanwhile_are_looked_at_anew() {
+    let (_folder, store) = folder(&calls());
+    let (over, rows) = over(&store, day(2));
+    let prepared = store.prepare_let_go(&over, &rows).expect("written");
+    drop(over);
+    assert!(store.compact(2).expect("files are put together") > 0);
+    let prepared = prepared.expect("all of it is in files");
+    assert!(!store.install_let_go(prepared).expect("readable"));
+    assert_eq!(
+        retain(&store, STEP_EVENTS).map(|(floor, _)| floor),
+        Some(day(28))
     );
-    assert!(matches!(
-        stale.let_go(&over, facts::FactRows::default()),
-        Err(Error::ReadOnly)
-    ));
+    assert_whole(&store);
+}
+
+/// A server's ingest that lets contacts go, and its clock.
+fn serving(store: &Arc<Store>) -> (LiveIngest, Arc<AtomicI64>) {
+    let clock = live::clock();
+    clock.store(day(60).0, Ordering::Relaxed);
+    let settings = LiveSettings {
+        keep_days: Some(KEEP),
+        retain_every: Duration::from_millis(5),
+        flush_age: Duration::from_millis(50),
+        ..live::settings(&clock)
+    };
+    (live::start(store, settings), clock)
+}
+
+fn send(live: &LiveIngest, lines: &[String]) -> Receipt {
+    let mut delivery = live.delivery();
+    for (number, line) in (1..).zip(lines) {
+        delivery.line(number, line.as_bytes());
+    }
+    let receipt = live.deliver_and_wait(delivery, OnError::KeepGood);
+    receipt.expect("a receipt")
+}
+
+#[track_caller]
+fn wait_for(live: &LiveIngest, holds: impl Fn(&LiveState) -> bool) {
+    let begun = Instant::now();
+    while !holds(&live.state()) {
+        let state = live.state();
+        assert!(begun.elapsed() < Duration::from_secs(60), "{state:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn wait_for_floor(live: &LiveIngest, floor: UtcMicros) {
+    wait_for(live, |state| state.kept_from >= Some(floor));
+    assert_eq!(live.state().kept_from, Some(floor));
+}
+
+#[test]
+fn a_server_lets_contacts_go_a_day_at_a_time_while_events_come() {
+    let [first, second] = calls_and_an_order();
+    let (at, store) = folder(&[first.clone(), second.clone()]);
+    let store = Arc::new(store);
+    let (live, clock) = serving(&store);
+    // The oldest contact is of day 0: two days go at most on the first day, and two on each after.
+    let mut sent = second;
+    for run in 1..=14 {
+        wait_for_floor(&live, day(2 * run));
+        let more = call(&format!("late{run}"), 59, 9 + run % 10);
+        assert_eq!(send(&live, &more).accepted, 6, "a contact that begins now");
+        sent.extend(more);
+        clock.fetch_add(DAY, Ordering::Relaxed);
+    }
+    // 83 contacts went; that with the order stays, so its events are repeats.
+    let gone = 83 * 6;
+    wait_for(&live, |state| state.let_go == gone);
+    // Nothing is due any more: the newest event counts, whatever the clock says.
+    assert_eq!(send(&live, &sent).duplicate, sent.len() as u64);
+    let again = send(&live, &first);
+    assert_eq!(live.state().kept_from, Some(day(28)));
+    assert_eq!((again.accepted, again.rejected), (0, gone), "{again:?}");
+    assert_eq!(again.duplicate, first.len() as u64 - gone);
+    assert_eq!(again.errors[0].code, RejectCode::TooOld);
+    live.shut_down().expect("a clean end");
+    assert_whole_but_quarantine(&store);
+
+    // The same as by hand, with everything else at rest.
+    let (_folder, by_hand) = folder(&[[first, sent].concat()]);
+    retain(&by_hand, STEP_EVENTS).expect("something is due");
+    assert_eq!(rows_of_facts(&store), rows_of_facts(&by_hand));
+    drop((live, store));
+    let store = Arc::new(open(at.path()));
+    assert_eq!(store.unknown_files(), [] as [PathBuf; 0]);
+    assert_eq!(rows_of_facts(&store), rows_of_facts(&by_hand));
+}
+
+#[test]
+fn what_the_fold_still_has_in_memory_is_forgotten_with_its_rows() {
+    let (_at, store) = folder(&calls());
+    let store = Arc::new(store);
+    let (live, clock) = serving(&store);
+    wait_for_floor(&live, day(2));
+    // What is old leaves memory now, and then not before hours of events have come.
+    send(&live, &call("now", 59, 20));
+    let seq = live.state().committed_seq;
+    assert!(live.wait_applied(seq, Duration::from_secs(60)));
+    // A late word about a contact brings all of it to memory; then nothing comes for it any more.
+    let late = line(
+        "c020-7",
+        "interaction.classified",
+        UtcMicros(day(2).0 + 9 * 3_600_000_000),
+        r#""interaction_id":"c020","reason_code":"billing","by":"agent""#,
+    );
+    assert_eq!(send(&live, &[late]).accepted, 1);
+    clock.fetch_add(DAY, Ordering::Relaxed);
+    wait_for_floor(&live, day(4));
+    // Who is in which team restates what is in memory.
+    let profile = r#""agent_id":"ann","effective_from":"2026-01-01T00:00:00Z","team_id":"t""#;
+    let moved = line("p-1", "agent.profile_changed", day(59), profile);
+    assert_eq!(send(&live, &[moved]).accepted, 1);
+    let seq = live.state().committed_seq;
+    assert!(live.wait_applied(seq, Duration::from_secs(60)));
+    assert_eq!(live.state().stopped, None);
+    // Something new of what went stands alone.
+    let ended = r#""interaction_id":"c020","ended_by":"customer""#;
+    let ended = line("c020-8", "interaction.ended", day(58), ended);
+    assert_eq!(send(&live, &[ended]).accepted, 1);
+    live.shut_down().expect("a clean end");
+    assert_eq!(store.verify().expect("readable").len(), 0);
+    let kept = ids(&stored(&store));
+    assert!(kept.contains("c020-8") && !kept.contains("c020-1") && !kept.contains("c020-7"));
+}
+
+/// A crash in the middle leaves the contacts of a day whole or gone, and what was acknowledged.
+#[test]
+fn a_power_cut_of_a_server_that_lets_go_leaves_contacts_whole_or_gone() {
+    let (locks, disk) = disk();
+    let open = |disk: &Disk| Script::open_at(locks.path(), disk.io());
+    let store = open(&disk).expect("the store opens");
+    let before = ids(&stored(&store));
+    disk.record();
+    let (live, clock) = serving(&store);
+    // What was acknowledged once so many changes of the disk were recorded.
+    let mut acked = vec![(0, Vec::new())];
+    for run in 1..=4 {
+        wait_for_floor(&live, day(2 * run));
+        let more = call(&format!("late{run}"), 59, 9 + run);
+        send(&live, &more);
+        let mut all = acked[acked.len() - 1].1.clone();
+        all.extend(ids_of(&more));
+        acked.push((disk.recorded(), all));
+        clock.fetch_add(DAY, Ordering::Relaxed);
+    }
+    live.shut_down().expect("a clean end");
+    drop((live, store));
+    let mut states = disk.take_history();
+    states.push(disk.state());
+    let mut random = Random(5);
+    let (mut tried, mut floors) = (0, HashSet::new());
+    for (at, state) in states
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| at % one_of() == 0)
+    {
+        let known = acked.iter().rev().find(|(changes, _)| *changes <= at);
+        let left = Left::any(&mut random);
+        let what = format!("change {at}, {left:?}");
+        let cut = Disk::of(state.after_power_cut(left, &mut random));
+        let store = open(&cut).unwrap_or_else(|e| panic!("{what}: {e}"));
+        recover(&store, live::SEED).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let there = ids(&stored(&store));
+        let known = known.map_or(&[][..], |(_, all)| all);
+        assert!(known.iter().all(|id| there.contains(id)), "{what}: lost");
+        let floor = store.version().floors.contacts;
+        // Six events a contact: all of them or none, and none only before the floor.
+        for contact in before.iter().filter_map(|id| id.strip_suffix("-1")) {
+            let events = (1..=6).filter(|n| there.contains(&format!("{contact}-{n}")));
+            let events = events.count();
+            let on: i64 = contact[1..3].parse().expect("a day");
+            let may_go = floor.is_some_and(|floor| day(on).0 < floor);
+            assert!(
+                events == 6 || (events == 0 && may_go),
+                "{what}: {events} of {contact}"
+            );
+        }
+        assert_eq!(store.verify().expect("readable").len(), 0, "{what}");
+        let again = Store::in_memory();
+        import_text(&again, 10_000, world::text(&lines_of(&stored(&store))));
+        assert_eq!(rows_of_facts(&store), rows_of_facts(&again), "{what}");
+        floors.insert(floor);
+        tried += 1;
+    }
+    println!(
+        "{tried} states of {} changes, {} floors",
+        states.len(),
+        floors.len()
+    );
+    assert!(
+        tried > 100 / one_of() && floors.len() >= 4,
+        "{tried}, {floors:?}"
+    );
+}
+
+fn ids_of(lines: &[String]) -> Vec<String> {
+    let id = |line: &String| {
+        let rest = line.split(r#""event_id":""#).nth(1).expect("an id");
+        rest.split('"').next().expect("an id").to_owned()
+    };
+    lines.iter().map(id).collect()
 }
 
 /// A disk with calls of 60 days on it, a restart behind, and where its locks are.
@@ -680,6 +942,45 @@ fn a_damaged_file_stops_it_before_anything_goes() {
         assert_eq!(store.version().committed_seq, before);
         assert_eq!(store.version().floors.contacts, None);
     }
+}
+
+#[test]
+fn a_repair_brings_back_what_is_older_than_the_floor_and_was_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(open(folder.path()));
+    let live = live::start(&store, live::settings(&live::clock()));
+    let mut delivery = live.delivery();
+    for (number, line) in (1..).zip(calls_and_an_order().concat()) {
+        delivery.line(number, line.as_bytes());
+    }
+    let receipt = live.deliver_and_wait(delivery, OnError::KeepGood);
+    assert_eq!(receipt.expect("a receipt").rejected, 0);
+    live.shut_down().expect("a clean end");
+    drop(live);
+    retain(&store, STEP_EVENTS).expect("something is due");
+    let kept = ids(&stored(&store));
+    assert!(kept.contains("c000-1") && !kept.contains("c001-1"));
+    let before = rows_of_facts(&store);
+    let files: Vec<PathBuf> = {
+        let version = store.version();
+        let log = &version.table(LOG).expect("the log").files;
+        log.iter().map(|f| folder.path().join(&f.path)).collect()
+    };
+    drop(store);
+    files.iter().for_each(|file| damage(file));
+    let store = open(folder.path());
+    let found = examine(&store).expect("readable");
+    assert!(found.lost.is_empty(), "{found:?}");
+    repair(&store, &found, received()).expect("it is repaired");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(ids(&stored(&store)), kept);
+    assert_eq!(rows_of_facts(&store), before);
+    // A correction of it is as old as it is.
+    let refused = line("late", "order.placed", day(0), ORDER);
+    let report = import_text(&store, 10, world::text(&[refused]));
+    let detail = &report.first_errors[0].reject.detail;
+    assert!(detail.contains("nothing new is taken"), "{detail}");
 }
 
 #[test]

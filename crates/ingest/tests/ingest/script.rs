@@ -4,13 +4,14 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arrow::array::AsArray;
 use ingest::live::{LiveIngest, LiveSettings, OnError, Refusal, recover};
-use store::{LOG, Settings, Store};
+use store::{Io, LOG, Settings, Store};
 
 use crate::{ARRIVAL, disk::Disk, disk::State, import_text, live, rows, world};
 
@@ -81,12 +82,17 @@ impl Script {
 
     /// Opens the store of a disk. One at a time: the lock is on the real disk.
     pub fn open(&self, disk: &Disk) -> store::Result<Arc<Store>> {
+        Script::open_at(self.root.path(), disk.io())
+    }
+
+    /// Opens a store that has little room.
+    pub fn open_at(root: &Path, io: Arc<dyn Io>) -> store::Result<Arc<Store>> {
         let settings = Settings {
             threads: 1,
             manifest_edits: 3,
             segment_bytes: 40 << 10,
         };
-        Store::open_with(self.root.path(), settings, disk.io()).map(Arc::new)
+        Store::open_with(root, settings, io).map(Arc::new)
     }
 
     /// Everything goes to files as soon as it is there.
@@ -147,13 +153,18 @@ impl Script {
     /// the number of deliveries that are there.
     pub fn check(&self, disk: &Disk, known: Known, what: &str) -> usize {
         let store = self.open(disk).unwrap_or_else(|e| panic!("{what}: {e}"));
-        recover(&store, live::SEED).unwrap_or_else(|e| panic!("{what}: {e}"));
-        let there = self.deliveries(&store, what);
+        self.check_store(&store, known, what)
+    }
+
+    /// The same of a store that was just opened.
+    pub fn check_store(&self, store: &Store, known: Known, what: &str) -> usize {
+        recover(store, live::SEED).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let there = self.deliveries(store, what);
         assert!(
             (known.acked..=known.sent).contains(&there),
             "{what}: {there} deliveries are there, {known:?}"
         );
-        assert_eq!(rows(&store, ARRIVAL), *self.expected(there), "{what}");
+        assert_eq!(rows(store, ARRIVAL), *self.expected(there), "{what}");
         there
     }
 

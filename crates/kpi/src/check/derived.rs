@@ -31,7 +31,7 @@ impl Checker<'_> {
     }
 
     fn nothing_of_a_model(&mut self, raw: &RawKpi) {
-        let keys: [(&str, Option<Pos>); 10] = [
+        let keys: [(&str, Option<Pos>); 11] = [
             ("model", raw.model.as_ref().map(|v| v.pos)),
             ("grain", raw.grain.as_ref().map(|v| v.pos)),
             ("clock", raw.clock.as_ref().map(|v| v.pos)),
@@ -45,6 +45,7 @@ impl Checker<'_> {
             ),
             ("parts", raw.parts.as_ref().map(|v| v.pos)),
             ("maturity", raw.maturity.as_ref().map(|v| v.pos)),
+            ("sample", raw.sample.as_ref().map(|v| v.pos)),
             (
                 "dimensions",
                 raw.dimensions

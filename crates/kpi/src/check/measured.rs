@@ -71,7 +71,24 @@ impl<'a> Checker<'a> {
         kpi.dimensions = dimensions?;
         kpi.buckets = buckets?;
         kpi.supporting = supporting?;
+        kpi.sample = self.sample(raw, &kpi)?;
         Ok(kpi)
+    }
+
+    /// An interval is that of a share of things that were drawn.
+    fn sample(&mut self, raw: &RawKpi, kpi: &Kpi) -> Checked<bool> {
+        match &raw.sample {
+            Some(sample) if sample.value && !kpi.is_proportion() => {
+                let message = "`sample` is for ratios that are one count_if part over another";
+                Err(self.note(
+                    sample.pos,
+                    message,
+                    "take it away, or write `sample: false`",
+                ))
+            }
+            Some(sample) => Ok(sample.value),
+            None => Ok(false),
+        }
     }
 
     fn model(&mut self, raw: &RawKpi) -> Checked<&'a ModelSpec> {

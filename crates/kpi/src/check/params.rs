@@ -2,7 +2,7 @@
 
 use crate::definition::ParamKind;
 use crate::file::{RawKpi, RawParam};
-use crate::model::ModelSpec;
+use crate::model::{ColumnKind, ModelSpec};
 use crate::param::{Param, ParamDefault, ParamValue};
 use crate::place::{At, Scalar};
 use crate::resolve::check_id;
@@ -41,7 +41,11 @@ impl Checker<'_> {
         };
         let mut by = Vec::new();
         for dimension in raw.by.iter().flatten() {
-            self.column(dimension, model)?;
+            if self.column(dimension, model)? != ColumnKind::Text {
+                let message = format!("`{}` is not a text", dimension.value);
+                let hint = "a parameter may differ by columns of text";
+                return Err(self.note(dimension.pos, message, hint));
+            }
             by.push(dimension.value.clone());
         }
         let mut bound = |v: &Option<At<Scalar>>| {
@@ -59,6 +63,7 @@ impl Checker<'_> {
             max,
             by,
             description,
+            rules: Vec::new(),
         };
         self.param_bounds(raw, param)
     }

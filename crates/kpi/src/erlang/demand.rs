@@ -16,7 +16,7 @@ pub struct Load {
 /// What is to be reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
-    /// Share of calls answered within the threshold, 0 to 1.
+    /// Share of calls answered within the threshold, 0 to 1. No number of agents answers all of them.
     pub service_level: f64,
     /// The threshold, in seconds.
     pub threshold_s: f64,
@@ -67,6 +67,10 @@ impl Load {
         let traffic = self.traffic().filter(|_| goal.is_sound())?;
         if traffic == 0.0 {
             return Some(0);
+        }
+        // However many agents there are, now and then all are busy: only rounding says "never".
+        if goal.service_level >= 1.0 {
+            return None;
         }
         let mut enough = (traffic.ceil().min(f64::from(AGENTS_MAX)) as u32).max(1);
         while !reaches(enough) {

@@ -165,6 +165,23 @@ fn service_level_and_abandonment_share_their_denominator() {
     assert_eq!(level.filters(), rate.filters());
 }
 
+/// What people are asked and what is evaluated is drawn from more; a mean of scores, points of a
+/// scale, and what counts everything has no interval of this kind.
+#[test]
+fn shares_of_samples_are_known_as_such() {
+    let sampled: BTreeSet<&str> = catalogue()
+        .iter()
+        .filter(|kpi| kpi.sample)
+        .map(|kpi| kpi.id.as_str())
+        .collect();
+    let expected = "auto_fail_rate ces_top3 critical_accuracy critical_error_rate \
+                    critical_error_rate_business critical_error_rate_by_contact \
+                    critical_error_rate_compliance critical_error_rate_customer csat csat_2point \
+                    csat_by_contact csat_top1 esat fcr_qa fcr_survey \
+                    noncritical_error_rate_contacts resolution_rate_survey";
+    assert_eq!(sampled, expected.split_whitespace().collect());
+}
+
 #[test]
 fn additivity_is_computed_from_the_parts() {
     let catalogue = catalogue();

@@ -297,6 +297,7 @@ fn arguments_without_sense_have_no_answer() {
     assert!(model.service_level(-1.0).is_none() && model.service_level(f64::NAN).is_none());
     for bad in [
         goal(1.1, 20.0, None),
+        goal(1.0, 20.0, None),
         goal(0.8, -1.0, None),
         goal(0.8, 20.0, Some(0.0)),
         goal(f64::NAN, 20.0, None),
@@ -304,7 +305,9 @@ fn arguments_without_sense_have_no_answer() {
         assert_eq!(good.agents_c(&bad), None, "{bad:?}");
     }
     assert_eq!((positions(14, 0.3), positions(14, 1.0)), (Some(20), None));
-    assert_eq!(erlang_b(0, 1.0), None);
+    assert_eq!(good.agents_a(300.0, &goal(1.0, 20.0, None)), None);
+    assert_eq!((erlang_b(0, 5.0), erlang_b(0, -1.0)), (Some(1.0), None));
+    assert_eq!(erlang_b(AGENTS_MAX + 1, 5.0), None);
 }
 
 // ---- worked examples -------------------------------------------------------------------------

@@ -135,16 +135,16 @@ fn a_parameter_may_take_its_default_from_another() {
     let catalogue = load(&[BASE]);
     let speed = kpi(&catalogue, "speed");
     assert_eq!(speed.params.len(), 2, "the one read and the one behind it");
-    let values = speed.param_values(&Default::default());
-    assert_eq!(values["other"], ParamValue::Duration(20_000));
+    let values = speed.params_in_force(&Default::default());
+    assert_eq!(values["other"].value, ParamValue::Duration(20_000));
     let given = [("limit".to_owned(), ParamValue::Duration(5_000))].into();
     assert_eq!(
-        speed.param_values(&given)["other"],
+        speed.params_in_force(&given)["other"].value,
         ParamValue::Duration(5_000)
     );
     let given = [("other".to_owned(), ParamValue::Duration(7_000))].into();
     assert_eq!(
-        speed.param_values(&given)["limit"],
+        speed.params_in_force(&given)["limit"].value,
         ParamValue::Duration(20_000)
     );
 }

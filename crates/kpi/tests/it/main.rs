@@ -8,6 +8,7 @@ mod layers;
 mod parts;
 mod random;
 mod refusals;
+mod site_params;
 mod targets;
 
 use facts::table::ColumnType;
@@ -37,6 +38,7 @@ pub fn models() -> Vec<ModelSpec> {
         models.push(ModelSpec {
             name: (*name).to_owned(),
             columns,
+            made_by: String::new(),
         });
     }
     models
@@ -129,5 +131,6 @@ fn model(table: &Table) -> ModelSpec {
     ModelSpec {
         name: table.name.to_owned(),
         columns: table.columns.iter().map(column).collect(),
+        made_by: String::new(),
     }
 }

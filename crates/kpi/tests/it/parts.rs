@@ -251,6 +251,6 @@ fn an_override_of_a_parameter_is_typed_and_bounded() {
         Err("`soon` is not a duration: write a whole number and ms, s, m, h, d or w".to_owned())
     );
     let values =
-        fcr.param_values(&[("window".to_owned(), ParamValue::Duration(259_200_000))].into());
-    assert_eq!(values["lookback"], ParamValue::Duration(259_200_000));
+        fcr.params_in_force(&[("window".to_owned(), ParamValue::Duration(259_200_000))].into());
+    assert_eq!(values["lookback"].value, ParamValue::Duration(259_200_000));
 }

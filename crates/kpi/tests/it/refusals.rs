@@ -1172,3 +1172,18 @@ fn an_align_without_inputs_is_refused() {
   hint: take it away",
     );
 }
+
+#[test]
+fn a_sample_of_what_is_no_share_is_refused() {
+    let sampled = with(
+        "  dimensions: [queue_id, channel]",
+        "  sample: true\n  dimensions: [queue_id, channel]",
+    );
+    assert_eq!(error(&sampled), "accepted");
+    refuses(
+        "  unit: { kind: count }",
+        "  sample: true\n  unit: { kind: count }",
+        "a.yml:47:11: late_visits: `sample` is for ratios that are one count_if part over another
+  hint: take it away, or write `sample: false`",
+    );
+}

@@ -52,13 +52,13 @@ pub(crate) struct Shown {
     pub expires: UtcMicros,
 }
 
-/// Why no more screens may wait.
+/// Why no more screens may wait, and when a place is free again, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
     /// Those of the address do already.
-    Address,
+    Address { for_ms: i64 },
     /// All together.
-    All,
+    All { for_ms: i64 },
 }
 
 /// Why a code was not taken.
@@ -94,16 +94,26 @@ impl Pairing {
         blake3::keyed_hash(&self.key, &number.to_le_bytes())
     }
 
-    /// A new screen at an address: its secret and what it shows. Who asks need not be known, so
-    /// nobody may take all places.
-    pub(crate) fn begin(&self, from: IpAddr, now: UtcMicros) -> Result<(String, Shown), Full> {
+    /// A new screen at an address: its secret and what it shows. A screen that waited `before`, with
+    /// that secret, gives up that place. Who asks need not be known, so nobody may take all places.
+    pub(crate) fn begin(
+        &self,
+        before: Option<&str>,
+        from: IpAddr,
+        now: UtcMicros,
+    ) -> Result<(String, Shown), Full> {
         let mut state = self.state(now);
-        let own = state.waiting.values().filter(|other| other.from == from);
-        if own.count() >= limits::PAIRINGS_OF_ADDRESS_MAX {
-            return Err(Full::Address);
+        if let Some(secret) = before {
+            state.waiting.remove(&hash_of(secret));
+        }
+        let own = |other: &&Waiting| other.from == from;
+        if state.waiting.values().filter(own).count() >= limits::PAIRINGS_OF_ADDRESS_MAX {
+            let for_ms = first_free(state.waiting.values().filter(own), now);
+            return Err(Full::Address { for_ms });
         }
         if state.waiting.len() >= limits::PAIRINGS_MAX {
-            return Err(Full::All);
+            let for_ms = first_free(state.waiting.values(), now);
+            return Err(Full::All { for_ms });
         }
         let secret = format!("{PREFIX}{}", self.random().to_hex());
         let code = loop {
@@ -164,6 +174,12 @@ impl Pairing {
     }
 }
 
+/// Milliseconds until the first of their codes is over.
+fn first_free<'a>(waiting: impl Iterator<Item = &'a Waiting>, now: UtcMicros) -> i64 {
+    let first = waiting.map(|waiting| waiting.shown.expires).min();
+    first.map_or(0, |expires| expires.ms_since(now))
+}
+
 /// A screen that is about to be let in.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
@@ -211,10 +227,12 @@ mod tests {
     fn screens_elsewhere_may_wait_whoever_asks_again_and_again() {
         let pairing = Pairing::new(&[1; 32]);
         let now = UtcMicros(0);
-        let begin = |from: &str| pairing.begin(from.parse().expect("an address"), now);
+        let begin = |from: &str| pairing.begin(None, from.parse().expect("an address"), now);
         let begun = (0..10_000).filter(|_| begin("192.0.2.1").is_ok()).count();
         assert_eq!(begun, limits::PAIRINGS_OF_ADDRESS_MAX);
-        assert_eq!(begin("192.0.2.1").expect_err("refused"), Full::Address);
+        let for_ms = limits::PAIRING_LIFE.as_millis() as i64;
+        let refused = begin("192.0.2.1").expect_err("refused");
+        assert_eq!(refused, Full::Address { for_ms });
         let (_, shown) = begin("192.0.2.2").expect("a place");
         assert!(pairing.take(&"eve".into(), &shown.code, now).is_ok());
     }

@@ -6,8 +6,8 @@
 //!
 //! A ticket keeps its plan, and with it the version of the data that it was planned over: read
 //! again within its time it gives the same rows. Room is limited because each may hold files that
-//! are otherwise gone: whoever has too many loses the oldest unread one of the session with most.
-//! Nobody loses one to somebody else before it was read.
+//! are otherwise gone: whoever has too many loses the oldest that was read, and only then the oldest
+//! unread one of the session with most. Nobody loses one to somebody else before it was read.
 
 use std::{
     cmp::Reverse,
@@ -231,6 +231,9 @@ impl State {
             return Ok(());
         }
         if of_all >= limits::TICKETS_PER_CALLER_MAX || (is_full && of_all > 0) {
+            if self.drop_oldest(|entry| entry.read && entry.job.session.holder == session.holder) {
+                return Ok(());
+            }
             let most = own.iter().max_by_key(|(_, held)| **held);
             let most = most.map(|(id, _)| *id);
             self.drop_oldest(|entry| Some(entry.job.session.id) == most);
@@ -259,10 +262,10 @@ impl State {
         held
     }
 
-    /// Drops the oldest that was not read, else the oldest; false if there is none.
+    /// Drops the oldest that was read, else the oldest; false if there is none.
     fn drop_oldest(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
         let entries = self.by_id.iter().filter(|(_, entry)| among(entry));
-        let oldest = entries.min_by_key(|(_, entry)| (entry.read, entry.age));
+        let oldest = entries.min_by_key(|(_, entry)| (!entry.read, entry.age));
         let oldest = oldest.map(|(id, _)| *id);
         oldest.is_some_and(|id| self.by_id.remove(&id).is_some())
     }

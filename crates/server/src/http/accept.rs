@@ -5,7 +5,7 @@
 
 use std::{io, pin::Pin, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, extract::Request, response::Response};
 use hyper::{
     rt::{Read, Write},
     server::conn::{http1, http2},
@@ -14,13 +14,14 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch::Receiver,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    App, respond,
+    Call,
+    front::{Behind, Front},
+    respond,
     seats::{Seat, Taken},
     watch::{Watch, WatchTimes, Watched},
 };
@@ -55,30 +56,37 @@ impl Wire {
 /// A door: what is answered behind it, and how one speaks to it.
 #[derive(Clone)]
 pub(crate) struct Door {
-    router: Router,
+    behind: Behind,
     wire: Wire,
     tls: Option<TlsAcceptor>,
 }
 
 impl Door {
-    /// With TLS if there is a certificate.
-    pub(crate) fn new(router: Router, wire: Wire, tls: Option<&Tls>) -> Result<Self, TlsError> {
+    /// With TLS if there is a certificate, and nothing behind it yet.
+    pub(crate) fn new(wire: Wire, tls: Option<&Tls>) -> Result<Self, TlsError> {
         let protocols: &[&[u8]] = match wire {
             Wire::Http => &[HTTP2, HTTP1],
             Wire::Grpc => &[HTTP2],
         };
         let tls = tls.map(|tls| tls.acceptor(protocols)).transpose()?;
-        Ok(Door { router, wire, tls })
+        let behind = Behind::default();
+        Ok(Door { behind, wire, tls })
+    }
+
+    /// Requests go to these routes from now on.
+    pub(crate) fn open(&self, routes: Router) {
+        self.behind.open(routes);
+    }
+
+    /// Answers a request with what is behind the door.
+    pub(super) async fn answer(&self, front: &Front, call: Call, request: Request) -> Response {
+        self.behind.answer(front, self.wire, call, request).await
     }
 }
 
 /// Takes connections until `stopping`, then waits for those that are at work.
-pub(crate) async fn run(
-    app: Arc<App>,
-    door: Door,
-    listener: TcpListener,
-    mut stopping: Receiver<bool>,
-) {
+pub(crate) async fn run(front: Arc<Front>, door: Door, listener: TcpListener) {
+    let mut stopping = front.stopping.clone();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -88,46 +96,48 @@ pub(crate) async fn run(
         match accepted {
             Ok((stream, peer)) => {
                 let watch = Watch::new(WatchTimes {
-                    header: app.settings.header_timeout,
-                    idle: app.settings.idle_timeout,
-                    write_stall: app.settings.write_stall_max,
+                    header: front.settings.header_timeout,
+                    idle: front.settings.idle_timeout,
+                    write_stall: front.settings.write_stall_max,
                 });
-                let seat = match app.seats.take(peer.ip(), watch) {
+                let seat = match front.seats.take(peer.ip(), watch) {
                     Taken::Free(seat) => seat,
                     Taken::InsteadOfAnother(seat) => {
-                        app.metrics.connections_refused.up();
+                        front.metrics.connections_refused.up();
                         seat
                     }
                     Taken::Refused => {
-                        app.metrics.connections_refused.up();
+                        front.metrics.connections_refused.up();
                         continue;
                     }
                 };
                 let connection = Connection {
-                    app: Arc::clone(&app),
+                    front: Arc::clone(&front),
                     door: door.clone(),
                     seat: Arc::new(seat),
-                    stopping: stopping.clone(),
                 };
                 tokio::spawn(connection.serve(stream));
             }
             Err(error) => {
                 // Most likely no file descriptor is left: one comes free when a connection ends.
                 tracing::warn!(%error, "a connection could not be taken");
-                app.seats.make_room();
-                let _ = timeout(limits::ACCEPT_RETRY, app.seats.left()).await;
+                front.seats.make_room();
+                let _ = timeout(limits::ACCEPT_RETRY, front.seats.left()).await;
             }
         }
     }
     drop(listener);
     let all_left = async {
-        while app.seats.open() > 0 {
-            app.seats.left().await;
+        while front.seats.open() > 0 {
+            front.seats.left().await;
         }
     };
-    if timeout(app.settings.stop_timeout, all_left).await.is_err() {
+    if timeout(front.settings.stop_timeout, all_left)
+        .await
+        .is_err()
+    {
         tracing::warn!(
-            open = app.seats.open(),
+            open = front.seats.open(),
             "connections did not end in time and are cut"
         );
     }
@@ -135,10 +145,9 @@ pub(crate) async fn run(
 
 /// One connection.
 struct Connection {
-    app: Arc<App>,
+    front: Arc<Front>,
     door: Door,
     seat: Arc<Seat>,
-    stopping: Receiver<bool>,
 }
 
 impl Connection {
@@ -169,17 +178,17 @@ impl Connection {
                 self.speak(TokioIo::new(stream), is_http2).await;
             }
             Err(error) => {
-                self.app.metrics.tls_failures.up();
+                self.front.metrics.tls_failures.up();
                 tracing::debug!(%error, "a connection without a TLS handshake");
             }
         }
     }
 
     async fn speak<I: Read + Write + Unpin + Send + 'static>(self, io: I, is_http2: bool) {
-        let (app, router) = (Arc::clone(&self.app), self.door.router.clone());
+        let (front, door) = (Arc::clone(&self.front), self.door.clone());
         let seat = Arc::clone(&self.seat);
         let service = service_fn(move |request| {
-            respond(Arc::clone(&app), router.clone(), Arc::clone(&seat), request)
+            respond(Arc::clone(&front), door.clone(), Arc::clone(&seat), request)
         });
         if is_http2 {
             self.seat.watch.multiplexed();
@@ -208,10 +217,11 @@ impl Connection {
 
     /// Runs it until it ends, its time is over, or the server stops and it has nothing to do.
     async fn watch_over<C: Future<Output = hyper::Result<()>>>(
-        mut self,
+        self,
         connection: C,
         shut_down: fn(Pin<&mut C>),
     ) {
+        let mut stopping = self.front.stopping.clone();
         let watch = Arc::clone(&self.seat.watch);
         let mut connection = pin!(connection);
         let mut told_to_stop = false;
@@ -225,10 +235,10 @@ impl Connection {
                     return;
                 }
                 () = watch.expired() => {
-                    self.app.metrics.connections_expired.up();
+                    self.front.metrics.connections_expired.up();
                     return;
                 }
-                _ = self.stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
                     if watch.is_unused() {
                         return;
                     }

@@ -11,7 +11,7 @@ use axum::{
 
 use super::{App, Call, body, devices, routes::Route, seats::Seat};
 use crate::{
-    access::{Identity, Right},
+    access::{Access, Identity, Right},
     error::{ApiError, Code},
     limits,
 };
@@ -98,7 +98,8 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str
         .map(|(_, value)| value)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token that a request shows.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme
@@ -109,8 +110,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Without tokens only this machine is served, and a web page that is open on it is not this
 /// machine: a name that was made to point here (DNS rebinding) is refused.
-pub(super) fn check_host(app: &App, request: &Request) -> Result<(), ApiError> {
-    if app.access.asks_for_tokens() {
+pub(super) fn check_host(access: &Access, request: &Request) -> Result<(), ApiError> {
+    if access.asks_for_tokens() {
         return Ok(());
     }
     // HTTP/2 has it in the target.

@@ -1,6 +1,6 @@
 //! Reading a body within its time, its size and the memory of all bodies.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -143,7 +143,17 @@ pub(super) fn json<T: DeserializeOwned>(
 
 /// Reads the rest of a body and throws it away, within limits: a client that sends all of it
 /// before it reads would otherwise see a broken connection in place of its answer.
-pub(super) async fn discard(app: &App, headers: &HeaderMap, mut body: Body, bytes_max: usize) {
+pub(super) async fn discard(app: &App, headers: &HeaderMap, body: Body, bytes_max: usize) {
+    discard_within(app.settings.body_timeout, headers, body, bytes_max).await;
+}
+
+/// As [`discard`], in so much time.
+pub(super) async fn discard_within(
+    time: Duration,
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+) {
     // This one waits to be asked for the body.
     if headers.contains_key(header::EXPECT) {
         return;
@@ -158,7 +168,7 @@ pub(super) async fn discard(app: &App, headers: &HeaderMap, mut body: Body, byte
         }
     };
     // Over or not, the answer follows.
-    let _ = timeout_at(Instant::now() + app.settings.body_timeout, rest).await;
+    let _ = timeout_at(Instant::now() + time, rest).await;
 }
 
 fn declared_bytes(headers: &HeaderMap) -> Option<u64> {

@@ -9,26 +9,74 @@ use axum::{
 };
 use bytes::Bytes;
 use engine::KpiEntry;
+use kpi::Catalogue;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::App;
-use crate::error::{ApiError, Code};
+use crate::{
+    DefinitionsState,
+    error::{ApiError, Code},
+};
 
 /// All KPIs.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Catalog")]
 pub(super) struct Body {
+    definitions: Definitions,
     /// In the order of the catalogue, a base before its variants.
     kpis: Vec<KpiEntry>,
 }
 
-/// The documents, made when first asked for: definitions do not change while the server runs.
+/// Which definitions are in use.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CatalogDefinitions")]
+struct Definitions {
+    /// Names the texts of all definition files in use.
+    hash: String,
+    /// When they came into use.
+    since: String,
+    /// How often others have taken the place of those before since the server has started.
+    reloads: u64,
+    /// Why the newest files are not in use; null when they are.
+    problem: Option<Problem>,
+}
+
+/// What is wrong with definition files.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CatalogProblem")]
+struct Problem {
+    /// When they were looked at.
+    at: String,
+    /// With file, line and what to do.
+    message: String,
+}
+
+impl From<DefinitionsState> for Definitions {
+    fn from(state: DefinitionsState) -> Self {
+        let problem = state.problem.map(|problem| Problem {
+            at: problem.at.to_string(),
+            message: problem.message,
+        });
+        Definitions {
+            hash: state.hash,
+            since: state.since.to_string(),
+            reloads: state.taken,
+            problem,
+        }
+    }
+}
+
+/// The documents, made when first asked for, and anew when what is known of definitions is not
+/// what they say.
 #[derive(Default)]
-pub(super) struct Catalog(OnceCell<Documents>);
+pub(super) struct Catalog(Mutex<Option<Arc<Documents>>>);
 
 struct Documents {
+    /// What they say of the definitions.
+    state: DefinitionsState,
+    catalogue: Arc<Catalogue>,
     all: Document,
     by_id: HashMap<String, Document>,
 }
@@ -40,32 +88,40 @@ pub(super) struct Document {
 }
 
 impl Catalog {
-    async fn documents(&self, app: &App) -> Result<&Documents, ApiError> {
-        let make = async || {
-            let engine = Arc::clone(app.queries.engine());
-            let making = app.decoders.spawn(async move {
-                let entries = engine.entries().await;
-                entries.map(Documents::of).map_err(|e| e.to_string())
-            });
-            let made = making.await.map_err(|_| ApiError::internal())?;
-            made.map_err(|error| {
-                tracing::error!(error, "the catalogue cannot be told");
-                ApiError::internal()
-            })
-        };
-        self.0.get_or_try_init(make).await
+    async fn documents(&self, app: &App) -> Result<Arc<Documents>, ApiError> {
+        let mut made = self.0.lock().await;
+        // Looked at before they are made: definitions that come meanwhile are another state.
+        let state = app.definitions.state();
+        if let Some(known) = made.as_ref().filter(|known| known.state == state) {
+            return Ok(Arc::clone(known));
+        }
+        let engine = Arc::clone(app.queries.engine());
+        let making = app.decoders.spawn(async move {
+            let entries = engine.entries().await.map_err(|e| e.to_string())?;
+            Ok::<_, String>(Arc::new(Documents::of(state, entries)))
+        });
+        let new = making.await.map_err(|_| ApiError::internal())?;
+        let new = new.map_err(|error| {
+            tracing::error!(error, "the catalogue cannot be told");
+            ApiError::internal()
+        })?;
+        *made = Some(Arc::clone(&new));
+        Ok(new)
     }
 }
 
 impl Documents {
-    fn of(entries: Vec<KpiEntry>) -> Self {
-        let by_id = entries
-            .iter()
-            .map(|entry| (entry.kpi.clone(), Document::of(entry)))
-            .collect();
+    fn of(state: DefinitionsState, (catalogue, kpis): (Arc<Catalogue>, Vec<KpiEntry>)) -> Self {
+        let by_id = kpis.iter();
+        let by_id = by_id.map(|entry| (entry.kpi.clone(), Document::of(entry)));
         Documents {
-            all: Document::of(&Body { kpis: entries }),
-            by_id,
+            by_id: by_id.collect(),
+            all: Document::of(&Body {
+                definitions: state.clone().into(),
+                kpis,
+            }),
+            state,
+            catalogue,
         }
     }
 }
@@ -126,11 +182,10 @@ pub(super) async fn one(
     Path(kpi): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = app.queries.engine().catalogue().find(&kpi);
-    let found = found.map_err(|unknown| {
+    let documents = app.catalog.documents(&app).await?;
+    let found = documents.catalogue.find(&kpi).map_err(|unknown| {
         ApiError::new(Code::NotFound, "there is no such KPI").hint(unknown.hint)
     })?;
-    let documents = app.catalog.documents(&app).await?;
     let document = documents.by_id.get(&found.id);
     Ok(document.ok_or_else(ApiError::internal)?.answer(&headers))
 }

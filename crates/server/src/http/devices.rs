@@ -1,6 +1,6 @@
 //! Screens that are let in: `/api/v1/devices` (H44). What happens when is in `docs/live.md`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -134,18 +134,12 @@ pub(super) async fn pair(
     Extension(call): Extension<Call>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let before = secret(request.headers()).map(str::to_owned);
     // Another site can make a browser send a form, but not JSON: it could take a screen's cookie.
     let Pair {} = read(&app, request, "{}").await?;
-    let begun = app.devices()?.pairing.begin(call.seat.address, app.now());
-    let (secret, shown) = begun.map_err(|full| {
-        let message = match full {
-            Full::Address => "too many screens at this address wait to be paired",
-            Full::All => "too many screens wait to be paired",
-        };
-        ApiError::new(Code::RateLimited, message)
-            .hint("ask again when some of their codes are over, ten minutes after they were shown")
-            .retry_after(limits::LIVE_HEART_BEAT)
-    })?;
+    let (pairing, from) = (&app.devices()?.pairing, call.seat.address);
+    let begun = pairing.begin(before.as_deref(), from, app.now());
+    let (secret, shown) = begun.map_err(full)?;
     let mut response = super::answer(&Begun {
         code: shown.code,
         expires_at: epoch_ms(shown.expires),
@@ -241,12 +235,22 @@ fn check(app: &App, asked: &Confirm, days: u32) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn full(why: Full) -> ApiError {
+    let (message, for_ms) = match why {
+        Full::Address { for_ms } => ("too many screens at this address wait to be paired", for_ms),
+        Full::All { for_ms } => ("too many screens wait to be paired", for_ms),
+    };
+    ApiError::new(Code::RateLimited, message)
+        .hint("ask again when some of their codes are over, ten minutes after they were shown")
+        .retry_after(Duration::from_millis(for_ms.max(0) as u64))
+}
+
 fn not_paired(why: NotPaired) -> ApiError {
     match why {
         NotPaired::Unknown => ApiError::new(Code::NotFound, "no screen shows this code")
             .hint("codes are good for ten minutes; let the screen show a new one"),
         NotPaired::TooMany { for_ms } => {
-            let wait = std::time::Duration::from_millis(for_ms.max(0) as u64);
+            let wait = Duration::from_millis(for_ms.max(0) as u64);
             ApiError::new(Code::RateLimited, "too many codes were wrong")
                 .hint("wait, and let the screen show a new one")
                 .retry_after(wait)

@@ -44,9 +44,9 @@ async fn answer(
     uri: &Uri,
 ) -> Result<Response, ApiError> {
     let service = &app.queries;
-    let zone = &service.engine().settings().zone;
+    let settings = service.engine().settings();
     let now = (app.surroundings.now)();
-    let question = Question::read(uri.query(), zone, now)?;
+    let question = Question::read(uri.query(), &settings.zone, now)?;
     let deadline = identity.deadline();
     if let Some(seq) = question.min_seq {
         let wait = deadline.unwrap_or(service.limits().deadline);
@@ -55,10 +55,9 @@ async fn answer(
     let request = question.request.clone();
     let answer = service.kpi(&identity.caller(), request, deadline).await;
     let answer = answer.map_err(as_error)?;
-    let catalogue = Arc::clone(service.engine().catalogue());
     let request_id = Arc::clone(&call.id);
     let writing = app.decoders.spawn(async move {
-        let body = Body::of(&question, &answer, &catalogue, &request_id);
+        let body = Body::of(&question, &answer, &request_id);
         capped_json(&body, limits::JSON_ANSWER_BYTES_MAX)
     });
     let body = writing.await.map_err(|_| ApiError::internal())?;

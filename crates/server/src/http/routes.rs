@@ -388,7 +388,7 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
-        path: "/healthz",
+        path: health::ALIVE,
         id: "health",
         summary: "200 while the process answers; names what is degraded.",
         rights: &[],
@@ -401,7 +401,7 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
-        path: "/readyz",
+        path: health::READY,
         id: "readiness",
         summary: "200 when ready, 503 with the parts that are not.",
         rights: &[],

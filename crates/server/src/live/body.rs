@@ -46,7 +46,7 @@ impl Lang {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LiveFrame")]
 pub(crate) struct Body<'a> {
-    /// Another one after each start of the server.
+    /// Another one after each start of the server, and when KPI definitions are others.
     pub epoch: u64,
     /// Rises with each frame.
     pub seq: u64,

@@ -1,8 +1,8 @@
 //! `GET /api/v1/catalog[/{kpi}]`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::fake::{catalogue, start};
+use crate::fake::{NOW, catalogue, start};
 
 #[test]
 fn the_catalogue_has_everything_of_every_kpi() {
@@ -75,4 +75,33 @@ fn who_has_it_already_is_told_so() {
     assert_eq!(ask("\"x\"").status, 200);
     let other = setup.client().get("/api/v1/catalog/asa");
     assert_ne!(other.header("etag"), etag);
+}
+
+#[test]
+fn the_catalogue_says_which_definitions_are_in_use_and_why_the_newest_are_not() {
+    let setup = start();
+    let get = || setup.client().get("/api/v1/catalog");
+    let (first, told) = (get(), get().json()["definitions"].clone());
+    let since = NOW.to_string();
+    let began = json!({"hash": "0", "since": since, "reloads": 0, "problem": null});
+    assert_eq!(told, began);
+    let later = NOW.plus_ms(1_000);
+    let why = "own.yml:4:3: own_kpi: unknown key `versoin`";
+    setup.definitions.refused(why, later);
+    let reply = get();
+    assert_ne!(reply.header("etag"), first.header("etag"));
+    let told = reply.json()["definitions"].clone();
+    let problem = json!({"at": later.to_string(), "message": why});
+    let (hash, reloads) = (json!("0"), json!(0));
+    assert_eq!(
+        told,
+        json!({"hash": hash, "since": since, "reloads": reloads, "problem": problem})
+    );
+    setup.definitions.taken("1", later);
+    let told = get().json()["definitions"].clone();
+    assert_eq!((&told["hash"], &told["reloads"]), (&json!("1"), &json!(1)));
+    assert_eq!(
+        (&told["since"], &told["problem"]),
+        (&json!(later.to_string()), &Value::Null)
+    );
 }

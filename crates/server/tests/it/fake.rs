@@ -19,7 +19,8 @@ use events::{Event, Intake, Reject, RejectCode, Text, UtcMicros, decode_line};
 use ingest::live::{LineError, LiveState, OnError, Receipt, Refusal};
 use kpi::Catalogue;
 use server::{
-    Answer, Backends, Collector, EventSink, RunningServer, Server, Settings, Surroundings,
+    Answer, Backends, Collector, DefinitionsNews, EventSink, RunningServer, Server, Settings,
+    Surroundings,
     alerts::Alerting,
     live::{AlertNews, Boards, Frames, LiveFeed},
 };
@@ -72,6 +73,7 @@ pub struct Setup {
     pub sink: Arc<FakeSink>,
     pub clock: Arc<AtomicI64>,
     pub alerts: AlertNews,
+    pub definitions: DefinitionsNews,
 }
 
 pub fn start() -> Setup {
@@ -113,10 +115,12 @@ fn start_feed(
         alerts: watched,
         ..backends_with(&sink, feed)
     };
+    let definitions = backends.definitions.clone();
     let server = Server::start(settings, surroundings, backends).expect("it starts");
     Setup {
         addr: server.addr(),
         alerts,
+        definitions,
         server,
         sink,
         clock,
@@ -143,6 +147,7 @@ pub fn backends_with(sink: &Arc<FakeSink>, live: LiveFeed) -> Backends {
         queries: QueryService::start(engine, QueryLimits::default()).expect("threads"),
         live,
         alerts: None,
+        definitions: DefinitionsNews::new("0", NOW),
     }
 }
 
@@ -311,6 +316,7 @@ impl FakeCollector {
             accepted: 0,
             duplicate: 0,
             rejected: self.errors.len() as u64,
+            too_old: 0,
             errors_truncated: false,
             errors: self.errors,
             committed_seq: 42,

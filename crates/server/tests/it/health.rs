@@ -6,7 +6,7 @@ use ingest::live::LiveState;
 
 use crate::{
     client::NDJSON,
-    fake::{Setup, event, ready, start, start_with},
+    fake::{NOW, Setup, event, ready, start, start_with},
 };
 
 type Change = fn(&mut LiveState);
@@ -169,4 +169,28 @@ fn metrics_are_prometheus_text_with_the_pipelines_and_our_own_numbers() {
         .filter(|(name, _)| name.contains("ack_seconds_bucket"));
     assert!(buckets.count() > 10);
     assert!(samples["callgauge_ingest_ack_seconds_sum"] > 0.0);
+}
+
+#[test]
+fn definitions_that_cannot_be_used_are_told_and_do_no_harm() {
+    let setup = start();
+    let metric = |name: &str| {
+        let text = setup.client().get("/metrics").body;
+        samples(&text)[&format!("callgauge_definitions_{name}")]
+    };
+    assert_eq!((metric("stale"), metric("info{hash=\"0\"}")), (0.0, 1.0));
+    setup.definitions.refused("own.yml:4:3: unknown key", NOW);
+    assert_eq!(parts_of(&setup, "/healthz").2, "[\"definitions\"]");
+    assert_eq!(parts_of(&setup, "/readyz").0, 200);
+    assert_eq!(metric("stale"), 1.0);
+    assert_eq!(metric("reloads_total{result=\"refused\"}"), 1.0);
+    setup.definitions.taken("1", NOW.plus_ms(1_000));
+    assert_eq!(parts_of(&setup, "/healthz").2, "[]");
+    assert_eq!((metric("stale"), metric("info{hash=\"1\"}")), (0.0, 1.0));
+    assert_eq!(metric("reloads_total{result=\"taken\"}"), 1.0);
+    let since = NOW.plus_ms(1_000).0 as f64 / 1e6;
+    assert_eq!(metric("since_seconds"), since);
+    setup.definitions.refused("own.yml:4:3: unknown key", NOW);
+    setup.definitions.settled();
+    assert_eq!(parts_of(&setup, "/healthz").2, "[]", "they were put back");
 }

@@ -62,9 +62,14 @@ fn compare(real: &Real, query: &str, request: &KpiRequest) -> usize {
         same(&point["n"], row.n, row);
         same(&point["target"], row.target, row);
         assert_eq!(point["status"], row.status.word());
-        if request.compare.is_some() {
+        if request.compare.is_some() || request.control.is_some() {
             same(&point["compared"]["previous"], row.previous, row);
+            let ends = row.difference.map(|ends| (ends.low, ends.high));
+            same(&point["compared"]["low"], ends.map(|ends| ends.0), row);
+            same(&point["compared"]["high"], ends.map(|ends| ends.1), row);
         }
+        same(&point["low"], row.interval.map(|ends| ends.low), row);
+        same(&point["high"], row.interval.map(|ends| ends.high), row);
     }
     answer.rows.iter().filter(|row| row.value.is_some()).count()
 }
@@ -131,6 +136,44 @@ fn numbers_are_those_of_the_engine_however_they_are_cut() {
     let metric = ids[..4].join(",");
     let query = format!("metric={metric}&grain=1h&running=true&compare=avg4w");
     assert!(compare(&real, &query, &running) > 20);
+}
+
+#[test]
+fn samples_baselines_and_control_groups_have_their_intervals() {
+    let real = real::start();
+    let ids = ["service_level", "abandon_rate", "offered", "csat"];
+    let metric = format!("metric={}", ids.join(","));
+    let mut baseline = request(&ids);
+    baseline.compare = Some(Compare::Baseline(
+        at("2026-03-01T16:00:00Z").expect("a time"),
+        at("2026-03-02T06:00:00Z").expect("a time"),
+    ));
+    let query = format!("{metric}&compare=2026-03-01T16:00:00Z..2026-03-02%2006:00");
+    assert!(compare(&real, &query, &baseline) > 2);
+    let answer = real.kpi(&baseline);
+    assert!(answer.rows[0].difference.is_some(), "{:?}", answer.rows[0]);
+    let csat = answer.rows.iter().find(|row| row.kpi == "csat");
+    let csat = csat.expect("a row");
+    assert_eq!(csat.interval.is_some(), csat.value.is_some());
+
+    let mut control = request(&ids[..3]);
+    let only = |value: &str| Only {
+        dimension: "channel".to_owned(),
+        values: vec![value.to_owned()],
+    };
+    control.only = vec![only("voice")];
+    control.control = Some(engine::Control {
+        only: vec![only("chat")],
+        ..engine::Control::default()
+    });
+    let metric = ids[..3].join(",");
+    let query = format!("metric={metric}&filter=channel:voice&control=channel:chat");
+    assert!(compare(&real, &query, &control) > 2);
+    let path = format!("/api/v1/kpi?from={FROM}&to={TO}&{query}");
+    let meta = real.get(&path).json()["meta"].clone();
+    let beside = serde_json::json!({"kind": "control", "from": FROM, "to": TO});
+    assert_eq!(meta["compare"], beside);
+    assert_eq!(meta["kpis"][0]["sample"], false);
 }
 
 #[test]
@@ -219,6 +262,10 @@ metric=offered&compare=-1d | 400 | bad_parameter | needs a `window`
 metric=offered&compare=avg5w&window=today | 400 | bad_parameter | avg4w
 metric=wait_p90&compare=avg4w&window=today | 400 | kpi_misuse | percentile
 metric=offered&compare=-1d&window=today&grain=1mo | 400 | kpi_misuse | no counterpart
+metric=offered&compare=2026-03-02..2026-03-01&window=today | 400 | bad_parameter | is empty
+metric=offered&compare=2026-03-01..2026-03-02&window=today&grain=1h | 400 | kpi_misuse | baseline
+metric=offered&compare=-1d&control=queue_id:a&window=today | 400 | bad_parameter | exclude
+metric=offered&control=x&window=today | 400 | bad_parameter | dimension:value
 metric=offered&totals=true | 400 | bad_parameter | needs `by`
 metric=offered&totals=yes | 400 | bad_parameter | true or false
 metric=offered&cohort=event | 400 | bad_parameter | answered_event

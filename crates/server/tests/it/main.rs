@@ -28,6 +28,7 @@ mod refusals;
 mod reload;
 mod roles;
 mod sql;
+mod starting;
 mod stop;
 mod tls;
 mod wallboard;

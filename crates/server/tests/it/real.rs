@@ -19,7 +19,8 @@ use ingest::{
     live::{LiveIngest, LiveSettings},
 };
 use server::{
-    Backends, RunningServer, Server, Settings, Surroundings, alerts::Alerting, live::LiveFeed,
+    Backends, DefinitionsNews, RunningServer, Server, Settings, Surroundings, alerts::Alerting,
+    live::LiveFeed,
 };
 use sim::{Config, World};
 use store::Store;
@@ -91,6 +92,7 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
         queries: queries.clone(),
         live: crate::fake::feed(tokio::sync::watch::channel(None).1),
         alerts: None,
+        definitions: DefinitionsNews::new("0", NOON),
     };
     let server = serve(settings, &clock, backends);
     Real {
@@ -140,6 +142,7 @@ impl Real {
             queries: self.queries.clone(),
             live,
             alerts: Some(alerting),
+            definitions: DefinitionsNews::new("0", NOON),
         };
         let server = serve(settings, &self.clock, backends);
         self.addr = server.addr();

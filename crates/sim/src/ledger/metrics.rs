@@ -231,6 +231,9 @@ pub static METRICS: &[Metric] = &[
         legs(l, s, |g| i64::from(primary(g)), |_| false)
     }),
     ratio("aht", Unit::Ms, |l, s| legs(l, s, Leg::handle_ms, primary)),
+    ratio("avg_dial", Unit::Ms, |l, s| {
+        legs(l, s, |g| g.dial_ms, primary)
+    }),
     ratio("avg_talk", Unit::Ms, |l, s| {
         legs(l, s, |g| g.talk_ms, primary)
     }),
@@ -285,6 +288,9 @@ pub static METRICS: &[Metric] = &[
     ratio("transfer_rate_blind", Unit::Count, |l, s| {
         legs(l, s, |g| i64::from(primary(g) && g.sent_blind), primary);
     }),
+    ratio("transfer_rate_external", Unit::Count, |l, s| {
+        legs(l, s, |g| i64::from(primary(g) && g.sent_outside), primary);
+    }),
     // ---- first contact resolution -------------------------------------------------------------
     ratio("fcr", Unit::Count, |l, s| {
         first_contacts(l, s, Scope::Issue, 7)
@@ -326,6 +332,11 @@ pub static METRICS: &[Metric] = &[
     }),
     ratio("fcr_survey", Unit::Count, |l, s| {
         surveys(l, s, Instrument::ResolvedYn, |v| (v.score == 1).into());
+    }),
+    ratio("fcr_qa", Unit::Count, |l, s| {
+        for e in l.evaluations.iter().filter(|e| !l.is_test(e.contact)) {
+            s.share(e.queue, Some(e.at), e.solved, true);
+        }
     }),
     ratio("repeat_rate", Unit::Count, |l, s| {
         repeats(l, s, Scope::Issue)
@@ -380,6 +391,20 @@ pub static METRICS: &[Metric] = &[
             surveys(l, s, Instrument::Nps, |v| {
                 i64::from(v.score >= 9) - i64::from(v.score <= 6)
             });
+        })
+    },
+    Metric {
+        scale: 100.0,
+        ..ratio("nps_last_per_customer", Unit::Count, |l, s| {
+            for v in l
+                .counted_surveys()
+                .filter(|v| v.instrument == Instrument::Nps)
+            {
+                if let Some(customer) = l.contacts[v.contact as usize].customer {
+                    let above = i64::from(v.score >= 9) - i64::from(v.score <= 6);
+                    s.last_word(v.queue, v.answered, customer, above);
+                }
+            }
         })
     },
     ratio("ces", Unit::Score, |l, s| {
@@ -533,7 +558,7 @@ fn longest(l: &Ledger, s: &mut Sink, which: fn(&Visit) -> bool) {
 fn legs(l: &Ledger, s: &mut Sink, above: fn(&Leg) -> i64, below: fn(&Leg) -> bool) {
     for leg in l.legs.iter().flatten() {
         let listens = leg.role == super::LegRole::Listener;
-        if !listens && !l.contacts[leg.contact as usize].test {
+        if !listens && !l.is_test(leg.contact) {
             s.add(leg.queue, leg.completed, above(leg), below(leg).into());
         }
     }
@@ -612,14 +637,15 @@ impl Ledger {
     }
 
     fn customer_visits(&self) -> impl Iterator<Item = &Visit> {
-        let counted =
-            |v: &&Visit| v.kind == VisitKind::Customer && !self.contacts[v.contact as usize].test;
+        let counted = |v: &&Visit| v.kind == VisitKind::Customer && !self.is_test(v.contact);
         self.visits.iter().flatten().filter(counted)
     }
 
     fn counted_surveys(&self) -> impl Iterator<Item = &Survey> {
-        self.surveys
-            .iter()
-            .filter(|s| !self.contacts[s.contact as usize].test)
+        self.surveys.iter().filter(|s| !self.is_test(s.contact))
+    }
+
+    fn is_test(&self, contact: u32) -> bool {
+        self.contacts[contact as usize].test
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Note {
         contact: u32,
         leg: u32,
         blind: bool,
+        /// Out of the centre.
+        outside: bool,
     },
     ContactEnded {
         contact: u32,
@@ -83,6 +85,13 @@ pub(crate) enum Note {
         instrument: Instrument,
         score: i64,
         at: i64,
+    },
+    /// An evaluator judged a leg, and whether it solved the matter.
+    Evaluated {
+        contact: u32,
+        queue: Option<u8>,
+        at: i64,
+        solved: bool,
     },
     OrderPlaced {
         order: u32,

@@ -19,6 +19,7 @@ pub struct Ledger {
     pub(super) visits: Vec<Option<Visit>>,
     pub(super) legs: Vec<Option<Leg>>,
     pub(super) surveys: Vec<Survey>,
+    pub(super) evaluations: Vec<Evaluation>,
     pub(super) orders: Vec<Option<Order>>,
     pub(super) costs: Vec<Cost>,
 }
@@ -65,6 +66,8 @@ pub(super) struct Leg {
     pub(super) acw_ms: i64,
     /// Ended in a transfer without announcement.
     pub(super) sent_blind: bool,
+    /// Ended in a transfer out of the centre.
+    pub(super) sent_outside: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +77,14 @@ pub(super) struct Survey {
     pub(super) instrument: Instrument,
     pub(super) score: i64,
     pub(super) answered: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Evaluation {
+    pub(super) contact: u32,
+    pub(super) queue: Option<u8>,
+    pub(super) at: i64,
+    pub(super) solved: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -155,6 +166,7 @@ impl Ledger {
             visits: Vec::new(),
             legs: Vec::new(),
             surveys: Vec::new(),
+            evaluations: Vec::new(),
             orders: Vec::new(),
             costs: Vec::new(),
         }
@@ -190,6 +202,19 @@ impl Ledger {
                     instrument,
                     score,
                     answered: at,
+                });
+            }
+            Note::Evaluated {
+                contact,
+                queue,
+                at,
+                solved,
+            } => {
+                self.evaluations.push(Evaluation {
+                    contact,
+                    queue,
+                    at,
+                    solved,
                 });
             }
             Note::CostPosted {
@@ -317,9 +342,12 @@ impl Ledger {
                 contact,
                 leg,
                 blind,
+                outside,
             } => {
                 self.contact(contact).transfers += 1;
-                get(&mut self.legs, leg).sent_blind |= blind;
+                let leg = get(&mut self.legs, leg);
+                leg.sent_blind |= blind;
+                leg.sent_outside |= outside;
             }
             Note::LegDisconnected {
                 leg,

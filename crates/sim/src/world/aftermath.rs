@@ -30,6 +30,7 @@ pub(super) struct Answer {
 pub(super) struct Sample {
     contact: u32,
     leg: u8,
+    queue: Option<u8>,
     solved: bool,
 }
 
@@ -44,6 +45,7 @@ impl World {
             let sample = Sample {
                 contact: contact.no,
                 leg: call.leg,
+                queue: call.queue,
                 solved,
             };
             self.plan(at, Action::Evaluate(sample));
@@ -197,11 +199,13 @@ impl World {
             resolved_judged: Some(sample.solved),
             items,
         };
-        self.post(
-            self.now,
-            ids::part_event(sample.contact, "e", 1, 1),
-            data,
-            None,
-        );
+        let note = Note::Evaluated {
+            contact: sample.contact,
+            queue: sample.queue,
+            at: self.now,
+            solved: sample.solved,
+        };
+        let id = ids::part_event(sample.contact, "e", 1, 1);
+        self.post(self.now, id, data, Some(note));
     }
 }

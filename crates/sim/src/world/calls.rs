@@ -366,6 +366,7 @@ impl World {
             reason: Some(reason),
         };
         let (contact, leg, blind) = (key.no, from.ledger, kind == TransferKind::Blind);
+        let outside = to_kind == TransferTarget::External;
         self.tell(
             key,
             at,
@@ -374,6 +375,7 @@ impl World {
                 contact,
                 leg,
                 blind,
+                outside,
             }),
         );
     }

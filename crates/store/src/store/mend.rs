@@ -13,10 +13,10 @@ use facts::StoredEvent;
 
 use super::{Backend, Checkpoint, Store, is_dirty};
 use crate::{
-    DataFile, Error, EventIds, QuarantineRow, Result, Version,
+    DataFile, Error, EventIds, EventLinks, QuarantineRow, Result, Version,
     commit::{FileWriter, Outcome, Told, write_checkpoint, write_log},
     files::{Files, TMP},
-    index::read_ids,
+    index::{read_ids, read_links},
     log::{LogRow, events_of, log_index, log_part},
     parquet_file::encode,
     quarantine::quarantine_batch,
@@ -121,6 +121,16 @@ impl Store {
         let files = self.files().ok_or(Error::ReadOnly)?;
         let blocks = vec![Arc::new(read_ids(files, file)?)];
         Ok(EventIds { blocks })
+    }
+
+    /// What the events of a file of the log are linked by, from the index beside it, which may be whole
+    /// where the file is not.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_event_links(&self, file: &DataFile) -> Result<EventLinks> {
+        let files = self.files().ok_or(Error::ReadOnly)?;
+        Ok(EventLinks(read_links(files, file)?))
     }
 
     /// An empty store for what a repair works out.

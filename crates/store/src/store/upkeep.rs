@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Where a file is written while commits go on; `None` if nothing is written at all.
-    fn side_file<'a>(&self, files: &'a Files) -> Option<FileWriter<'a>> {
+    pub(super) fn side_file<'a>(&self, files: &'a Files) -> Option<FileWriter<'a>> {
         let mut state = self.state();
         if !matches!(state.backend, Backend::Writer(_)) {
             return None;

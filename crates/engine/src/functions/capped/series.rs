@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::{ColumnarValue, Expr};
 
 use super::{Measured, literal};
 use crate::error::EngineError;
@@ -115,6 +116,26 @@ impl TableFunctionImpl for CappedSeries {
             let text = format!("{name}: a series may have at most {SERIES_ROWS_MAX} rows");
             return Err(EngineError::BadValue(text).into());
         }
+        let exprs = in_one_unit(args.exprs())?;
+        let args = TableFunctionArgs::new(&exprs, args.session());
         self.inner.create_table_provider_with_args(args)
     }
+}
+
+/// A series is of two dates, or of two times in nanoseconds: a date beside a time is one too.
+fn in_one_unit(exprs: &[Expr]) -> Result<Vec<Expr>> {
+    let unit = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+    let is_time = |value: &ScalarValue| matches!(value.data_type(), DataType::Timestamp(..));
+    let mut exprs = exprs.to_vec();
+    if !exprs.iter().filter_map(literal).any(is_time) {
+        return Ok(exprs);
+    }
+    for expr in &mut exprs {
+        if let Expr::Literal(value, _) = expr
+            && (is_time(value) || matches!(value, ScalarValue::Date32(_)))
+        {
+            *value = value.cast_to(&unit)?;
+        }
+    }
+    Ok(exprs)
 }

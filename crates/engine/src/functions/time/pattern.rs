@@ -5,14 +5,14 @@
 
 use std::fmt::Write;
 
-use chrono::format::{Parsed, StrftimeItems, parse};
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
+use chrono::format::{ParseResult, Parsed, StrftimeItems, parse};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc, Weekday};
 use datafusion::common::{DataFusionError, Result};
 
 use crate::error::EngineError;
 use crate::service::{ErrorKind, QueryError};
 
-const HINT: &str = "the words are YYYY YY MM Mon Month DD DDD Dy Day D ID IYYY IW WW Q HH24 HH12 HH MI \
+const HINT: &str = "the words are YYYY YY MM Mon Month DD DDD Dy Day D ID IDDD IYYY IW WW Q HH24 HH12 HH MI \
                     SS MS US AM PM TZ OF; text stands in double quotes: \"T\"";
 
 /// A pattern as it was written and as chrono reads it.
@@ -33,24 +33,16 @@ impl Pattern {
     /// The instant that a text stands for, in microseconds; UTC where it has no offset.
     pub(super) fn read(&self, text: &str, function: &str) -> Result<i64> {
         let why = || format!("does not fit the pattern {}", self.written);
-        self.micros(text)
-            .map_err(|_| unreadable(text, &why(), function))
+        self.micros(text).map_err(|_| misfit(&why(), function))
     }
 
-    fn micros(&self, text: &str) -> chrono::ParseResult<i64> {
+    fn micros(&self, text: &str) -> ParseResult<i64> {
         let mut parsed = Parsed::new();
         parse(&mut parsed, text.trim(), StrftimeItems::new(&self.items))?;
-        match (parsed.hour_div_12(), parsed.hour_mod_12()) {
-            // A pattern of a date alone: its midnight.
-            (None, None) => {
-                parsed.set_hour(0)?;
-                parsed.set_minute(0)?;
-            }
-            // Twelve hours that say neither AM nor PM.
-            (None, Some(_)) => {
-                parsed.set_ampm(false)?;
-            }
-            _ => {}
+        // Seconds since 1970 say everything.
+        if parsed.timestamp().is_none() {
+            fill_date(&mut parsed)?;
+            fill_time(&mut parsed)?;
         }
         match parsed.offset() {
             Some(_) => parsed.to_datetime().map(|t| t.timestamp_micros()),
@@ -61,9 +53,45 @@ impl Pattern {
     }
 }
 
-pub(super) fn unreadable(text: &str, why: &str, function: &str) -> DataFusionError {
-    let shown: String = text.chars().take(40).collect();
-    EngineError::Invalid(format!("{function}: `{shown}` {why}")).into()
+/// As PostgreSQL: a year begins in January, a month on its first day, an ISO week on Monday.
+fn fill_date(parsed: &mut Parsed) -> ParseResult<()> {
+    if parsed.isoweek().is_some() {
+        return match parsed.weekday() {
+            None => parsed.set_weekday(Weekday::Mon),
+            Some(_) => Ok(()),
+        };
+    }
+    let has_year = parsed.year().is_some() || parsed.year_mod_100().is_some();
+    let of_year = parsed.ordinal().is_some()
+        || parsed.week_from_sun().is_some()
+        || parsed.week_from_mon().is_some();
+    if has_year && !of_year {
+        if parsed.month().is_none() {
+            parsed.set_month(1)?;
+        }
+        if parsed.day().is_none() {
+            parsed.set_day(1)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is not said is zero; of twelve hours those before noon.
+fn fill_time(parsed: &mut Parsed) -> ParseResult<()> {
+    match (parsed.hour_div_12(), parsed.hour_mod_12()) {
+        (None, None) => parsed.set_hour(0)?,
+        (None, Some(_)) => parsed.set_ampm(false)?,
+        _ => {}
+    }
+    match parsed.minute() {
+        None => parsed.set_minute(0),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A value of the data is not shown to whoever asks.
+pub(super) fn misfit(why: &str, function: &str) -> DataFusionError {
+    EngineError::BadValue(format!("{function}: a text {why}")).into()
 }
 
 /// A pattern to write times by.
@@ -84,7 +112,7 @@ impl Writer {
     pub(super) fn of(written: &str, function: &str) -> Result<Writer> {
         let mut pieces = Vec::new();
         let mut bare = false;
-        for token in Tokens::of(written, |known| known.write.is_some()) {
+        for token in Tokens::of(written, Way::Write) {
             match token {
                 Token::Text(text) => pieces.push(Piece::Text(text.to_owned())),
                 Token::Unknown(word) => return Err(unknown(word, function)),
@@ -205,6 +233,13 @@ const KNOWN: &[Known] = &[
     both("HH24", "%H", Part::Number(2, |t| i64::from(t.hour()))),
     both("HH12", "%I", Part::Number(2, |t| i64::from(t.hour12().1))),
     writes(
+        "IDDD",
+        Part::Number(3, |t| {
+            let weeks = i64::from(t.iso_week().week0());
+            weeks * 7 + i64::from(t.weekday().number_from_monday())
+        }),
+    ),
+    writes(
         "SSSS",
         Part::Number(1, |t| i64::from(t.num_seconds_from_midnight())),
     ),
@@ -267,18 +302,22 @@ enum Token<'a> {
     Unknown(&'a str),
 }
 
+/// What a pattern is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A word that is only written counts here too: `SSSS` must not be read as `SS` and `SS`.
+    Read,
+    Write,
+}
+
 struct Tokens<'a> {
     rest: &'a str,
-    /// Which of the words count.
-    counts: fn(&Known) -> bool,
+    way: Way,
 }
 
 impl<'a> Tokens<'a> {
-    fn of(pattern: &'a str, counts: fn(&Known) -> bool) -> Tokens<'a> {
-        Tokens {
-            rest: pattern,
-            counts,
-        }
+    fn of(pattern: &'a str, way: Way) -> Tokens<'a> {
+        Tokens { rest: pattern, way }
     }
 
     fn take(&mut self, bytes: usize) -> &'a str {
@@ -313,7 +352,8 @@ impl<'a> Iterator for Tokens<'a> {
             self.take(2);
             return Some(Token::Fill);
         }
-        let mut known = KNOWN.iter().filter(|known| (self.counts)(known));
+        let counts = |known: &&Known| self.way == Way::Read || known.write.is_some();
+        let mut known = KNOWN.iter().filter(counts);
         if let Some(known) = known.find(|known| self.begins(known.word)) {
             return Some(Token::Known(known, self.take(known.word.len())));
         }
@@ -326,6 +366,13 @@ impl<'a> Iterator for Tokens<'a> {
             self.take(letters.unwrap_or(self.rest.len())),
         ))
     }
+}
+
+/// The same of a pattern that is a value of the data.
+pub(super) fn unknown_in_data(function: &str) -> DataFusionError {
+    let message = format!("{function}: a pattern has a word that is no part of a pattern of times");
+    let error = QueryError::new(ErrorKind::BadValue, message).with_hint(HINT);
+    DataFusionError::External(Box::new(error))
 }
 
 fn unknown(word: &str, function: &str) -> DataFusionError {
@@ -341,12 +388,15 @@ fn strftime(pattern: &str, function: &str) -> Result<String> {
         return Ok(pattern.to_owned());
     }
     let mut out = String::with_capacity(pattern.len() * 2);
-    for token in Tokens::of(pattern, |known| known.read.is_some()) {
+    for token in Tokens::of(pattern, Way::Read) {
         match token {
             Token::Text(text) => out.push_str(text),
             Token::Unknown(word) => return Err(unknown(word, function)),
             Token::Fill => {}
-            Token::Known(known, _) => out.push_str(known.read.unwrap_or_default()),
+            Token::Known(known, word) => match known.read {
+                Some(read) => out.push_str(read),
+                None => return Err(unknown(word, function)),
+            },
         }
     }
     Ok(out)
@@ -401,6 +451,18 @@ mod tests {
                 "2026-01-05T09:30:00Z",
             ),
             ("20260105", "%Y%m%d", "2026-01-05T00:00:00Z"),
+            ("2026", "YYYY", "2026-01-01T00:00:00Z"),
+            ("2026-03", "YYYY-MM", "2026-03-01T00:00:00Z"),
+            ("2026-060", "YYYY-DDD", "2026-03-01T00:00:00Z"),
+            ("2026-09", "IYYY-IW", "2026-02-23T00:00:00Z"),
+            ("2026-09-7", "IYYY-IW-ID", "2026-03-01T00:00:00Z"),
+            ("2026-03-01 10", "YYYY-MM-DD HH24", "2026-03-01T10:00:00Z"),
+            (
+                "2026-03-01 10 PM",
+                "YYYY-MM-DD HH12 PM",
+                "2026-03-01T22:00:00Z",
+            ),
+            ("1767571200", "%s", "2026-01-05T00:00:00Z"),
         ] {
             assert_eq!(
                 read(text, pattern).ok(),
@@ -422,6 +484,7 @@ mod tests {
             ("[Month] [FMMonth] [FMDD]", "[March    ] [March] [1]"),
             ("Day DY D ID DDD", "Sunday    SUN 1 7 060"),
             ("IYYY-\"W\"IW WW Q", "2026-W09 09 1"),
+            ("IYYY-IDDD FMIDDD", "2026-063 63"),
             ("YYYY年MM月DD日 TZ OF", "2026年03月01日 UTC +00"),
             ("", ""),
         ] {
@@ -444,19 +507,23 @@ mod tests {
                 "{pattern}: {error}"
             );
         }
-        assert!(Pattern::of("YYYY-Q", "to_date").is_err());
+        for pattern in ["YYYY-Q", "IYYY-IDDD", "YYYY-MM-DD SSSS"] {
+            assert!(Pattern::of(pattern, "to_date").is_err(), "{pattern}");
+        }
     }
 
     #[test]
-    fn unreadable_texts_and_patterns_are_errors_that_name_the_text() {
+    fn unreadable_texts_and_patterns_are_errors_that_name_the_pattern_alone() {
         for (text, pattern) in [
             ("soon", "YYYY"),
             ("2026-13-01", "YYYY-MM-DD"),
-            ("x", "%Q"),
-            ("", ""),
+            ("09", "MM"),
+            ("x1", "%Q"),
         ] {
             let error = read(text, pattern).expect_err(text).to_string();
-            assert!(error.contains(text), "{error}");
+            let named = error.contains(pattern) && !error.contains(text);
+            assert!(named, "{error}");
         }
+        assert!(read("", "").is_err());
     }
 }

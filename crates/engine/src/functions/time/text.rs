@@ -1,5 +1,5 @@
-//! `to_char` and `to_date` that know PostgreSQL's patterns. Whatever has a pattern of `strftime`,
-//! or none, is the built-in function's.
+//! `to_char` and `to_date` that know PostgreSQL's patterns. What `to_char` writes by a pattern of
+//! `strftime`, and what `to_date` reads without a pattern, is the built-in function's.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::pattern::{Pattern, Writer};
-use super::{coerce_instant, instant_type};
+use super::pattern::{Pattern, Writer, unknown_in_data};
+use super::{coerce_instant, instant_type, is_text, to_read_by};
 use crate::error::EngineError;
 
 const TO_CHAR: &str = "to_char";
@@ -23,11 +23,10 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The built-in function, or one that reads PostgreSQL's patterns before it.
 pub(in super::super) fn with_patterns(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
-    let signature = match function.name() {
-        TO_CHAR => Signature::user_defined(Volatility::Immutable),
-        TO_DATE => function.signature().clone(),
-        _ => return function,
-    };
+    if !matches!(function.name(), TO_CHAR | TO_DATE) {
+        return function;
+    }
+    let signature = Signature::user_defined(Volatility::Immutable);
     Arc::new(ScalarUDF::from(Patterned {
         function,
         signature,
@@ -49,18 +48,18 @@ impl Patterned {
         let with_percent = |text: &Option<&str>| text.is_some_and(|text| text.contains('%'));
         let percents = written.iter().filter(|text| with_percent(text)).count();
         let patterns = written.iter().flatten().count();
-        let duration = matches!(args.args[0].data_type(), DataType::Duration(_));
-        if duration || percents == patterns {
+        if percents == patterns {
             return self.function.invoke_with_args(args);
         }
         if percents > 0 {
             let text = "to_char: some patterns have a % and some have none";
             return Err(EngineError::BadValue(text.to_owned()).into());
         }
-        let constant = matches!(args.args[0], ColumnarValue::Scalar(_)) && patterns == 1;
+        let literal = matches!(args.args[1], ColumnarValue::Scalar(_));
+        let constant = literal && matches!(args.args[0], ColumnarValue::Scalar(_));
         let rows = if constant { 1 } else { args.number_rows };
-        let texts = char_texts(&args.args[0].to_array(rows)?, &written)?;
-        if constant && matches!(args.args[1], ColumnarValue::Scalar(_)) {
+        let texts = char_texts(&args.args[0].to_array(rows)?, &written, literal)?;
+        if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
                 &texts, 0,
             )?));
@@ -68,20 +67,14 @@ impl Patterned {
         Ok(ColumnarValue::Array(texts))
     }
 
-    fn to_date(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = |pattern: &ColumnarValue| match pattern {
-            ColumnarValue::Scalar(text) => text.try_as_str().flatten().map(str::to_owned),
-            ColumnarValue::Array(_) => None,
-        };
-        let patterns: Option<Vec<String>> = args.args[1..].iter().map(constant).collect();
-        let own = patterns.filter(|all| all.iter().any(|text| !text.contains('%')));
-        let (Some(patterns), true) = (own, args.args[0].data_type().is_string()) else {
-            return self.function.invoke_with_args(args);
-        };
-        let patterns = patterns.iter().map(|text| Pattern::of(text, TO_DATE));
-        let patterns: Vec<Pattern> = patterns.collect::<Result<_>>()?;
+    fn to_date(args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let patterns = args.args[1..].iter().map(|text| to_read_by(text, TO_DATE));
+        let patterns: Vec<Option<Pattern>> = patterns.collect::<Result<_>>()?;
+        let patterns: Vec<Pattern> = patterns.into_iter().flatten().collect();
+        if patterns.is_empty() {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Date32(None)));
+        }
         let texts = args.args[0].to_array(args.number_rows)?;
-        let texts = cast(&texts, &DataType::Utf8)?;
         let days = texts.as_string::<i32>().iter();
         let days: Result<Date32Array> = days
             .map(|text| text.map(|text| day(text, &patterns)).transpose())
@@ -105,8 +98,9 @@ fn too_far() -> DataFusionError {
     EngineError::BadValue("the time is out of range".to_owned()).into()
 }
 
-/// The times as texts, by one pattern or by one for each row.
-fn char_texts(times: &ArrayRef, written: &[Option<&str>]) -> Result<ArrayRef> {
+/// The times as texts, by one pattern or by one for each row. `literal`: the statement has written
+/// it, so that an error may show it.
+fn char_texts(times: &ArrayRef, written: &[Option<&str>], literal: bool) -> Result<ArrayRef> {
     let times = instants(times)?;
     let times = times.as_primitive::<TimestampMicrosecondType>();
     let mut out = StringBuilder::new();
@@ -120,7 +114,10 @@ fn char_texts(times: &ArrayRef, written: &[Option<&str>]) -> Result<ArrayRef> {
         };
         let writer = match last.take() {
             Some((same, writer)) if same == pattern => writer,
-            _ => Writer::of(pattern, TO_CHAR)?,
+            _ => Writer::of(pattern, TO_CHAR).map_err(|error| match literal {
+                true => error,
+                false => unknown_in_data(TO_CHAR),
+            })?,
         };
         text.clear();
         let time = DateTime::from_timestamp_micros(time).ok_or_else(too_far)?;
@@ -141,6 +138,44 @@ fn instants(times: &ArrayRef) -> Result<ArrayRef> {
         _ => Arc::clone(times),
     };
     Ok(cast(&times, &instant_type())?)
+}
+
+fn char_types(given: &[DataType]) -> Result<Vec<DataType>> {
+    use DataType as T;
+    let [time, pattern] = given else {
+        return plan_err!("to_char takes (time, pattern)");
+    };
+    if !is_text(pattern) {
+        return plan_err!("to_char takes (time, pattern)");
+    }
+    let time = match time {
+        T::Time32(_) | T::Time64(_) => time.clone(),
+        T::Timestamp(..) | T::Date32 | T::Date64 => time.clone(),
+        T::Duration(_) | T::Interval(_) => {
+            return plan_err!(
+                "to_char writes times, not differences of times: less than a day is written by \
+                 to_char(DATE '1970-01-01' + (b - a), 'HH24:MI:SS')"
+            );
+        }
+        number if number.is_numeric() => {
+            return plan_err!(
+                "to_char writes times, not numbers: use round, or CAST(x AS VARCHAR)"
+            );
+        }
+        other => coerce_instant(other, TO_CHAR)?,
+    };
+    Ok(vec![time, T::Utf8])
+}
+
+fn date_types(given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [any] => Ok(vec![any.clone()]),
+        [_, _, ..] if given.iter().all(is_text) => Ok(vec![DataType::Utf8; given.len()]),
+        _ => plan_err!(
+            "to_date reads texts by patterns: CAST(x AS DATE) gives the day of a time, and \
+             to_date(CAST(x AS VARCHAR), 'YYYYMMDD') that of a number"
+        ),
+    }
 }
 
 /// Everything but patterns is the built-in function's.
@@ -170,29 +205,16 @@ impl ScalarUDFImpl for Patterned {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        use DataType as T;
-        match given {
-            [time, pattern] if pattern.is_string() || pattern.is_null() => {
-                let time = match time {
-                    T::Time32(_) | T::Time64(_) | T::Duration(_) => time.clone(),
-                    T::Timestamp(..) | T::Date32 | T::Date64 => time.clone(),
-                    number if number.is_numeric() => {
-                        return plan_err!(
-                            "to_char writes times, not numbers: use round, or CAST(x AS VARCHAR)"
-                        );
-                    }
-                    other => coerce_instant(other, TO_CHAR)?,
-                };
-                Ok(vec![time, T::Utf8])
-            }
-            _ => plan_err!("to_char takes (time, pattern)"),
+        match self.name() {
+            TO_CHAR => char_types(given),
+            _ => date_types(given),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match (self.name(), args.args.len()) {
             (TO_CHAR, 2) => self.to_char(args),
-            (TO_DATE, 2..) => self.to_date(args),
+            (TO_DATE, 2..) => Self::to_date(args),
             _ => self.function.invoke_with_args(args),
         }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use engine::{Calendar, Grain, KpiAnswer, KpiRow, Over, parse_zone};
 use events::UtcMicros;
-use kpi::{Catalogue, ParamValue};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -32,6 +31,9 @@ struct Meta {
     revision: u64,
     /// Is any number an estimate?
     approx: bool,
+    /// Contacts that ended before this moment were let go, and the range, or one it stands beside or
+    /// is over, begins before: what is counted there is not complete.
+    incomplete_before: Option<String>,
     /// Of buckets and days.
     zone: String,
     /// Start of the range, included.
@@ -44,17 +46,18 @@ struct Meta {
     rolling: Option<u16>,
     /// Is each value over everything from the start of the range on?
     running: bool,
-    /// The period that stands beside it.
+    /// What stands beside it.
     compare: Option<Beside>,
     kpis: Vec<Used>,
     request_id: String,
 }
 
-/// The period that stands beside the one asked for; of several, from the first to the last.
+/// What stands beside the period asked for: another one (of several, from the first to the last), or
+/// the same over other rows.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ComparedPeriod")]
 struct Beside {
-    /// As it was asked for.
+    /// As it was asked for; `control` of other rows.
     kind: String,
     from: String,
     to: String,
@@ -67,12 +70,16 @@ struct Used {
     kpi: String,
     version: u32,
     definition_hash: String,
-    /// Values of its parameters; durations in milliseconds.
+    /// Its parameters, durations in milliseconds. One that differs between rows is
+    /// `{"default": ..., "rules": [{"where": {...}, "valid_from": ..., "value": ...}]}`: the first
+    /// rule that fits a row holds.
     params: Map<String, Value>,
     /// `ratio` (0 to 1), `count`, `ms`, `currency`, `points` or `number`.
     unit: &'static str,
     /// Which way is better: `higher`, `lower`, `band` or `neutral`.
     direction: &'static str,
+    /// Are its rows a sample? Then points have `low` and `high`.
+    sample: bool,
     /// Which moment decides the bucket: `cohort`, `event`, `spread`; none of a KPI made of others.
     clock: Option<&'static str>,
     /// Rows count up to here; later ones are not mature.
@@ -105,6 +112,12 @@ struct Point {
     den: Option<f64>,
     /// How many things the value is about.
     n: Option<f64>,
+    /// Of a KPI over a sample: lower end of the interval that the true value is in, at 95 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low: Option<f64>,
+    /// The upper end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high: Option<f64>,
     /// Currency of money.
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
@@ -128,29 +141,34 @@ struct Compared {
     previous: Option<f64>,
     /// Value less previous.
     difference: Option<f64>,
+    /// Of a ratio of counts: lower end of the interval of the difference at 95 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low: Option<f64>,
+    /// The upper end. With both ends on one side of zero it is more than chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high: Option<f64>,
 }
 
 impl Body {
-    pub(super) fn of(
-        question: &Question,
-        answer: &KpiAnswer,
-        catalogue: &Catalogue,
-        request_id: &str,
-    ) -> Self {
+    pub(super) fn of(question: &Question, answer: &KpiAnswer, request_id: &str) -> Self {
         Body {
-            meta: meta(question, answer, catalogue, request_id),
+            meta: meta(question, answer, request_id),
             series: series(question, answer),
         }
     }
 }
 
-fn meta(question: &Question, answer: &KpiAnswer, catalogue: &Catalogue, request_id: &str) -> Meta {
-    let beside = question.compare.clone().zip(answer.compared);
+fn meta(question: &Question, answer: &KpiAnswer, request_id: &str) -> Meta {
+    let control = question.request.control.as_ref();
+    let kind = question.compare.clone();
+    let kind = kind.or(control.map(|_| "control".to_owned()));
+    let beside = kind.zip(answer.compared);
     Meta {
         as_of: answer.as_of.to_string(),
         horizon: answer.horizon.to_string(),
         revision: answer.revision,
         approx: answer.approx,
+        incomplete_before: text(answer.incomplete_before),
         zone: answer.zone.clone(),
         from: text(answer.from),
         to: text(answer.to),
@@ -165,25 +183,23 @@ fn meta(question: &Question, answer: &KpiAnswer, catalogue: &Catalogue, request_
             from: from.to_string(),
             to: to.to_string(),
         }),
-        kpis: used(answer, catalogue),
+        kpis: used(answer),
         request_id: request_id.to_owned(),
     }
 }
 
-fn used(answer: &KpiAnswer, catalogue: &Catalogue) -> Vec<Used> {
+fn used(answer: &KpiAnswer) -> Vec<Used> {
     let used = |kpi: &engine::AnsweredKpi| {
-        let params = kpi.params.iter();
-        let measured = catalogue.get(&kpi.id).and_then(|kpi| kpi.measured());
+        let own = kpi.clocks.first().filter(|_| kpi.measured);
         Used {
             kpi: kpi.id.clone(),
             version: kpi.version,
             definition_hash: kpi.hash.clone(),
-            params: params
-                .map(|(name, value)| (name.clone(), param(value)))
-                .collect(),
+            params: kpi.params_json(),
             unit: kpi.unit.kind.word(),
             direction: kpi.direction.word(),
-            clock: measured.map(|measured| measured.clock.word()),
+            sample: kpi.sample,
+            clock: own.map(|clock| clock.word()),
             matured_to: text(kpi.matured_to),
         }
     };
@@ -206,7 +222,7 @@ fn series(question: &Question, answer: &KpiAnswer) -> Vec<Series> {
                 points: Vec::new(),
             });
         }
-        let point = clock.point(row, question.compare.is_some());
+        let point = clock.point(row, question.is_compared());
         if let Some(series) = all.last_mut() {
             series.points.push(point);
         }
@@ -248,12 +264,16 @@ impl<'a> Buckets<'a> {
             num: row.numerator,
             den: row.denominator,
             n: row.n,
+            low: row.interval.map(|interval| interval.low),
+            high: row.interval.map(|interval| interval.high),
             currency: row.currency.clone(),
             target: row.target,
             status: row.status.word(),
             compared: compared.then(|| Compared {
                 previous: row.previous,
                 difference: row.value.zip(row.previous).map(|(now, then)| now - then),
+                low: row.difference.map(|difference| difference.low),
+                high: row.difference.map(|difference| difference.high),
             }),
             open: end.is_none_or(|end| end > self.answer.as_of),
             mature: matured_to.is_none_or(|to| end.is_some_and(|end| end <= to)),
@@ -263,13 +283,4 @@ impl<'a> Buckets<'a> {
 
 fn text(at: Option<UtcMicros>) -> Option<String> {
     at.map(|at| at.to_string())
-}
-
-fn param(value: &ParamValue) -> Value {
-    match value {
-        ParamValue::Duration(ms) => (*ms).into(),
-        ParamValue::Integer(whole) => (*whole).into(),
-        ParamValue::Number(number) => (*number).into(),
-        ParamValue::Text(text) => text.as_str().into(),
-    }
 }

@@ -1,7 +1,7 @@
 //! What a KPI request asks for.
 
 use engine::{
-    Calendar, Compare, Grain, KpiRequest, Only, Over, ROLLING_BUCKETS_MAX, parse_grain,
+    Calendar, Compare, Control, Grain, KpiRequest, Only, Over, ROLLING_BUCKETS_MAX, parse_grain,
     parse_instant, parse_zone,
 };
 use events::UtcMicros;
@@ -68,10 +68,18 @@ pub(in crate::http) const PARAMETERS: &[Parameter] = &[
     },
     query(
         "compare",
-        Kind::OneOf(&Compare::WORDS),
-        "The period beside each value: the one before of the same length, the same clock times \
-         so long before, or the mean of the same clock times of the four weeks before.",
+        Kind::Text,
+        "The period beside each value: previous (the one before of the same length), -1d, -7d, \
+         -1mo, -1y (the same clock times so long before), avg4w (the mean of those of the four \
+         weeks before), or a baseline as 2026-03-01..2026-03-15.",
     ),
+    Parameter {
+        name: "control",
+        place: Place::Repeated,
+        kind: Kind::Text,
+        about: "In place of `compare`: the same period over a control group, whose filters, written \
+                as `filter`, hold in place of those.",
+    },
     query(
         "rolling",
         Kind::Integer,
@@ -136,7 +144,9 @@ impl Question {
         let grain = grain.map_err(|error| wrong("grain", error))?;
         let (from, to) = range(&parameters, &zone, grain, now)?;
         let by = list(&parameters, "by", limits::DIMENSIONS_MAX)?;
-        let compare = parameters.get("compare").map(str::parse::<Compare>);
+        let tz = parse_zone(&zone).map_err(|error| wrong("zone", error))?;
+        let compare = parameters.get("compare");
+        let compare = compare.map(|text| Compare::parse(text, tz));
         let request = KpiRequest {
             ids: list(&parameters, "metric", limits::METRICS_MAX)?,
             from,
@@ -144,7 +154,8 @@ impl Question {
             grain,
             totals: parameters.flag("totals")?,
             fill: parameters.flag("fill")?,
-            only: filters(&parameters)?,
+            only: filters(&parameters, "filter")?,
+            control: control(&parameters)?,
             compare: compare
                 .transpose()
                 .map_err(|error| wrong("compare", error))?,
@@ -163,6 +174,9 @@ impl Question {
         if request.compare.is_some() && is_open {
             return Err(wrong("compare", "needs a `window`, or `from` and `to`"));
         }
+        if request.compare.is_some() && request.control.is_some() {
+            return Err(wrong("control", "and `compare` exclude each other"));
+        }
         if request.over.is_some() && (is_open || request.grain.is_none()) {
             let name = if parameters.get("rolling").is_some() {
                 "rolling"
@@ -177,6 +191,13 @@ impl Question {
             compare: parameters.get("compare").map(str::to_owned),
             min_seq: parameters.integer("min_seq")?,
         })
+    }
+}
+
+impl Question {
+    /// Does something stand beside each value?
+    pub(super) fn is_compared(&self) -> bool {
+        self.compare.is_some() || self.request.control.is_some()
     }
 }
 
@@ -253,17 +274,17 @@ fn range(
     Ok((Some(UtcMicros(from)), Some(UtcMicros(to))))
 }
 
-fn filters(parameters: &Parameters) -> Result<Vec<Only>, ApiError> {
+fn filters(parameters: &Parameters, name: &str) -> Result<Vec<Only>, ApiError> {
     let read = |text: &str| {
         let (dimension, values) = text
             .split_once(':')
-            .ok_or_else(|| wrong("filter", "is written as dimension:value,value"))?;
+            .ok_or_else(|| wrong(name, "is written as dimension:value,value"))?;
         Ok(Only {
             dimension: dimension.trim().to_owned(),
             values: split(values),
         })
     };
-    let filters = parameters.all("filter").map(read);
+    let filters = parameters.all(name).map(read);
     let filters = filters.collect::<Result<Vec<Only>, ApiError>>()?;
     let values: usize = filters.iter().map(|only| only.values.len()).sum();
     match values > limits::FILTER_VALUES_MAX {
@@ -276,6 +297,15 @@ fn filters(parameters: &Parameters) -> Result<Vec<Only>, ApiError> {
         )),
         false => Ok(filters),
     }
+}
+
+/// The control group, if there is one.
+fn control(parameters: &Parameters) -> Result<Option<Control>, ApiError> {
+    let only = filters(parameters, "control")?;
+    Ok((!only.is_empty()).then(|| Control {
+        only,
+        ..Control::default()
+    }))
 }
 
 /// Splits at commas without a backslash before them.

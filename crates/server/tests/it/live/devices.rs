@@ -343,22 +343,42 @@ fn what_cannot_be_is_refused_and_the_code_stays_good() {
 }
 
 #[test]
-fn one_address_may_have_eight_screens_that_wait() {
+fn one_address_may_have_64_screens_that_wait() {
     let hall = Hall::new();
-    let codes: Vec<String> = (0..8).map(|_| hall.screen().1).collect();
-    let ask = || {
-        let mut client = hall.setup.client();
-        client.ask("POST /api/v1/devices/pair", &[JSON], b"{}")
-    };
+    let mut client = hall.setup.client();
+    let mut ask = || client.ask("POST /api/v1/devices/pair", &[JSON], b"{}");
+    let codes: Vec<String> = (0..64)
+        .map(|_| ask().json()["code"].as_str().expect("a code").to_owned())
+        .collect();
+    hall.pass(Duration::from_secs(100));
     let reply = ask();
     assert_eq!((reply.status, &*reply.error_code()), (429, "rate_limited"));
     assert!(reply.body.contains("at this address"), "{reply:?}");
+    assert_eq!(reply.header("retry-after"), "500", "when a place is free");
     // A place is free again when one is let in, and all are when their codes are over.
     assert_eq!(hall.confirm(&codes[0], "one").status, 200);
     hall.screen();
     assert_eq!(ask().status, 429);
-    hall.pass(Duration::from_secs(601));
+    hall.pass(Duration::from_secs(501));
     hall.screen();
+}
+
+#[test]
+fn a_screen_that_asks_again_gives_up_the_place_that_it_had() {
+    let hall = Hall::new();
+    let mut client = hall.setup.client();
+    let (first, code) = hall.screen();
+    let mut cookie = first.clone();
+    for _ in 0..70 {
+        let headers = [JSON, ("cookie", &*cookie)];
+        let reply = client.ask("POST /api/v1/devices/pair", &headers, b"{}");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let set = reply.header("set-cookie").split(';').next();
+        cookie = set.expect("a cookie").to_owned();
+    }
+    assert_eq!(hall.me(&first), json!({"state": "none"}));
+    assert_eq!(hall.confirm(&code, "old").status, 404);
+    assert_eq!(hall.me(&cookie)["state"], "waiting");
 }
 
 #[test]
