@@ -216,10 +216,10 @@ fn conversation_details_of_genesys_cloud_give_the_figures_of_their_story() {
     folder.again("genesys-cloud", "genesys_cloud.json", &[]);
 }
 
-#[test]
-fn events_of_twilio_taskrouter_give_the_figures_of_their_story() {
-    let (folder, expected) = (Folder::new(), expected("twilio_taskrouter"));
-    folder.import("twilio-taskrouter", "twilio_taskrouter.ndjson", &[]);
+/// Imports a sample of calls and of agents' states, and compares what both formats tell.
+fn calls_and_agents(name: &str, format: &str, state: &str) -> (Folder, Value) {
+    let (folder, expected) = (Folder::new(), expected(name));
+    folder.import(format, &format!("{name}.ndjson"), &[]);
     assert_eq!(folder.queues(), expected["queues"]);
     assert_eq!(folder.contacts(), expected["contacts"]);
     let offers = (
@@ -227,25 +227,21 @@ fn events_of_twilio_taskrouter_give_the_figures_of_their_story() {
         expected["offers_missed"].clone(),
     );
     assert_eq!(folder.offers(), offers);
-    assert_eq!(folder.agents("meal"), expected["agents"]);
+    assert_eq!(folder.agents(state), expected["agents"]);
+    folder.again(format, &format!("{name}.ndjson"), &[]);
+    (folder, expected)
+}
+
+#[test]
+fn events_of_twilio_taskrouter_give_the_figures_of_their_story() {
+    let (folder, expected) = calls_and_agents("twilio_taskrouter", "twilio-taskrouter", "meal");
     let row = folder.one("SELECT sum(transfers) AS n FROM facts.interactions");
     assert_eq!(row["n"], expected["transfers"]);
-    folder.again("twilio-taskrouter", "twilio_taskrouter.ndjson", &[]);
 }
 
 #[test]
 fn events_of_freeswitch_give_the_figures_of_their_story() {
-    let (folder, expected) = (Folder::new(), expected("freeswitch"));
-    folder.import("freeswitch", "freeswitch.ndjson", &[]);
-    assert_eq!(folder.queues(), expected["queues"]);
-    assert_eq!(folder.contacts(), expected["contacts"]);
-    let offers = (
-        expected["offers"].clone(),
-        expected["offers_missed"].clone(),
-    );
-    assert_eq!(folder.offers(), offers);
-    assert_eq!(folder.agents("break"), expected["agents"]);
-    folder.again("freeswitch", "freeswitch.ndjson", &[]);
+    calls_and_agents("freeswitch", "freeswitch", "break");
 }
 
 #[test]

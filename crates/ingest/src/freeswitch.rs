@@ -11,10 +11,9 @@
 use std::collections::HashMap;
 
 use events::{
-    AgentSessionEnded, AgentSessionStarted, AgentState, AgentStateChanged, Channel, Direction,
-    EndedBy, Initiation, InteractionEnded, InteractionStarted, LeaveReason, LegConnected,
-    LegDisconnected, OfferEnded, OfferOutcome, OfferStarted, QueueEntered, QueueLeft, Reject,
-    RejectCode, Role, Text, UtcMicros, VisitKind,
+    AgentState, Channel, Direction, EndedBy, Initiation, InteractionEnded, InteractionStarted,
+    LeaveReason, LegConnected, LegDisconnected, OfferEnded, OfferOutcome, OfferStarted,
+    QueueEntered, QueueLeft, Reject, RejectCode, Role, Text, UtcMicros, VisitKind,
 };
 use serde_json::Value;
 
@@ -346,37 +345,13 @@ fn status(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
     let at = time(fields, "CC-Agent-Status-Time")?;
     let agent = fields.need_text("CC-Agent")?;
     let name = fields.need_text("CC-Agent-Status")?;
-    let (session_id, agent_id) = (Text::new(agent), Text::new(agent));
     let state = match name {
-        "Logged Out" => {
-            let what = format!("logout.{}", at.0);
-            let ended = AgentSessionEnded {
-                session_id,
-                agent_id,
-            };
-            emit.push(at, (agent, &what), ended);
-            return Ok(());
-        }
+        "Logged Out" => AgentState::Offline,
         "Available" | "Available (On Demand)" => AgentState::Available,
         "On Break" => AgentState::Break,
         _ => AgentState::Other,
     };
-    let started = AgentSessionStarted {
-        session_id,
-        agent_id: agent_id.clone(),
-    };
-    let what = format!("login.{}", at.0);
-    emit.push(at, (agent, &what), started);
-    let changed = AgentStateChanged {
-        agent_id,
-        state,
-        reason: Some(Text::new(name)),
-        routable: state == AgentState::Available,
-        productive: None,
-        paid: None,
-    };
-    let what = format!("state.{}", at.0);
-    emit.push(at, (agent, &what), changed);
+    emit.status(at, agent, (state, name));
     Ok(())
 }
 

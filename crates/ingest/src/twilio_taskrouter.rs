@@ -12,10 +12,10 @@ mod form;
 use std::collections::HashMap;
 
 use events::{
-    AcwEnded, AcwStarted, AgentSessionEnded, AgentSessionStarted, AgentState, AgentStateChanged,
-    Channel, Direction, EndedBy, Initiation, InteractionEnded, InteractionStarted, LeaveReason,
-    LegConnected, LegDisconnected, OfferEnded, OfferOutcome, OfferStarted, QueueEntered, QueueLeft,
-    Reject, Role, Text, TransferCompleted, TransferKind, TransferTarget, Via, VisitKind,
+    AcwEnded, AcwStarted, AgentState, Channel, Direction, EndedBy, Initiation, InteractionEnded,
+    InteractionStarted, LeaveReason, LegConnected, LegDisconnected, OfferEnded, OfferOutcome,
+    OfferStarted, QueueEntered, QueueLeft, Reject, Role, Text, TransferCompleted, TransferKind,
+    TransferTarget, Via, VisitKind,
 };
 use serde_json::Value;
 
@@ -399,34 +399,11 @@ fn transferred(told: &Told<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
 fn activity(told: &Told<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
     let worker = told.need("worker_sid")?;
     let name = told.need("worker_activity_name")?;
-    let (session_id, agent_id) = (Text::new(worker), Text::new(worker));
     let state = agent_state(name);
-    if state == AgentState::Offline {
-        let ended = AgentSessionEnded {
-            session_id,
-            agent_id,
-        };
-        let what = format!("logout.{}", told.at.0);
-        emit.push(told.at, (worker, &what), ended);
-        return Ok(());
-    }
-    let started = AgentSessionStarted {
-        session_id,
-        agent_id: agent_id.clone(),
-    };
-    let what = format!("login.{}", told.at.0);
-    emit.push(told.at, (worker, &what), started);
-    let changed = AgentStateChanged {
-        agent_id,
-        state,
-        reason: Some(Text::new(name)),
-        routable: state == AgentState::Available,
-        productive: None,
-        paid: None,
-    };
-    let what = format!("state.{}", told.at.0);
-    let event = emit.push(told.at, (worker, &what), changed);
-    if let Some(before) = told.text("worker_previous_activity_name")? {
+    let event = emit.status(told.at, worker, (state, name));
+    if state != AgentState::Offline
+        && let Some(before) = told.text("worker_previous_activity_name")?
+    {
         note(event, "previous_activity", before);
     }
     Ok(())

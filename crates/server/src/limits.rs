@@ -63,7 +63,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long requests in flight may go on after a stop.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// After a stop, how long a connection without work may take to say that it is done.
+/// How long a connection without work may take to say that it is done, and how long it is
+/// listened to after the last answer.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Connections in all.

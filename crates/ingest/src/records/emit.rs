@@ -1,7 +1,8 @@
 //! Making the events of a record.
 
 use events::{
-    AgentState, Correction, CorrectionOp, Event, EventData, ID_BYTES_MAX, Reject, Text, UtcMicros,
+    AgentSessionEnded, AgentSessionStarted, AgentState, AgentStateChanged, Correction,
+    CorrectionOp, Event, EventData, ID_BYTES_MAX, Reject, Text, UtcMicros,
 };
 
 use super::{Meaning, SourceSettings};
@@ -43,6 +44,39 @@ impl<'a> Emit<'a> {
             attributes: Default::default(),
         });
         &mut self.events[last]
+    }
+
+    /// An agent's status, by what its system calls it, of a system in which the status is the login as
+    /// well and `offline` the logout. Gives back the last event.
+    pub fn status(
+        &mut self,
+        at: UtcMicros,
+        agent: &str,
+        (state, name): (AgentState, &str),
+    ) -> &mut Event {
+        let (session_id, agent_id) = (Text::new(agent), Text::new(agent));
+        let what = |step: &str| format!("{step}.{}", at.0);
+        if state == AgentState::Offline {
+            let ended = AgentSessionEnded {
+                session_id,
+                agent_id,
+            };
+            return self.push(at, (agent, &what("logout")), ended);
+        }
+        let started = AgentSessionStarted {
+            session_id,
+            agent_id: agent_id.clone(),
+        };
+        self.push(at, (agent, &what("login")), started);
+        let changed = AgentStateChanged {
+            agent_id,
+            state,
+            reason: Some(Text::new(name)),
+            routable: state == AgentState::Available,
+            productive: None,
+            paid: None,
+        };
+        self.push(at, (agent, &what("state")), changed)
     }
 
     /// The events, each a valid one.

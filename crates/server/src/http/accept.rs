@@ -157,10 +157,7 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection without TCP_NODELAY");
         }
-        let stream = Watched {
-            stream,
-            watch: Arc::clone(&self.seat.watch),
-        };
+        let stream = Watched::new(stream, Arc::clone(&self.seat.watch));
         let Some(acceptor) = self.door.tls.clone() else {
             let is_http2 = self.door.wire == Wire::Grpc;
             return self.speak(TokioIo::new(stream), is_http2).await;

@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, Sleep, sleep, timeout_at},
 };
 
 use crate::limits;
@@ -224,11 +224,21 @@ impl Watch {
 /// A connection that tells its watch when bytes come in.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    pub stream: TcpStream,
-    pub watch: Arc<Watch>,
+    stream: TcpStream,
+    watch: Arc<Watch>,
+    /// Nothing more is said; until then the client is still listened to.
+    leaves: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
+    pub(crate) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+        Watched {
+            stream,
+            watch,
+            leaves: None,
+        }
+    }
+
     /// A stream shows what is now: what its reader has not taken is stale before it arrives. So the
     /// system keeps little of it, and gives up on a reader that confirms nothing.
     fn narrow(&self) {
@@ -279,8 +289,29 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Says that nothing more is sent, then reads away what the client still sends.
+    ///
+    /// A socket that is closed with bytes unread resets the connection, and a reset takes away from
+    /// the client what it has not read yet: the end of the last answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.leaves.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.leaves = Some(Box::pin(sleep(limits::LAST_WORDS)));
+        }
+        let Watched { stream, leaves, .. } = &mut *self;
+        let leaves = leaves.as_mut().expect("set above");
+        let mut unheard = [0; 4096];
+        loop {
+            if leaves.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut unheard);
+            match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                // The client has left.
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 
     fn poll_write_vectored(
