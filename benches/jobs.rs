@@ -74,6 +74,15 @@ fn number(args: &[String], name: &str, default: u64) -> Result<u64> {
     text(args, name).map_or(Ok(default), |value| Ok(value.parse()?))
 }
 
+/// CPU that this process has used on all its threads, in seconds.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name of the program, which may hold anything; in hundredths of a second.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 /// The most memory this process has held, in MiB.
 fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -30,17 +30,18 @@ pub fn run(mib: u64, agents: u64) -> Result<()> {
         size / alone
     );
 
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), super::cpu_seconds());
     let store = Arc::new(Store::create_or_open(&data)?);
     let live = crate::live::live_ingest(&store, filled.newest)?;
     let ready = begin.elapsed().as_secs_f64();
+    let cpu = super::cpu_seconds() - cpu;
     let state = live.state();
     ensure!(
         state.caught_up && state.committed_seq == filled.events,
         "{state:?}"
     );
     println!(
-        "ready after {ready:.2} s: {:.0} MiB/s, {:.0} events/s",
+        "ready after {ready:.2} s with {cpu:.1} s of CPU: {:.0} MiB/s, {:.0} events/s",
         size / ready,
         filled.events as f64 / ready
     );

@@ -456,6 +456,10 @@ def surveys():
         return Kpi("surveys", "answered_at", "queue_id", a, b,
                    f"instrument = '{instrument}'", **more)
 
+    def staff(instrument, a, **more):
+        return Kpi("surveys", "answered_at", "team_id", a, given, f"instrument = '{instrument}'",
+                   **more)
+
     given = n("score IS NOT NULL")
     mature = f"epoch_us(contact_at) + {14 * DAY_MS * 1000} <= {{horizon}}"
     return {
@@ -477,6 +481,8 @@ def surveys():
             n(f"score IS NOT NULL AND {mature}"), "instrument = 'csat5'"),
         "ces_net": survey("ces7", f"{n('score >= 5')} - {n('score <= 3')}", given, factor=100),
         "fcr_survey": survey("resolved_yn", n("score = 1"), given),
+        "enps": staff("enps", f"{n('score >= 9')} - {n('score <= 6')}", factor=100),
+        "esat": staff("esat5", n("score >= 4")),
     }
 
 

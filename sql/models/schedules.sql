@@ -87,32 +87,18 @@ beyond AS (
   FROM queued
   GROUP BY tenant_id, is_test, agent_id, slice_at
 ),
--- With the nearest planned quarters before and behind.
-near AS (
-  SELECT
-    *,
-    max(planned_at) OVER (
-      PARTITION BY tenant_id, is_test, agent_id ORDER BY slice_at
-      RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS before_at,
-    min(planned_at) OVER (
-      PARTITION BY tenant_id, is_test, agent_id ORDER BY slice_at
-      RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-    ) AS behind_at
-  FROM (
-    SELECT *, CASE WHEN false THEN slice_at END AS planned_at FROM beyond
-    UNION ALL
-    SELECT
-      tenant_id, is_test, agent_id, slice_at, team_id, site_id, tenure_band, 0 AS ms,
-      slice_at AS planned_at
-    FROM facts.schedule_time
-  ) AS quarters
-),
+-- Of these the quarters near a planned one, found by equality: by windows over an agent's whole time the
+-- question about a day would read everything there is.
 unplanned AS (
-  SELECT tenant_id, is_test, agent_id, slice_at, team_id, site_id, tenure_band, ms
-  FROM near
-  WHERE ms > 0
-    AND (before_at > slice_at - INTERVAL '4 hours' OR behind_at < slice_at + INTERVAL '4 hours')
+  SELECT DISTINCT
+    b.tenant_id, b.is_test, b.agent_id, b.slice_at, b.team_id, b.site_id, b.tenure_band, b.ms
+  FROM (
+    SELECT *, slice_at + INTERVAL '15 minutes' * step AS near_at
+    FROM (SELECT *, unnest(range(-15, 16)) AS step FROM beyond WHERE ms > 0) AS steps
+  ) AS b
+  JOIN facts.schedule_time AS p
+    ON b.tenant_id = p.tenant_id AND b.is_test = p.is_test AND b.agent_id = p.agent_id
+    AND b.near_at = p.slice_at
 )
 SELECT
   tenant_id, is_test, agent_id, slice_at, activity, on_queue, productive, tracked, absence_kind,

@@ -76,10 +76,15 @@ impl Lang {
     pub fn incomplete_before(self, at: &str) -> String {
         match self {
             Lang::En => format!(
-                "not complete: contacts that ended before {at} were let go, and the range begins before"
+                "not complete: of contacts before {at} there are no data, or they were let go, and \
+                 the range or the one beside it begins before"
             ),
-            Lang::ZhCn => format!("数据不完整：{at} 之前结束的联络已到期删除，而统计区间始于其前"),
-            Lang::ZhTw => format!("資料不完整：{at} 之前結束的聯絡已到期刪除，而統計區間始於其前"),
+            Lang::ZhCn => format!(
+                "数据不完整：{at} 之前的联络没有数据或已到期删除，而统计区间或对比区间始于其前"
+            ),
+            Lang::ZhTw => format!(
+                "資料不完整：{at} 之前的聯絡沒有資料或已到期刪除，而統計區間或對比區間始於其前"
+            ),
         }
     }
 

@@ -84,6 +84,37 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn an_import_of_records_that_tell_of_no_event_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let key = write(&dir.path().join("key"), "ab".repeat(32).as_bytes());
+    let file = dir.path().join("tickets.json");
+    let zendesk = |page: &str| {
+        std::fs::write(&file, page).unwrap();
+        let path = file.display().to_string();
+        let mut args = vec!["import", "--data", &data, "--format", "zendesk"];
+        args.extend(["--identity-key", &key, &path]);
+        let output = callgauge(&args);
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, out, err) = zendesk("{\"tickets\": [], \"count\": 0}");
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("nothing to store"), "{out}");
+    // A record beside a list is no page: it is not passed over.
+    let (code, out, err) =
+        zendesk("{\"ticket\": {\"id\": 1}, \"users\": [{\"id\": 2, \"role\": \"agent\"}]}");
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(
+        out.contains("rejected 1") && !out.contains("nothing to store"),
+        "{out}"
+    );
+}
+
+#[test]
 fn rejected_lines_are_named_and_exit_with_1_unless_allowed() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();

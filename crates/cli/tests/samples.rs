@@ -213,6 +213,9 @@ fn conversation_details_of_genesys_cloud_give_the_figures_of_their_story() {
     for (name, value) in row.as_object().unwrap() {
         assert_eq!(*value, expected[name], "{name}");
     }
+    let callbacks = folder
+        .sql("SELECT wait_from_request_ms, wait_total_ms, attempts, outcome FROM facts.callbacks");
+    assert_eq!(json!(callbacks), expected["callbacks"]);
     folder.again("genesys-cloud", "genesys_cloud.json", &[]);
 }
 

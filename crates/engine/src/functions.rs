@@ -26,10 +26,12 @@ mod selection;
 mod session_facts;
 mod time;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ColumnarValue, Expr, ScalarUDF, lit};
 
 use crate::service::{ErrorKind, QueryError};
@@ -63,6 +65,24 @@ pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
     all.extend(parts::ALL.iter().cloned());
     all.extend(session_facts::ALL.iter().cloned());
     all
+}
+
+/// Is it a function of one row, to which the planner passes over FILTER, DISTINCT and the like?
+pub(crate) fn is_of_one_row(name: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let scalars = builtin_scalars().into_iter().chain(scalar_functions("UTC"));
+        let mut names: BTreeSet<String> = ["unnest", "unnest_outer"].map(str::to_owned).into();
+        for scalar in scalars {
+            names.extend(scalar.aliases().iter().cloned());
+            names.insert(scalar.name().to_owned());
+        }
+        for higher in SessionStateDefaults::default_higher_order_functions() {
+            names.extend(higher.aliases().iter().cloned());
+            names.insert(higher.name().to_owned());
+        }
+        names
+    });
+    NAMES.contains(name)
 }
 
 /// `kpi_bucket` with another zone for calls that name none.

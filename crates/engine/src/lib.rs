@@ -30,6 +30,7 @@ mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use events::UtcMicros;
 use kpi::{Catalogue, Targets};
 use store::{Store, Version};
 use tokio::sync::Mutex;
@@ -77,9 +78,14 @@ pub struct Engine {
     source: Source,
     /// What the next version is compiled with; changed only with `latest` locked.
     defined: RwLock<Arc<Defined>>,
+    /// The clock, where events are taken as they happen.
+    present: Option<Present>,
     runtime: Arc<RuntimeEnv>,
     latest: Mutex<Latest>,
 }
+
+/// Tells what time it is.
+type Present = Arc<dyn Fn() -> UtcMicros + Send + Sync>;
 
 /// What the newest version has in common with the next.
 #[derive(Default)]
@@ -110,9 +116,21 @@ impl Engine {
         Ok(Engine {
             source,
             defined: RwLock::new(Arc::new(defined)),
+            present: None,
             runtime,
             latest: Mutex::default(),
         })
+    }
+
+    /// The same engine over data that grow as things happen, as those of a server that takes events.
+    /// What counts as now (`as_of`) is then the present and not the newest event: if nothing came in
+    /// the last hour, nothing happened in it. The live board says so by the same rule.
+    #[must_use]
+    pub fn with_present(self, now: Arc<dyn Fn() -> UtcMicros + Send + Sync>) -> Engine {
+        Engine {
+            present: Some(now),
+            ..self
+        }
     }
 
     /// The same engine with other targets.
@@ -192,7 +210,7 @@ impl Engine {
         if let Some(known) = &latest.snapshot
             && Arc::ptr_eq(&known.version, &version)
         {
-            return Ok(Arc::clone(known));
+            return Ok(self.at_present(known));
         }
         let compiled = match latest.compiled.take().filter(|known| known.fits(&version)) {
             Some(known) => known,
@@ -209,7 +227,14 @@ impl Engine {
         let runtime = Arc::clone(&self.runtime);
         let snapshot = Arc::new(Snapshot::new(version, bounds, compiled, runtime));
         latest.snapshot = Some(Arc::clone(&snapshot));
-        Ok(snapshot)
+        Ok(self.at_present(&snapshot))
+    }
+
+    fn at_present(&self, snapshot: &Arc<Snapshot>) -> Arc<Snapshot> {
+        match &self.present {
+            Some(now) => Arc::new(snapshot.at(now())),
+            None => Arc::clone(snapshot),
+        }
     }
 
     /// Everything there is to say about each KPI, in the order of the catalogue that comes with

@@ -8,7 +8,9 @@
 //! - Every cell of a frame is of one version, one `as_of` and one business day.
 //! - Nothing is counted by the board itself: all follows from the fact rows of the version, so a
 //!   new board over the same store shows the same, and no boundary of a day resets anything.
-//! - A KPI cell is what [`Engine::kpi`](crate::Engine::kpi) answers over the same range.
+//! - A KPI cell is what [`Engine::kpi`](crate::Engine::kpi) answers over the same range at the same
+//!   moment ([`Engine::with_present`](crate::Engine::with_present)). So an interval from before the
+//!   first event has no value, and one in which nothing came while the board looked is 0.
 //! - A frame costs what has changed since the last, not what happened today.
 //! - All frames of one epoch are of one set of definitions. When the engine adopts others, the
 //!   board is made from the store again, and another epoch begins: nothing that was counted by an
@@ -35,7 +37,7 @@ use tokio::sync::Mutex;
 
 pub use frame::{Cell, CellKey, CellValue, Day, Frame, Scope};
 
-use crate::session::{Bounds, Snapshot};
+use crate::session::Snapshot;
 use crate::views::Views;
 use crate::{Engine, EngineError};
 use cells::Moment;
@@ -174,10 +176,7 @@ impl LiveBoard {
         let now = known.as_ref().map_or(now, |_| now.max(last));
         let (mut world, snapshot) = self.current(known, now).await?;
         let day = self.clock.day(now);
-        let bounds = Bounds {
-            as_of: now,
-            ..snapshot.bounds
-        };
+        let bounds = snapshot.bounds.at(now);
         let moment = (now, &day);
         let numbers = world.kpis.numbers(&mut world.mirrors, moment, bounds);
         let numbers = numbers.await?;

@@ -15,6 +15,7 @@
 mod argument;
 mod expose;
 mod functions;
+mod narrow;
 mod refusal;
 mod trace;
 mod unique;
@@ -39,6 +40,7 @@ use crate::table_function::called_kpis;
 use crate::views::{Fold, KPI_KEY, MEASURE_KEY, Measure, Views, kpi_metadata, plain};
 use argument::{Argument, Call};
 use expose::Hidden;
+use narrow::{Depth, narrow};
 
 pub(crate) use functions::{aggregate_functions, measure, measure_part};
 
@@ -70,6 +72,7 @@ impl AnalyzerRule for MeasureRule {
         };
         // Nodes above a rewritten one hold its old schema, whose marks are gone.
         let changed = Cell::new(false);
+        let plan = narrow(plan, Depth::ToViews)?;
         let done = plan.transform_up_with_subqueries(|node| {
             let node = if changed.get() {
                 node.recompute_schema()?
@@ -80,11 +83,11 @@ impl AnalyzerRule for MeasureRule {
             changed.set(changed.get() || rewritten.transformed);
             Ok(rewritten)
         })?;
-        if changed.get() {
-            done.data.recompute_schema()
-        } else {
-            Ok(done.data)
-        }
+        let plan = match changed.get() {
+            true => done.data.recompute_schema()?,
+            false => done.data,
+        };
+        narrow(plan, Depth::All)
     }
 }
 

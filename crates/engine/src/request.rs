@@ -27,7 +27,7 @@ pub use over::{Over, ROLLING_BUCKETS_MAX};
 pub(crate) use period::first_shown;
 pub use period::{parse_instant, previous_period};
 
-use crate::session::Snapshot;
+use crate::session::{Bounds, Snapshot};
 use crate::{Engine, EngineError};
 use answer::Answering;
 pub(crate) use asking::{Asking, Runner};
@@ -113,9 +113,12 @@ pub struct KpiAnswer {
     pub revision: u64,
     /// Is any number an estimate? All of today's are exact.
     pub approx: bool,
-    /// The range, or one that stands beside it or that a value is over, begins before this moment,
-    /// and contacts that ended before it were let go: numbers about then are not complete.
+    /// Numbers about before this moment are not complete: the range, or one that stands beside it or
+    /// that a value is over, begins before, and contacts that ended before were let go; or the data
+    /// begin only then, and a period that stands beside the range begins before.
     pub incomplete_before: Option<UtcMicros>,
+    /// What the data cover; with it goes the rule of what nothing means where.
+    pub(crate) bounds: Bounds,
 }
 
 /// One KPI of an answer.
@@ -175,13 +178,17 @@ pub struct KpiRow {
     pub period_start: Option<UtcMicros>,
     /// Dimensions in the order asked; `None` is NULL.
     pub dims: Vec<(String, Option<String>)>,
-    /// The value in the KPI's unit: ratios 0 to 1, durations in milliseconds.
+    /// The value in the KPI's unit: ratios 0 to 1, durations in milliseconds. Absent where there is
+    /// nothing that it could be about, and, of counts too, where nothing is known: if no row counts
+    /// in a stretch of time wholly before the data begin, after `as_of`, or after `matured_to`.
+    /// Then `n`, the operands and the parts are absent, too.
     pub value: Option<f64>,
     /// Upper operand of the value's division, if it is a ratio.
     pub numerator: Option<f64>,
     /// Lower operand of the value's division, if it is a ratio.
     pub denominator: Option<f64>,
-    /// How many things the value is about: the denominator, or the values behind a percentile.
+    /// How many things the value is about: a denominator that counts, or the values behind a
+    /// percentile.
     pub n: Option<f64>,
     /// Of a sample: between which ends the true value is, at a level of 95 %.
     pub interval: Option<Interval>,
@@ -207,12 +214,15 @@ pub struct KpiRow {
     pub hash: String,
 }
 
+/// Start and end of a stretch of time, half-open; open where absent.
+type Stretch = (Option<i64>, Option<i64>);
+
 /// Longest series, in buckets.
 const SERIES_BUCKETS_MAX: usize = 10_000;
 
 impl KpiAnswer {
     /// The KPI's values over time for one set of dimension values, every bucket of the range
-    /// once, those without rows with what nothing means for the KPI. Empty without a grain.
+    /// once, those without rows with what nothing means for the KPI there. Empty without a grain.
     pub fn series(
         &self,
         kpi: &str,
@@ -235,13 +245,30 @@ impl KpiAnswer {
         let (Some(from), Some(to)) = (from, to) else {
             return Vec::new();
         };
-        let zero = self.kpis.iter().any(|k| k.id == kpi && k.empty_is_zero);
-        Calendar::new(grain, zone)
-            .starts(from.0, to.0)
-            .take(SERIES_BUCKETS_MAX)
-            .map(UtcMicros)
-            .map(|at| (at, known.get(&at).copied().unwrap_or(zero.then_some(0.0))))
-            .collect()
+        let about = self.kpis.iter().find(|about| about.id == kpi);
+        let buckets = Calendar::new(grain, zone);
+        let nothing = |at| self.nothing(about?, self.stretch(Some(&buckets), Some(at)));
+        let value = |at: i64| {
+            let known = known.get(&UtcMicros(at)).copied();
+            (UtcMicros(at), known.unwrap_or_else(|| nothing(at)))
+        };
+        let starts = buckets.starts(from.0, to.0).take(SERIES_BUCKETS_MAX);
+        starts.map(value).collect()
+    }
+
+    /// The stretch of time that a row is about: the range, or of its bucket what is in the range.
+    fn stretch(&self, buckets: Option<&Calendar>, start: Option<i64>) -> Stretch {
+        let bucket = buckets.zip(start).map(|(buckets, at)| buckets.bucket(at));
+        let from = self.from.map(|from| from.0);
+        let ends = [self.to.map(|to| to.0), bucket.map(|bucket| bucket.end)];
+        let from = from.max(bucket.map(|bucket| bucket.start));
+        (from, ends.into_iter().flatten().min())
+    }
+
+    /// The value of a KPI in a stretch of time without any row of it.
+    fn nothing(&self, about: &AnsweredKpi, stretch: Stretch) -> Option<f64> {
+        let is_zero = about.empty_is_zero && self.bounds.covers(stretch, about.matured_to);
+        is_zero.then_some(0.0)
     }
 }
 

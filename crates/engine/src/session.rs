@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a query reads one immutable version; the session zone is UTC; queries can read
 //! but not write, and see no file but the version's; `:horizon`, `:history_start` and `:as_of`
-//! are worked out once a version. All versions share what is compiled: opening one is cheap.
+//! are worked out once a version, and `:as_of` once a query where it is the present. All versions
+//! share what is compiled: opening one is cheap.
 
 mod bounds;
 mod compiled;
@@ -22,6 +23,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use events::UtcMicros;
 use futures::TryStreamExt;
 use kpi::{Catalogue, Kpi, Targets};
 use store::Version;
@@ -75,6 +77,18 @@ impl Snapshot {
     pub(crate) fn under(&self, runtime: Arc<RuntimeEnv>) -> Snapshot {
         Snapshot {
             runtime,
+            ..self.clone()
+        }
+    }
+
+    /// The same version at the present, see [`Bounds::at`]. A set `as_of` goes before.
+    pub(crate) fn at(&self, now: UtcMicros) -> Snapshot {
+        let bounds = match self.settings().as_of {
+            Some(_) => self.bounds,
+            None => self.bounds.at(now),
+        };
+        Snapshot {
+            bounds,
             ..self.clone()
         }
     }

@@ -1,8 +1,8 @@
 //! Instants.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
-use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 
 use crate::lists::Date;
@@ -49,6 +49,21 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month and day of days from 1970-01-01: the way back.
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let leaps = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524;
+    let year_of_era = (day_of_era - leaps) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + (month <= 2) as i64;
+    (year, month, day)
 }
 
 const fn days_in_month(year: i64, month: i64) -> i64 {
@@ -110,19 +125,66 @@ fn digits(text: &[u8], from: usize, to: usize) -> Option<i64> {
     })
 }
 
+/// An instant of the years 0 to 9999 as text. Every line of JSON has two: a formatter for each number
+/// takes longer than all else of a short line.
+struct UtcText {
+    bytes: [u8; 27],
+    len: usize,
+}
+
+impl UtcText {
+    fn new(at: UtcMicros) -> Option<Self> {
+        let (year, month, day) = civil_from_days(at.0.div_euclid(DAY));
+        if !(0..=9_999).contains(&year) {
+            return None;
+        }
+        let micros = at.0.rem_euclid(DAY);
+        let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+        let mut text = UtcText {
+            bytes: *b"0000-00-00T00:00:00.000000Z",
+            len: 27,
+        };
+        text.put(year, 0..4);
+        text.put(month, 5..7);
+        text.put(day, 8..10);
+        text.put(seconds / 3_600, 11..13);
+        text.put(seconds / 60 % 60, 14..16);
+        text.put(seconds % 60, 17..19);
+        match fraction {
+            0 => text.end(19),
+            _ if fraction % 1_000 == 0 => {
+                text.put(fraction / 1_000, 20..23);
+                text.end(23);
+            }
+            _ => text.put(fraction, 20..26),
+        }
+        Some(text)
+    }
+
+    /// Writes a number with as many digits as there are places.
+    fn put(&mut self, mut number: i64, places: Range<usize>) {
+        for place in self.bytes[places].iter_mut().rev() {
+            *place = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    }
+
+    fn end(&mut self, at: usize) {
+        self.bytes[at] = b'Z';
+        self.len = at + 1;
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).expect("digits are ASCII")
+    }
+}
+
 impl fmt::Display for UtcMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = UtcText::new(*self) {
+            return f.write_str(text.as_str());
+        }
         match DateTime::<Utc>::from_timestamp_micros(self.0) {
-            Some(t) if (0..=9999).contains(&t.year()) => {
-                let (year, month, day) = (t.year(), t.month(), t.day());
-                write!(f, "{year:04}-{month:02}-{day:02}T")?;
-                write!(f, "{:02}:{:02}:{:02}", t.hour(), t.minute(), t.second())?;
-                match self.0.rem_euclid(1_000_000) {
-                    0 => f.write_str("Z"),
-                    micros if micros % 1_000 == 0 => write!(f, ".{:03}Z", micros / 1_000),
-                    micros => write!(f, ".{micros:06}Z"),
-                }
-            }
             Some(t) => f.write_str(&t.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
             None => write!(f, "{} µs", self.0),
         }
@@ -131,7 +193,10 @@ impl fmt::Display for UtcMicros {
 
 impl Serialize for UtcMicros {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        match UtcText::new(*self) {
+            Some(text) => s.serialize_str(text.as_str()),
+            None => s.collect_str(self),
+        }
     }
 }
 
@@ -181,5 +246,61 @@ impl<'de> Deserialize<'de> for Date {
             .map_err(|_| {
                 serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &"a day")
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{Datelike, Timelike};
+
+    use super::*;
+
+    /// As the calendar of another library has it.
+    fn by_chrono(at: UtcMicros) -> String {
+        let t = DateTime::<Utc>::from_timestamp_micros(at.0).expect("a time that chrono knows");
+        let date = format!("{:04}-{:02}-{:02}", t.year(), t.month(), t.day());
+        let time = format!("{:02}:{:02}:{:02}", t.hour(), t.minute(), t.second());
+        match at.0.rem_euclid(1_000_000) {
+            0 => format!("{date}T{time}Z"),
+            micros if micros % 1_000 == 0 => format!("{date}T{time}.{:03}Z", micros / 1_000),
+            micros => format!("{date}T{time}.{micros:06}Z"),
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_the_calendar_has_it_and_read_back() {
+        let first = days_from_civil(0, 1, 1);
+        let end = days_from_civil(10_000, 1, 1);
+        let mut fraction = 1;
+        // A day of every month of ten thousand years, each at another time of day.
+        for day in (first..end).step_by(28) {
+            fraction = (fraction * 48_271) % 2_147_483_647;
+            let micros = match day % 3 {
+                0 => fraction % 86_400 * 1_000_000,
+                1 => fraction % 86_400_000 * 1_000,
+                _ => fraction * 41 % DAY,
+            };
+            let at = UtcMicros(day * DAY + micros);
+            let text = at.to_string();
+            assert_eq!(text, by_chrono(at));
+            assert_eq!(UtcMicros::parse_rfc3339(&text), Some(at));
+        }
+    }
+
+    #[test]
+    fn a_time_of_other_years_is_written_too() {
+        let end = days_from_civil(10_000, 1, 1) * DAY;
+        assert_eq!(
+            UtcMicros(end - 1).to_string(),
+            "9999-12-31T23:59:59.999999Z"
+        );
+        assert_eq!(UtcMicros(end).to_string(), "+10000-01-01T00:00:00Z");
+        let first = days_from_civil(0, 1, 1) * DAY;
+        assert_eq!(UtcMicros(first).to_string(), "0000-01-01T00:00:00Z");
+        assert_eq!(
+            UtcMicros(first - 1_000).to_string(),
+            "-0001-12-31T23:59:59.999Z"
+        );
+        assert_eq!(UtcMicros(i64::MAX).to_string(), format!("{} µs", i64::MAX));
     }
 }

@@ -114,7 +114,8 @@ vocabulary! {
     }
 
     // ---- callbacks ----------------------------------------------------------------------------
-    /// The customer asks to be called back, or leaves a voicemail.
+    /// The customer asks to be called back, or leaves a voicemail. A visit named here that overflowed to
+    /// no named queue was left for the callback.
     CallbackRequested = "callback.requested", rank 21 {
         callback_id: Text, kind: CallbackKind, visit_id: Option<Text>,
         interaction_id: Option<Text>, queue_id: Text, scheduled_for: Option<UtcMicros>,
@@ -216,7 +217,7 @@ vocabulary! {
         complaint: Option<bool>, promise_at: Option<UtcMicros>, status: Option<Text>,
         merged_into: Option<Text>,
     }
-    /// A case changes its status.
+    /// A case changes its status. One whose last status is `solved`, `closed` or `deleted` is not open.
     CaseStatusChanged = "case.status_changed", rank 10 {
         case_id: Text, interaction_id: Option<Text>, status: Option<Text>,
         merged_into: Option<Text>, promise_at: Option<UtcMicros>,

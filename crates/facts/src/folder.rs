@@ -8,13 +8,10 @@
 mod entities;
 mod grouping;
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use events::{Event, Text, UtcMicros};
+use hashbrown::HashMap;
 use smol_str::format_smolstr;
 
 use crate::{
@@ -107,16 +104,24 @@ impl Folder {
         folder
     }
 
-    /// Folds a batch: says which rows it adds and which it removes.
+    /// Folds a batch: says which rows it adds and which it removes. The events may be shared already.
     ///
     /// # Errors
     /// When history cannot be read. The folder must not be used any further then.
     pub fn apply(
         &mut self,
-        events: Vec<Event>,
+        events: Vec<impl Into<Arc<Event>>>,
         history: &dyn History,
     ) -> Result<FactEdit, FoldError> {
         let events = self.receive(events);
+        self.apply_received(events, history)
+    }
+
+    fn apply_received(
+        &mut self,
+        events: Vec<Arc<Event>>,
+        history: &dyn History,
+    ) -> Result<FactEdit, FoldError> {
         let before = self.profiles.clone_if_any(&events);
         let changed = self.profiles.learn(&events);
         let horizon_before = self.horizon;
@@ -149,12 +154,17 @@ impl Folder {
     /// What must be kept for [`restore`](Folder::restore): the events of open entities, of the
     /// current session of each agent, and all profile changes.
     pub fn checkpoint(&self) -> impl Iterator<Item = &Event> {
+        self.checkpoint_shared().map(|event| &**event)
+    }
+
+    /// As [`checkpoint`](Folder::checkpoint), for whoever writes it while the folder goes on.
+    pub fn checkpoint_shared(&self) -> impl Iterator<Item = &Arc<Event>> {
         let newest = self.newest;
         let open = self
             .entities
             .iter()
             .flat_map(move |(slot, e)| e.pending(slot == newest));
-        open.map(|event| &**event).chain(self.profiles.events())
+        open.chain(self.profiles.shared_events())
     }
 
     /// Forgets entities of which nothing is pending and that have a link for which `goes` holds (a hash
@@ -176,14 +186,17 @@ impl Folder {
 
     /// Shares the events, and makes sure that each correction is recorded after the one before,
     /// so that `recorded_at` tells for ever which of two corrections came last.
-    fn receive(&mut self, events: Vec<Event>) -> Vec<Arc<Event>> {
-        let shared = events.into_iter().map(|mut event| {
+    fn receive(&mut self, events: Vec<impl Into<Arc<Event>>>) -> Vec<Arc<Event>> {
+        let shared = events.into_iter().map(|event| {
+            let mut event: Arc<Event> = event.into();
             if event.correction.is_some() {
                 let after = UtcMicros(self.last_correction.0.saturating_add(1));
-                event.recorded_at = event.recorded_at.max(after);
+                if event.recorded_at < after {
+                    Arc::make_mut(&mut event).recorded_at = after;
+                }
                 self.last_correction = event.recorded_at;
             }
-            Arc::new(event)
+            event
         });
         shared.collect()
     }

@@ -104,11 +104,14 @@ impl Profiles {
 
     /// The events behind the profiles.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.shared_events().map(|e| &**e)
+    }
+
+    pub(crate) fn shared_events(&self) -> impl Iterator<Item = &Arc<Event>> {
         self.tenants
             .values()
             .flat_map(HashMap::values)
             .flat_map(|a| &a.events)
-            .map(|e| &**e)
     }
 }
 

@@ -52,6 +52,8 @@ impl Records for AmazonConnect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Inbound,
+    /// A program began it: a call to the customer, or a chat or a task for us.
+    Api,
     Outbound,
     Callback,
     /// From an agent to another one or to a queue.
@@ -68,7 +70,7 @@ enum Method {
 
 const METHODS: [(&str, Method); 12] = [
     ("INBOUND", Method::Inbound),
-    ("API", Method::Inbound),
+    ("API", Method::Api),
     ("WEBRTC_API", Method::Inbound),
     ("OUTBOUND", Method::Outbound),
     ("AGENT_REPLY", Method::Outbound),
@@ -91,12 +93,15 @@ const CHANNELS: [(&str, Channel); 4] = [
 impl Method {
     /// Does the contact begin a new interaction with the customer?
     fn begins(self) -> bool {
-        matches!(self, Method::Inbound | Method::Outbound | Method::Callback)
+        use Method as M;
+        matches!(self, M::Inbound | M::Api | M::Outbound | M::Callback)
     }
 
     fn initiation(self) -> Initiation {
         match self {
-            Method::Inbound | Method::QueueTransfer | Method::Disconnect => Initiation::Queue,
+            Method::Inbound | Method::Api | Method::QueueTransfer | Method::Disconnect => {
+                Initiation::Queue
+            }
             Method::Outbound => Initiation::Outbound,
             Method::Callback => Initiation::Callback,
             Method::Transfer => Initiation::TransferBlind,

@@ -7,11 +7,16 @@
 //! repeat is always found. Another content under the same id is found for seven days, and after
 //! them if its time lies in the span of the file that has the id. The id of what was let go is free.
 //!
+//! What a record of another system says may come again with another time, however late: a ticket is
+//! solved weeks after it was opened. Ids of such events that were not found by then are looked up among
+//! all events of what they are about. That costs nothing while all that is stored was received in the
+//! last seven days, and for what the store has never heard of it costs a look at the index of links.
+//!
 //! A record of another system may come again when more is known. An event of it whose id is taken by
 //! other content becomes a correction of that one, with an id made of both; so the same record again
 //! is a repeat, and nothing but a new content changes anything.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use events::{Correction, CorrectionOp, Event, Reject, RejectCode, Text, UtcMicros};
 use hashbrown::{HashTable, hash_table::Entry};
@@ -50,18 +55,12 @@ pub(crate) fn dedupe(
     store: &Store,
     window: &IdWindow,
 ) -> store::Result<Deduped> {
-    let stored = StoredIds::load(&decoded, store)?;
-    let known = |d: &Decoded| {
-        let received = window.find(d.id_hash);
-        received
-            .or_else(|| stored.find(&d.event, d.id_hash))
-            .is_some()
-    };
-    let known_rows = known_rows(&decoded, known);
+    let mut known = Known::load(&decoded, store, window)?;
+    known.look_closer(&decoded, store)?;
+    let known_rows = known_rows(&decoded, |d| known.find(&d.event, d.id_hash).is_some());
     let mut sieve = Sieve {
         floors: store.version().floors,
-        stored,
-        window,
+        known,
         seen: HashTable::with_capacity(decoded.len()),
         result: Deduped::default(),
     };
@@ -78,8 +77,7 @@ pub(crate) fn dedupe(
 /// What is known while a batch goes through.
 struct Sieve<'w> {
     floors: Floors,
-    stored: StoredIds,
-    window: &'w IdWindow,
+    known: Known<'w>,
     /// Ids of the batch, with their place among the fresh events.
     seen: HashTable<(u64, u32)>,
     result: Deduped,
@@ -93,8 +91,7 @@ impl Sieve<'_> {
             line,
             again,
         } = decoded;
-        let known = self.window.find(id_hash);
-        if let Some(content) = known.or_else(|| self.stored.find(&event, id_hash)) {
+        if let Some(content) = self.known.find(&event, id_hash) {
             return self.repeat(event, line, content, again);
         }
         // What is stored still is a repeat, whatever its age.
@@ -126,26 +123,35 @@ impl Sieve<'_> {
     /// Counts an event whose id is taken by one with this content, or makes it replace that one.
     fn repeat(&mut self, event: Event, line: u32, content: u64, again: Again) {
         let own = content_hash(&event);
-        if own == content {
+        if own == content || again == Again::Guessed {
             self.result.duplicates += 1;
-        } else if again == Again::Revised {
-            let event = revision(event, own);
-            let id_hash = event_id_hash(&event.tenant_id, &event.source, &event.event_id);
-            self.take(Decoded {
-                event,
-                id_hash,
-                line,
-                again: Again::Events,
-            });
-        } else {
-            let reject = id_conflict(&event);
-            self.result.conflicts.push(Conflict {
-                event,
-                line,
-                reject,
-            });
+            return;
         }
+        let reject = match again {
+            Again::Revised => {
+                let event = revision(event, own);
+                let id_hash = id_hash(&event);
+                let again = Again::Sent;
+                return self.take(Decoded {
+                    event,
+                    id_hash,
+                    line,
+                    again,
+                });
+            }
+            Again::Sent => id_conflict(&event),
+            Again::Told | Again::Row | Again::Guessed => told_otherwise(&event),
+        };
+        self.result.conflicts.push(Conflict {
+            event,
+            line,
+            reject,
+        });
     }
+}
+
+fn id_hash(event: &Event) -> u64 {
+    event_id_hash(&event.tenant_id, &event.source, &event.event_id)
 }
 
 /// How much longer the id of a revision is.
@@ -184,6 +190,63 @@ pub(crate) fn id_conflict(event: &Event) -> Reject {
         event.event_id, event.source
     );
     Reject::new(RejectCode::IdConflict, "event_id", detail)
+}
+
+/// Why an event that was made of another system's record is not taken. Its sender cannot make a
+/// correction of it.
+fn told_otherwise(event: &Event) -> Reject {
+    let detail = format!(
+        "'{}' of source '{}' was told with other content before: what this record says of it is left out",
+        event.event_id, event.source
+    );
+    Reject::new(RejectCode::IdConflict, "event_id", detail)
+}
+
+/// What is known of the ids of a batch.
+struct Known<'w> {
+    window: &'w IdWindow,
+    stored: StoredIds,
+    /// Content of the stored events of what the batch is about, by the hash of their ids.
+    of_entities: HashMap<u64, u64>,
+}
+
+impl<'w> Known<'w> {
+    fn load(decoded: &[Decoded], store: &Store, window: &'w IdWindow) -> store::Result<Self> {
+        Ok(Known {
+            window,
+            stored: StoredIds::load(decoded, store)?,
+            of_entities: HashMap::new(),
+        })
+    }
+
+    /// Content of the stored event with this id.
+    fn find(&self, event: &Event, id_hash: u64) -> Option<u64> {
+        let received = self.window.find(id_hash);
+        received
+            .or_else(|| self.stored.find(event, id_hash))
+            .or_else(|| self.of_entities.get(&id_hash).copied())
+    }
+
+    /// Looks events up by what they are about, if they may be stored with another time. Only what is
+    /// over one day is asked for: an agent's or a queue's events are of years, and importers put the
+    /// time into their ids.
+    fn look_closer(&mut self, decoded: &[Decoded], store: &Store) -> store::Result<()> {
+        if self.window.is_complete() {
+            return Ok(());
+        }
+        let may_differ = decoded.iter().filter(|d| d.again.is_made_of_a_record());
+        let unknown = may_differ
+            .filter(|d| self.find(&d.event, d.id_hash).is_none())
+            .filter(|d| facts::is_contact_event(&d.event));
+        let links = unknown.flat_map(|d| facts::event_links(&d.event));
+        let links: Vec<u64> = links.filter(|link| store.may_know(*link)).collect();
+        if !links.is_empty() {
+            let events = store.load_events(&links)?;
+            let ids = events.iter().map(|e| (id_hash(e), content_hash(e)));
+            self.of_entities = ids.collect();
+        }
+        Ok(())
+    }
 }
 
 /// Ids of the store around the times of a batch.

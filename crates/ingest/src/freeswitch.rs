@@ -5,10 +5,11 @@
 //! an event without a time of its own (only its headers were kept) is placed by the whole seconds that
 //! the module tells about the call.
 //!
-//! All an event means stands in itself, but for one thing: when an agent's phone began to ring is only
-//! told when it does. So the events of one call must be in order, and in one import.
+//! All an event means stands in itself, but for two things: when an agent's phone began to ring is only
+//! told when it does, and who answered not always when the caller leaves. So the events of one call must
+//! be in order, and in one import.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use events::{
     AgentState, Channel, Direction, EndedBy, Initiation, InteractionEnded, InteractionStarted,
@@ -32,6 +33,8 @@ pub struct Freeswitch {
     source: SourceSettings,
     /// Since when an agent's phone rings for a visit.
     rings: HashMap<(Text, Text), UtcMicros>,
+    /// Visits of which an event has told that, and when, and by whom they were answered.
+    answered: HashSet<Text>,
 }
 
 impl Freeswitch {
@@ -40,6 +43,7 @@ impl Freeswitch {
         Freeswitch {
             source,
             rings: HashMap::new(),
+            answered: HashSet::new(),
         }
     }
 }
@@ -61,10 +65,16 @@ impl Records for Freeswitch {
             "agent-status-change" => status(&fields, &mut emit)?,
             "agent-offering" => ring(&fields, &mut self.rings, &mut emit)?,
             "bridge-agent-fail" => ring_failed(&fields, &mut self.rings, &mut emit)?,
-            "bridge-agent-start" => answered(&fields, &mut self.rings, &mut emit)?,
+            "bridge-agent-start" => {
+                let visit_id = answered(&fields, &mut self.rings, &mut emit)?;
+                if self.answered.len() >= RINGS_MAX {
+                    self.answered.clear();
+                }
+                self.answered.insert(visit_id);
+            }
             "bridge-agent-end" => hung_up(&fields, &mut emit)?,
             "member-queue-start" | "member-queue-resume" => joined(&fields, &mut emit)?,
-            "member-queue-end" => left(&fields, &mut emit)?,
+            "member-queue-end" => left(&fields, &mut self.answered, &mut emit)?,
             other => return Ok(Meaning::Nothing(Text::new(other))),
         }
         emit.finish()
@@ -158,6 +168,18 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// An agent has answered: the one that the event names, if it names one.
+    fn taken(&self, fields: &Fields<'_>, at: UtcMicros, emit: &mut Emit<'_>) -> Result<(), Reject> {
+        let agent = fields.text("CC-Agent")?;
+        let left = QueueLeft {
+            agent_id: agent.map(Text::new),
+            leg_id: agent.map(|agent| self.leg_id(fields, agent)).transpose()?,
+            ..self.left(LeaveReason::Answered)
+        };
+        emit.push(at, (&self.visit_id, "out"), left);
+        Ok(())
+    }
+
     /// The id of the agent's part: the agent's own call, where the event tells it.
     fn leg_id(&self, fields: &Fields<'_>, agent: &str) -> Result<Text, Reject> {
         let call = fields.text("CC-Agent-UUID")?.unwrap_or(agent);
@@ -239,7 +261,7 @@ fn answered(
     fields: &Fields<'_>,
     rings: &mut HashMap<(Text, Text), UtcMicros>,
     emit: &mut Emit<'_>,
-) -> Result<(), Reject> {
+) -> Result<Text, Reject> {
     let at = time(fields, "CC-Agent-Answered-Time")?;
     let (member, agent) = (Member::read(fields)?, fields.need_text("CC-Agent")?);
     member.enter_if_untold(fields, emit)?;
@@ -252,12 +274,7 @@ fn answered(
     }
     end_ring((&member, agent), at, OfferOutcome::Accepted, rings, emit);
     let leg_id = member.leg_id(fields, agent)?;
-    let left = QueueLeft {
-        agent_id: Some(Text::new(agent)),
-        leg_id: Some(leg_id.clone()),
-        ..member.left(LeaveReason::Answered)
-    };
-    emit.push(at, (&member.visit_id, "out"), left);
+    member.taken(fields, at, emit)?;
     let connected = LegConnected {
         leg_id: leg_id.clone(),
         interaction_id: Text::new(member.call),
@@ -268,7 +285,7 @@ fn answered(
         dial_ms: None,
     };
     emit.push(at, (&leg_id, "on"), connected);
-    Ok(())
+    Ok(member.visit_id)
 }
 
 fn hung_up(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
@@ -285,17 +302,20 @@ fn hung_up(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
 }
 
 /// The caller is out of the queue: after the talk with an agent, or without one.
-fn left(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
+fn left(
+    fields: &Fields<'_>,
+    answered: &mut HashSet<Text>,
+    emit: &mut Emit<'_>,
+) -> Result<(), Reject> {
     let at = time(fields, "CC-Member-Leaving-Time")?;
     let member = Member::read(fields)?;
     member.enter_if_untold(fields, emit)?;
     let cause = fields.need_text("CC-Cause")?;
     if cause.eq_ignore_ascii_case("Terminated") {
-        if own_time(fields)?.is_none()
-            && let Some(answered_at) = fields.epoch("CC-Agent-Answered-Time", SECOND)?
-        {
-            let left = member.left(LeaveReason::Answered);
-            emit.push(answered_at, (&member.visit_id, "out"), left);
+        // What the answer itself has told is more exact, and this event need not name the agent.
+        let is_told = answered.remove(&member.visit_id) || own_time(fields)?.is_some();
+        if !is_told && let Some(at) = fields.epoch("CC-Agent-Answered-Time", SECOND)? {
+            member.taken(fields, at, emit)?;
         }
         return end(fields, &member, at, emit);
     }

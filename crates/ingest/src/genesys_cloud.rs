@@ -7,6 +7,7 @@
 //! was known of it.
 
 mod agent;
+mod callback;
 mod queue;
 mod session;
 
@@ -45,6 +46,7 @@ impl Records for GenesysCloud {
         conversation.start(&mut emit);
         conversation.self_service(&mut emit);
         let answers = queue::tell(&conversation, &mut emit);
+        callback::tell(&conversation, &answers, &mut emit);
         agent::tell(&conversation, &answers, &mut emit);
         conversation.end(&mut emit);
         emit.finish()

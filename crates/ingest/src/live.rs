@@ -17,6 +17,7 @@
 //! arrived while the group before was being synced.
 
 mod applier;
+mod behind;
 mod delivery;
 mod flusher;
 mod follow;

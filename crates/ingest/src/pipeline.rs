@@ -182,8 +182,7 @@ impl<'s> Importer<'s> {
             None => settings.recorded_at,
         };
         let quarantine = Quarantine::default();
-        let mut window = IdWindow::default();
-        window.load(store, 0, recorded_at)?;
+        let window = IdWindow::of(store, recorded_at)?;
         Ok(Importer {
             store,
             settings,

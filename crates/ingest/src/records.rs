@@ -17,7 +17,7 @@ use events::{Event, LINE_BYTES_MAX, Reject, RejectCode, Text, UtcMicros};
 use crate::{
     formats::{Inputs, OpenInput, ReadError, Unmapped},
     limits,
-    pipeline::{Batch, Lines},
+    pipeline::{Batch, Lines, batch::Again},
 };
 pub(crate) use emit::{Emit, agent_state, event_id, note, replaces};
 pub(crate) use fields::Fields;
@@ -39,6 +39,13 @@ pub struct SourceSettings {
 pub enum Meaning {
     /// These events, none if it says nothing new.
     Events(Vec<Event>),
+    /// As `events`, and some that are concluded from what else the import has: what was told of them
+    /// before is believed.
+    #[allow(missing_docs, reason = "said above")]
+    WithGuesses {
+        events: Vec<Event>,
+        guesses: Vec<Event>,
+    },
     /// Nothing here; records of this kind are counted.
     Nothing(Text),
 }
@@ -86,17 +93,21 @@ impl<F: Records> RecordLines<F> {
 
     fn take(&mut self, batch: &mut Batch, line: u64, raw: &[u8]) {
         let meaning = parse(raw).and_then(|record| self.format.read(&record));
+        let known = match F::REVISED {
+            true => Again::Revised,
+            false => Again::Told,
+        };
         let result = meaning.map(|meaning| match meaning {
-            Meaning::Events(events) => events,
+            Meaning::Events(events) => all(events, known).collect(),
+            Meaning::WithGuesses { events, guesses } => all(events, known)
+                .chain(all(guesses, Again::Guessed))
+                .collect(),
             Meaning::Nothing(kind) => {
                 self.unmapped.note(kind, batch.place_here(line), raw);
                 Vec::new()
             }
         });
-        match F::REVISED {
-            true => batch.revised_events(line, raw, result),
-            false => batch.events(line, raw, result),
-        }
+        batch.record(line, raw, result);
     }
 }
 
@@ -120,6 +131,13 @@ impl<F: Records> Lines for RecordLines<F> {
         match found {
             Found::End => self.open = None,
             Found::Record { line, raw } => self.take(batch, line, &raw),
+            Found::Beside { line, names } => {
+                for name in names {
+                    let place = batch.place_here(line);
+                    self.unmapped
+                        .note(Text::from(&*name), place, name.as_bytes());
+                }
+            }
             Found::Bad { line, raw, why } => {
                 let code = match raw.len() >= limits::RECORD_BYTES_MAX {
                     true => RejectCode::TooLarge,
@@ -131,6 +149,11 @@ impl<F: Records> Lines for RecordLines<F> {
         }
         Ok(true)
     }
+}
+
+/// Events with what it means when they come again.
+fn all(events: Vec<Event>, again: Again) -> impl Iterator<Item = (Event, Again)> {
+    events.into_iter().map(move |event| (event, again))
 }
 
 fn parse(raw: &[u8]) -> Result<serde_json::Value, Reject> {

@@ -44,14 +44,17 @@ struct Task {
     waits: bool,
     /// Was its end told?
     over: bool,
-    /// Which visit each reservation is of.
-    reservations: Vec<(Text, Text)>,
+    /// Which visit each reservation is of; of none if the task was with a worker already.
+    reservations: Vec<(Text, Option<Text>)>,
+    /// The reservation by which each visit was answered.
+    answers: Vec<(Text, Text)>,
 }
 
 impl Task {
     /// The visit of a reservation: where the task was when it was heard of first. An event that is
-    /// delivered again later is still of that visit.
-    fn reserved(&mut self, task: &str, queue: &str, reservation: &str) -> Text {
+    /// delivered again later is still of that visit. A task that a worker hands on to another one waits
+    /// nowhere.
+    fn reserved(&mut self, task: &str, queue: &str, reservation: &str) -> Option<Text> {
         let known = self.reservations.iter().find(|(id, _)| id == reservation);
         if let Some((_, visit_id)) = known {
             return visit_id.clone();
@@ -59,10 +62,25 @@ impl Task {
         if self.visits.is_empty() {
             self.visits.push(Text::new(queue));
         }
-        let visit_id = self.visit_id(task, queue);
+        let last = self.visit_id(task, queue);
+        let is_answered = self.answers.iter().any(|(visit_id, _)| *visit_id == last);
+        let visit_id = (!is_answered).then_some(last);
         self.reservations
             .push((reservation.into(), visit_id.clone()));
         visit_id
+    }
+
+    /// The visit that a reservation answers by being accepted, if it is the first to do so.
+    fn answered(&mut self, task: &str, queue: &str, reservation: &str) -> Option<Text> {
+        let visit_id = self.reserved(task, queue, reservation)?;
+        let by = self.answers.iter().find(|(id, _)| *id == visit_id);
+        match by {
+            Some((_, first)) => (first == reservation).then_some(visit_id),
+            None => {
+                self.answers.push((visit_id.clone(), reservation.into()));
+                Some(visit_id)
+            }
+        }
     }
 
     /// The id of the last visit; of the first one if its entry was not seen.
@@ -269,11 +287,15 @@ impl TwilioTaskrouter {
     fn offered(&mut self, told: &Told<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
         let reservation = told.need("reservation_sid")?;
         let queue = told.queue()?;
+        let agent_id = Text::new(told.need("worker_sid")?);
         let (id, task) = self.task(told)?;
+        let Some(visit_id) = task.reserved(&id, queue, reservation) else {
+            return Ok(());
+        };
         let started = OfferStarted {
             offer_id: Text::new(reservation),
-            visit_id: task.reserved(&id, queue, reservation),
-            agent_id: Text::new(told.need("worker_sid")?),
+            visit_id,
+            agent_id,
         };
         emit.push(told.at, (reservation, "ring"), started);
         Ok(())
@@ -287,11 +309,15 @@ impl TwilioTaskrouter {
     ) -> Result<(), Reject> {
         let reservation = told.need("reservation_sid")?;
         let queue = told.queue()?;
+        let agent_id = Text::new(told.need("worker_sid")?);
         let (id, task) = self.task(told)?;
+        let Some(visit_id) = task.reserved(&id, queue, reservation) else {
+            return Ok(());
+        };
         let ended = OfferEnded {
             offer_id: Text::new(reservation),
-            visit_id: task.reserved(&id, queue, reservation),
-            agent_id: Text::new(told.need("worker_sid")?),
+            visit_id,
+            agent_id,
             outcome,
         };
         emit.push(told.at, (reservation, "rung"), ended);
@@ -303,27 +329,32 @@ impl TwilioTaskrouter {
         let (reservation, worker) = (told.need("reservation_sid")?, told.need("worker_sid")?);
         let queue = told.queue()?;
         let (id, task) = self.task(told)?;
-        let visit_id = task.reserved(&id, queue, reservation);
-        // Delivered again, it says nothing of the queue the task is in by now.
-        if visit_id == task.visit_id(&id, queue) {
-            task.waits = false;
+        let visit_id = task.answered(&id, queue, reservation);
+        if let Some(visit_id) = &visit_id {
+            // Delivered again, it says nothing of the queue the task is in by now.
+            if *visit_id == task.visit_id(&id, queue) {
+                task.waits = false;
+            }
+            let left = QueueLeft {
+                visit_id: visit_id.clone(),
+                reason: LeaveReason::Answered,
+                agent_id: Some(Text::new(worker)),
+                leg_id: Some(Text::new(reservation)),
+                to_queue_id: None,
+                wait_known: None,
+            };
+            emit.push(told.at, (visit_id, "out"), left);
         }
-        let left = QueueLeft {
-            visit_id: visit_id.clone(),
-            reason: LeaveReason::Answered,
-            agent_id: Some(Text::new(worker)),
-            leg_id: Some(Text::new(reservation)),
-            to_queue_id: None,
-            wait_known: None,
-        };
-        emit.push(told.at, (&visit_id, "out"), left);
         let connected = LegConnected {
             leg_id: Text::new(reservation),
             interaction_id: id,
             agent_id: Text::new(worker),
-            visit_id: Some(visit_id),
+            initiation: match visit_id {
+                Some(_) => Initiation::Queue,
+                None => Initiation::TransferBlind,
+            },
+            visit_id,
             role: Role::Primary,
-            initiation: Initiation::Queue,
             dial_ms: None,
         };
         emit.push(told.at, (reservation, "on"), connected);

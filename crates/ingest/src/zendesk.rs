@@ -3,7 +3,8 @@
 //! A ticket is a case, and the contact of the customer who opened it. What the ticket itself says is how
 //! it stands now; its way there (status, comments) is in its audits, or in the ticket events of the
 //! incremental export, which tell the same in another layout. Who wrote a comment is known from the users
-//! or the tickets of the same import, so those come first.
+//! of the same import, so those come first. Without them it is concluded from who asked; that never
+//! replaces what was told before.
 
 use std::collections::HashMap;
 
@@ -158,6 +159,9 @@ impl Zendesk {
             promise_at: None,
         };
         emit.push(at, (&id, "now"), changed);
+        for audit in fields.list("audits")? {
+            self.history(&audit, emit)?;
+        }
         Ok(())
     }
 
@@ -200,7 +204,7 @@ impl Zendesk {
         let author = author.ok_or_else(|| missing(child, "author_id"))?;
         let id = child.need_id("id")?;
         let public = child.flag("public")?.or(child.flag("comment_public")?);
-        let actor = self.actor(ticket, &author).ok_or_else(|| {
+        let (actor, is_sure) = self.actor(ticket, &author).ok_or_else(|| {
             let detail = "is of somebody that is not known: import the users or the tickets first, in \
                           the same command";
             child.reject("author_id", RejectCode::MissingField, detail)
@@ -214,21 +218,27 @@ impl Zendesk {
             public: public.unwrap_or(true),
         };
         let what = format!("comment.{id}");
-        emit.push(at, (ticket, &what), sent);
+        if is_sure {
+            emit.push(at, (ticket, &what), sent);
+        } else {
+            emit.guess(at, (ticket, &what), sent);
+        }
         Ok(())
     }
 
-    /// Whose words these are: as the user's role says, else who asked is the customer and nobody else.
-    fn actor(&self, ticket: &Text, author: &Text) -> Option<Actor> {
+    /// Whose words these are, and whether that is sure: as the user's role says, else who asked is taken
+    /// for the customer and everybody else for an agent, though customers are copied in, too.
+    fn actor(&self, ticket: &Text, author: &Text) -> Option<(Actor, bool)> {
         if author == SYSTEM {
-            return Some(Actor::System);
+            return Some((Actor::System, true));
         }
         let told = self.agents.get(author).copied();
         let is_agent = told.or_else(|| Some(self.requesters.get(ticket)? != author))?;
-        Some(match is_agent {
+        let actor = match is_agent {
             true => Actor::Agent,
             false => Actor::Customer,
-        })
+        };
+        Some((actor, told.is_some()))
     }
 }
 
@@ -305,6 +315,11 @@ fn metric(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
 fn rating(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
     let (id, ticket) = (fields.need_id("id")?, fields.need_id("ticket_id")?);
     let sent_at = fields.need_time("created_at")?;
+    let score = fields.need_text("score")?;
+    // Nobody was asked.
+    if score == "unoffered" {
+        return Ok(());
+    }
     let (instrument, agent_id) = (Instrument::Csat2, fields.id("assignee_id")?);
     let key = format!("rating.{id}");
     let sent = SurveySent {
@@ -317,7 +332,7 @@ fn rating(fields: &Fields<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
     };
     emit.push(sent_at, (&key, "sent"), sent);
     // With a comment or a reason, the score is `good_with_comment` and so on.
-    let score = match fields.need_text("score")? {
+    let score = match score {
         score if score.starts_with("good") => 1,
         score if score.starts_with("bad") => 0,
         _ => return Ok(()),

@@ -383,6 +383,12 @@ fn read_spoilt(mut format: impl Records, file: &str, list: &str) -> (usize, usiz
             }
             match format.read(&record) {
                 Ok(Meaning::Events(made)) => events += made.len(),
+                Ok(Meaning::WithGuesses {
+                    events: made,
+                    guesses,
+                }) => {
+                    events += made.len() + guesses.len();
+                }
                 Ok(Meaning::Nothing(_)) => {}
                 Err(_) => findings += 1,
             }

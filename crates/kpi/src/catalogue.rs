@@ -68,18 +68,20 @@ impl Catalogue {
 
     /// The same KPIs with the values of parameters that files `params.yml` give to some queues or
     /// channels or from some time on. An entry holds for the KPI it names and for its variants
-    /// that keep the parameter's default; of those that fit a row the one with the most dimension
-    /// values holds, of these the one read last.
+    /// that keep the parameter's default; of those that fit a row one that names the KPI itself
+    /// goes before one of its base, of these the one with the most dimension values, of these the
+    /// one read last.
     ///
     /// # Errors
     /// Everything that is wrong, by file, line and column.
     pub fn with_params(mut self, layers: &[Vec<SourceFile>]) -> Result<Self, Vec<Problem>> {
         let rules = crate::param::site::apply(&self, layers)?;
         for kpi in &mut self.kpis {
-            let all = rules.get(&kpi.id).into_iter().flatten();
-            for (name, rule) in all {
-                let param = kpi.params.iter_mut().find(|p| p.name == *name);
-                param.into_iter().for_each(|p| p.rules.push(rule.clone()));
+            for found in rules.get(&kpi.id).into_iter().flatten() {
+                let param = kpi.params.iter_mut().find(|p| p.name == found.param);
+                param
+                    .into_iter()
+                    .for_each(|p| p.rules.push(found.rule.clone()));
             }
         }
         Ok(self)

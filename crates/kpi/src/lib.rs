@@ -19,6 +19,7 @@ mod example;
 mod file;
 mod hash;
 mod interval;
+mod matches;
 mod model;
 mod page;
 mod param;

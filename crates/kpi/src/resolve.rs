@@ -12,8 +12,10 @@ use crate::words;
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     pub raw: RawKpi,
-    /// The id it was derived from.
+    /// The id it was derived from; never its own: what an override stands on is the same KPI.
     pub parent: Option<String>,
+    /// Did it take anything over, from another KPI or from what it replaces?
+    pub inherits: bool,
 }
 
 /// A finding without the name of its file.
@@ -67,6 +69,7 @@ pub(crate) fn resolve(layers: Vec<Vec<RawKpi>>, findings: &mut Vec<Finding>) -> 
             whole.push(Whole {
                 raw,
                 parent: drafts.parent_id(index),
+                inherits: !matches!(drafts.all[index].parent, Parent::None),
             });
         }
     }
@@ -153,7 +156,12 @@ impl Drafts {
     fn parent_id(&self, draft: usize) -> Option<String> {
         match &self.all[draft].parent {
             Parent::None => None,
-            Parent::Base(base) => Some(self.all[*base].raw.kpi.value.clone()),
+            Parent::Base(base) => Some(self.id(*base).to_owned()),
+            // What it replaces is the same KPI, a variant of whatever that was.
+            Parent::Id(id) if id.value == self.id(draft) => {
+                let earlier = self.all[draft].replaces?;
+                self.parent_id(earlier)
+            }
             Parent::Id(id) => Some(id.value.clone()),
         }
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::catalogue::Catalogue;
 use crate::check::{agreement, limit, limit_value};
 use crate::definition::{Kpi, Place};
+use crate::matches::matches;
 use crate::place::{At, InFile, Named, Pos, Scalar, places_in};
 use crate::problem::Problem;
 use crate::read::{SourceFile, read};
@@ -93,7 +94,7 @@ impl Targets {
                 }
             };
             for entry in entries {
-                match target(&source.name, &entry, catalogue) {
+                match target(source, &entry, catalogue) {
                     Ok(target) => targets.add(target),
                     Err(problem) => problems.push(problem),
                 }
@@ -185,16 +186,19 @@ pub(crate) fn known_kpi<'a>(id: &At<String>, catalogue: &'a Catalogue) -> Result
     })
 }
 
-fn target(file: &str, entry: &At<RawTarget>, catalogue: &Catalogue) -> Result<Target, Problem> {
-    let place = Place {
-        file: file.to_owned(),
-        line: entry.pos.line,
-        column: entry.pos.column,
-    };
-    checked(entry, place, catalogue).map_err(|refusal| refused(file, &entry.kpi, refusal))
+fn target(
+    source: &SourceFile,
+    entry: &At<RawTarget>,
+    catalogue: &Catalogue,
+) -> Result<Target, Problem> {
+    checked(entry, source, catalogue).map_err(|refusal| refused(&source.name, &entry.kpi, refusal))
 }
 
-fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Target, Refusal> {
+fn checked(
+    raw: &At<RawTarget>,
+    source: &SourceFile,
+    catalogue: &Catalogue,
+) -> Result<Target, Refusal> {
     let kpi = known_kpi(&raw.kpi, catalogue)?;
     let target = match &raw.target.value {
         Scalar::Null => None,
@@ -222,10 +226,15 @@ fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Targe
         .map_err(|(message, hint)| (raw.kpi.pos, message, hint))?;
     let (valid_from, valid_to) =
         validity(&raw.kpi, raw.valid_from.as_ref(), raw.valid_to.as_ref())?;
-    let matches = matches(raw, kpi)?;
-    let kpi = kpi.id.clone();
+    known_dimensions(raw, kpi)?;
+    let matches = matches(source, raw.matches.as_ref())?;
+    let place = Place {
+        file: source.name.clone(),
+        line: raw.pos.line,
+        column: raw.pos.column,
+    };
     Ok(Target {
-        kpi,
+        kpi: kpi.id.clone(),
         matches,
         valid_from,
         valid_to,
@@ -236,8 +245,7 @@ fn checked(raw: &RawTarget, place: Place, catalogue: &Catalogue) -> Result<Targe
     })
 }
 
-fn matches(raw: &RawTarget, kpi: &Kpi) -> Result<BTreeMap<String, String>, Refusal> {
-    let mut matches = BTreeMap::new();
+fn known_dimensions(raw: &RawTarget, kpi: &Kpi) -> Result<(), Refusal> {
     for (name, value) in raw.matches.iter().flat_map(|m| &m.0) {
         if !kpi.dimensions.contains(name) {
             let known = kpi.dimensions.iter().map(String::as_str);
@@ -248,9 +256,8 @@ fn matches(raw: &RawTarget, kpi: &Kpi) -> Result<BTreeMap<String, String>, Refus
                 hint,
             ));
         }
-        matches.insert(name.clone(), value.to_string());
     }
-    Ok(matches)
+    Ok(())
 }
 
 /// From when and up to when an entry holds.

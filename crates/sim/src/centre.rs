@@ -102,6 +102,9 @@ const fn voice(
     }
 }
 
+/// The reason that makes a case a complaint.
+pub(crate) const COMPLAINT: u8 = 11;
+
 /// Reason codes; an index into this table stands for a reason.
 pub(crate) const REASONS: [&str; 14] = [
     "bill_unclear",

@@ -90,6 +90,12 @@ pub(crate) fn thing_event(prefix: &str, no: u32, width: u32, n: u32) -> Text {
         .done()
 }
 
+/// `t0000012.m3`: the n-th thing of a kind that belongs to a thing of its own.
+pub(crate) fn thing_part(prefix: &str, no: u32, width: u32, (kind, n): (&str, u32)) -> Text {
+    let id = Builder::new(prefix).number(no, width);
+    id.text(".").text(kind).number(n, 1).done()
+}
+
 /// `a0007.s12`: the n-th session of an agent.
 pub(crate) fn session(agent: u32, n: u32) -> Text {
     Builder::new("a")
@@ -120,6 +126,7 @@ mod tests {
         assert_eq!(contact_event(123, 7), "c0000123-07");
         assert_eq!(thing("cu", 45, 6), "cu000045");
         assert_eq!(thing_event("o", 12, 7, 2), "o0000012-2");
+        assert_eq!(thing_part("t", 12, 7, ("m", 3)), "t0000012.m3");
         assert_eq!(part_event(u32::MAX, "cb", 255, 9), "c4294967295.cb255-9");
     }
 }

@@ -6,6 +6,7 @@
 //! at its figures to the last digit.
 
 mod buckets;
+mod cases;
 mod export;
 mod metrics;
 mod note;

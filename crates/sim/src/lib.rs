@@ -2,8 +2,9 @@
 //!
 //! [`World`] is an event-driven simulation. Customers arrive over the day and the week, wait for
 //! agents who are there in shifts, give up, are transferred, come again, order, return, answer
-//! surveys. Waits are not drawn: they arise because agents are few. The events come out in the
-//! order of time, one by one, so that a world of any length needs little memory.
+//! surveys; what is not settled becomes a case, and employees are asked about their work. Waits are
+//! not drawn: they arise because agents are few. The events come out in the order of time, one by
+//! one, so that a world of any length needs little memory.
 //!
 //! A [`Ledger`] kept beside the simulation knows the core KPIs from the simulation's own knowledge
 //! and not from the events: what others compute from the events must agree with it.

@@ -21,6 +21,12 @@ impl Rng {
         }))
     }
 
+    /// A sequence of the same seed for one purpose: who draws from it changes nothing for others.
+    pub(crate) fn stream(seed: u64, purpose: &str) -> Self {
+        let mix = |z: u64, byte: u8| (z ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        Rng::new(purpose.bytes().fold(seed, mix))
+    }
+
     /// 64 random bits.
     fn next(&mut self) -> u64 {
         let s = &mut self.0;
@@ -130,6 +136,16 @@ mod tests {
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn streams_of_a_seed_differ_by_purpose_and_seed() {
+        let draw = |mut rng: Rng| (0..5).map(|_| rng.below(1_000_000)).collect::<Vec<_>>();
+        let desk = draw(Rng::stream(7, "desk"));
+        assert_eq!(desk, draw(Rng::stream(7, "desk")));
+        assert_ne!(desk, draw(Rng::stream(7, "staff")));
+        assert_ne!(desk, draw(Rng::stream(8, "desk")));
+        assert_ne!(desk, draw(Rng::new(7)));
     }
 
     #[test]

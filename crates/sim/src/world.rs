@@ -4,10 +4,12 @@ mod aftermath;
 mod books;
 mod callbacks;
 mod calls;
+mod cases;
 mod demand;
 mod floor;
 mod queueing;
 mod shop;
+mod staff;
 mod written;
 
 use std::{
@@ -50,6 +52,8 @@ pub struct World {
     contacts: Slab<Contact>,
     callbacks: Slab<callbacks::Callback>,
     orders: Vec<shop::Order>,
+    desk: cases::Desk,
+    staff_rng: Rng,
     queues: [Queue; QUEUES.len()],
     agents: Vec<floor::Agent>,
     /// Free places of agents by group, longest idle first.
@@ -67,6 +71,7 @@ struct Counters {
     visit: u32,
     leg: u32,
     cost: u32,
+    staff_survey: u32,
     planned: u64,
 }
 
@@ -91,6 +96,8 @@ struct Contact {
     call: Option<Call>,
     /// What it returns, if it is a call back.
     callback: Option<u32>,
+    /// The case that it is about from its begin.
+    case: Option<u32>,
 }
 
 impl Default for Contact {
@@ -112,6 +119,7 @@ impl Default for Contact {
             visit: None,
             call: None,
             callback: None,
+            case: None,
         }
     }
 }
@@ -191,6 +199,11 @@ enum Action {
     Evaluate(aftermath::Sample),
     PlaceOrder(shop::Basket),
     Order(u32, shop::Step),
+    Report(cases::Report),
+    WebForm(u32, u8),
+    /// A step of a case, if it is still the one of that number.
+    Case(u32, u32, cases::Step),
+    StaffAnswer(staff::Answer),
 }
 
 struct Due {
@@ -287,6 +300,8 @@ impl World {
             contacts: Slab::new(),
             callbacks: Slab::new(),
             orders: Vec::new(),
+            desk: cases::Desk::new(config.seed),
+            staff_rng: Rng::stream(config.seed, "staff"),
             queues: Default::default(),
             agents: centre::staff(config.agents)
                 .into_iter()
@@ -414,6 +429,10 @@ impl World {
             Action::Evaluate(sample) => self.evaluate(sample),
             Action::PlaceOrder(basket) => self.place_order(basket),
             Action::Order(order, step) => self.order_step(order, step),
+            Action::Report(report) => self.take_report(report),
+            Action::WebForm(customer, reason) => self.take_form(customer, reason),
+            Action::Case(case, number, step) => self.case_step(case, number, step),
+            Action::StaffAnswer(answer) => self.answer_of_employee(answer),
         }
     }
 }

@@ -76,34 +76,43 @@ pub(crate) fn log_batch(mut rows: Vec<LogRow<'_>>) -> Result<RecordBatch> {
     columns.finish()
 }
 
-/// Brings the rows into the order of the table. Entities are ranked first: numbers compare faster
-/// than the texts of every row.
+/// Brings the rows into the order of the table. Entities are ranked first, and their rows brought together
+/// by rank: then only rows of one entity are compared, which are few and mostly in order.
 fn sort(rows: &mut [LogRow<'_>]) {
     let mut numbers: HashMap<(&str, &str), u32> = HashMap::new();
     let mut names: Vec<(&str, &str)> = Vec::new();
-    let mut keyed: Vec<(u32, UtcMicros, Option<i64>, LogRow<'_>)> = Vec::with_capacity(rows.len());
+    let mut entities: Vec<u32> = Vec::with_capacity(rows.len());
     for row in rows.iter() {
         let name = (row.event.tenant_id.as_str(), row.entity);
         let number = *numbers.entry(name).or_insert_with(|| {
             names.push(name);
             names.len() as u32 - 1
         });
-        keyed.push((number, row.event.occurred_at, row.event.source_seq, *row));
+        entities.push(number);
     }
     let mut order: Vec<u32> = (0..names.len() as u32).collect();
     order.sort_unstable_by_key(|number| names[*number as usize]);
-    let mut rank = vec![0u32; names.len()];
-    for (place, number) in order.into_iter().enumerate() {
-        rank[number as usize] = place as u32;
+    let mut counts = vec![0usize; names.len()];
+    entities.iter().for_each(|e| counts[*e as usize] += 1);
+    // Where the next row of each entity goes.
+    let mut places = vec![0usize; names.len()];
+    let mut end = 0;
+    for number in order {
+        places[number as usize] = end;
+        end += counts[number as usize];
     }
-    for key in &mut keyed {
-        key.0 = rank[key.0 as usize];
+    let mut sorted = rows.to_vec();
+    for (row, entity) in rows.iter().zip(&entities) {
+        let place = &mut places[*entity as usize];
+        sorted[*place] = *row;
+        *place += 1;
     }
-    // Stable: what came first stays first.
-    keyed.sort_by_key(|(rank, time, seq, _)| (*rank, *time, *seq));
-    for (row, (.., sorted)) in rows.iter_mut().zip(keyed) {
-        *row = sorted;
+    // Each place is now behind the last row of its entity. Stable: what came first stays first.
+    for (end, count) in places.into_iter().zip(counts) {
+        let rows = &mut sorted[end - count..end];
+        rows.sort_by_key(|row| (row.event.occurred_at, row.event.source_seq));
     }
+    rows.copy_from_slice(&sorted);
 }
 
 /// Where each entity's rows are, in rows that are sorted.
@@ -491,4 +500,44 @@ pub(crate) fn id_pairs(batch: &RecordBatch, pairs: &mut Vec<(u64, u64)>) -> Resu
         (hash, content.value(row).cast_unsigned())
     }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: i64) -> Event {
+        let tenant = ["a", "b"][(number * 31 % 7 % 2) as usize];
+        let source_seq = match number % 4 {
+            0 => String::new(),
+            seq => format!(r#""source_seq":{seq},"#),
+        };
+        let at = number * 7_919 % 11;
+        let line =
+            format!(r#"{{"tenant_id":"{tenant}","source":"s","event_id":"{number}",{source_seq}"#)
+                + &format!(r#""event_type":"agent.hired","occurred_at":{at},"#)
+                + r#""data":{"agent_id":"x","effective_on":"2026-01-05"}}"#;
+        events::decode_own_line(line.as_bytes()).expect("a good line")
+    }
+
+    #[test]
+    fn rows_stand_by_entity_and_time_and_else_as_they_came() {
+        let events: Vec<Event> = (0..500).map(event).collect();
+        let entities = ["e2", "e10", "e", "f"];
+        let rows = events.iter().enumerate().map(|(at, event)| LogRow {
+            event,
+            entity: entities[at * 13 % 17 % 4],
+            seq: at as u64,
+        });
+        let mut rows: Vec<LogRow<'_>> = rows.collect();
+        let mut expected = rows.clone();
+        expected.sort_by_cached_key(|row| {
+            let event = row.event;
+            let entity = (event.tenant_id.clone(), row.entity.to_owned());
+            (entity, event.occurred_at, event.source_seq)
+        });
+        sort(&mut rows);
+        let came = |rows: &[LogRow<'_>]| rows.iter().map(|row| row.seq).collect::<Vec<_>>();
+        assert_eq!(came(&rows), came(&expected));
+    }
 }

@@ -5,7 +5,9 @@
 //! found the same, so that one half written is not tried.
 
 use std::{
+    any::Any,
     collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
@@ -14,7 +16,7 @@ use std::{
 
 use ::kpi::{Catalogue, Problem, SourceFile, Targets, alert::AlertRules};
 use anyhow::{Context, Result, bail, ensure};
-use engine::{Definitions, Engine, Params, Redefinition};
+use engine::{Definitions, Engine, EngineError, Params, Redefinition};
 use events::UtcMicros;
 use server::DefinitionsNews;
 
@@ -22,6 +24,10 @@ use super::{STACK_BYTES, block_on};
 
 /// How often folders are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After how many looks files are tried again that failed for a reason that may pass.
+const LOOKS_TO_RETRY: u32 = 30;
+/// How long an end waits for a look that is being judged.
+const END_WITHIN: Duration = Duration::from_secs(10);
 /// Files of one folder, and folders in each other: more are a wrong folder.
 const FILES_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 8;
@@ -87,7 +93,8 @@ impl Texts {
     }
 }
 
-/// The definition files below a folder, by name.
+/// The definition files below a folder, by name. What is hidden is passed over: editors keep their
+/// drafts there, and a mounted configuration the same files a second time.
 fn files_of(dir: &Path) -> Result<Files> {
     let mut paths = Vec::new();
     collect_yml(dir, 0, &mut paths).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -113,7 +120,11 @@ fn files_of(dir: &Path) -> Result<Files> {
 
 fn collect_yml(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
         if path.is_dir() {
             if depth < DEPTH_MAX {
                 collect_yml(&path, depth + 1, paths)?;
@@ -245,6 +256,8 @@ impl Around {
 /// Looks after the folders until it is dropped.
 pub struct Watch {
     stop: Option<mpsc::Sender<()>>,
+    /// Says nothing; hangs up when the thread ends.
+    ended: mpsc::Receiver<()>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -269,13 +282,18 @@ impl Watch {
     /// The system gives no thread.
     pub fn start(watched: Watched) -> Result<Watch> {
         let (stop, stopped) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("definitions".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || watched.run(&stopped))
+            .spawn(move || {
+                let _end: mpsc::Sender<()> = end;
+                watched.run(&stopped);
+            })
             .context("cannot start a thread")?;
         Ok(Watch {
             stop: Some(stop),
+            ended,
             thread: Some(thread),
         })
     }
@@ -284,6 +302,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop.take();
+        if !has_ended(&self.ended, END_WITHIN) {
+            // A server that is told to end ends, whatever the files of a user make of this thread.
+            tracing::error!("the watch of definitions does not end: the server ends without it");
+            return;
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -292,28 +315,65 @@ impl Drop for Watch {
     }
 }
 
+/// Does the thread behind it end in time?
+fn has_ended(ended: &mpsc::Receiver<()>, within: Duration) -> bool {
+    ended.recv_timeout(within) != Err(mpsc::RecvTimeoutError::Timeout)
+}
+
 /// What a look has found; errors as texts, to be compared.
 type Look = Result<Texts, String>;
 
+/// The looks so far.
+struct Looks {
+    before: Look,
+    judged: Look,
+    /// How many looks it takes until what was judged is judged again, if it may have passed.
+    again_in: Option<u32>,
+}
+
+impl Looks {
+    fn new(first: Look) -> Looks {
+        Looks {
+            before: first.clone(),
+            judged: first,
+            again_in: None,
+        }
+    }
+
+    /// Is this one to be judged? It has to be what the look before has found, and news.
+    fn is_to_be_judged(&mut self, look: &Look) -> bool {
+        self.again_in = self.again_in.map(|looks| looks.saturating_sub(1));
+        if *look != self.before {
+            self.before.clone_from(look);
+            return false;
+        }
+        *look != self.judged || self.again_in == Some(0)
+    }
+
+    fn judged(&mut self, look: Look, may_pass: bool) {
+        self.judged = look;
+        self.again_in = may_pass.then_some(LOOKS_TO_RETRY);
+    }
+}
+
 impl Watched {
     fn run(mut self, stopped: &mpsc::Receiver<()>) {
-        let mut before: Look = Ok(self.texts.clone());
-        let mut judged = before.clone();
+        let mut looks = Looks::new(Ok(self.texts.clone()));
         while stopped.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
             let look: Look = Texts::read(&self.dirs).map_err(|error| format!("{error:#}"));
-            if look == before && look != judged {
-                judged.clone_from(&look);
-                self.judge(look);
-            } else {
-                before = look;
+            if looks.is_to_be_judged(&look) {
+                let may_pass = self.judge(look.clone());
+                looks.judged(look, may_pass);
             }
         }
     }
 
-    fn judge(&mut self, look: Look) {
-        let taken = look.and_then(|texts| match texts == self.texts {
+    /// Takes the files, and tells what became of that. True if the same files may be taken later.
+    fn judge(&mut self, look: Look) -> bool {
+        let found = look.map_err(anyhow::Error::msg);
+        let taken = found.and_then(|texts| match texts == self.texts {
             true => Ok(None),
-            false => self.take(texts).map(Some).map_err(|e| format!("{e:#}")),
+            false => caught(|| self.take(texts)).map(Some),
         });
         let at = (self.now)();
         match taken {
@@ -323,13 +383,17 @@ impl Watched {
             }
             Ok(None) => self.news.settled(),
             Err(error) => {
+                let may_pass = may_pass(&error);
+                let error = format!("{error:#}");
                 tracing::error!(
                     error,
                     "changed KPI definitions cannot be used: those of before stay"
                 );
                 self.news.refused(error, at);
+                return may_pass;
             }
         }
+        false
     }
 
     /// Puts them to use; gives back how many KPIs there are.
@@ -343,5 +407,109 @@ impl Watched {
         })?;
         self.texts = texts;
         Ok(count)
+    }
+}
+
+/// A panic as an error: the watch goes on, and whoever looks at the server is told.
+fn caught<T>(take: impl FnOnce() -> Result<T>) -> Result<T> {
+    // What is half done is not looked at: the texts in use are set last.
+    catch_unwind(AssertUnwindSafe(take)).unwrap_or_else(|panic| {
+        let panic: &(dyn Any + Send) = panic.as_ref();
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        bail!(
+            "callgauge has a fault that these files bring out: {}",
+            text.unwrap_or("it panicked")
+        )
+    })
+}
+
+/// Is it the machine or the store that failed, and not the files?
+fn may_pass(error: &anyhow::Error) -> bool {
+    let of_engine = error.downcast_ref::<EngineError>().is_some_and(|error| {
+        matches!(
+            error,
+            EngineError::Store(_) | EngineError::DataDamaged { .. } | EngineError::OutOfMemory(_)
+        )
+    });
+    of_engine || error.downcast_ref::<std::io::Error>().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_a_mounted_configuration_are_read_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let version = dir.path().join("..2026_11_22");
+        std::fs::create_dir(&version).expect("a folder");
+        std::fs::write(version.join("own.yml"), "kpi").expect("a file");
+        let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+        link("..2026_11_22", dir.path().join("..data")).expect("a link");
+        link("..data/own.yml", dir.path().join("own.yml")).expect("a link");
+        let files = files_of(dir.path()).expect("they are read");
+        let names: Vec<&str> = files.kpis.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(names, [dir.path().join("own.yml").display().to_string()]);
+    }
+
+    fn look(text: &str) -> Look {
+        let name = "a.yml".to_owned();
+        Ok(Texts {
+            kpis: vec![vec![SourceFile {
+                name,
+                text: text.to_owned(),
+            }]],
+            targets: Vec::new(),
+            params: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_change_is_judged_once_and_only_when_it_stands_still() {
+        let mut looks = Looks::new(look("a"));
+        assert!(!looks.is_to_be_judged(&look("a")));
+        assert!(!looks.is_to_be_judged(&look("half")));
+        assert!(!looks.is_to_be_judged(&look("whole")));
+        assert!(looks.is_to_be_judged(&look("whole")));
+        looks.judged(look("whole"), false);
+        for _ in 0..2 * LOOKS_TO_RETRY {
+            assert!(!looks.is_to_be_judged(&look("whole")));
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let mut looks = Looks::new(look("a"));
+        looks.is_to_be_judged(&look("b"));
+        looks.judged(look("b"), true);
+        let mut tried = (0..LOOKS_TO_RETRY).filter(|_| looks.is_to_be_judged(&look("b")));
+        assert_eq!(tried.next(), Some(LOOKS_TO_RETRY - 1));
+        for (error, passes) in [
+            (EngineError::Store("no file".to_owned()), true),
+            (EngineError::Definitions(Vec::new()), false),
+        ] {
+            assert_eq!(may_pass(&anyhow::Error::new(error)), passes);
+        }
+        assert!(!may_pass(&anyhow::Error::msg("a slip")));
+    }
+
+    #[test]
+    fn a_panic_is_told_as_an_error() {
+        let told = caught::<()>(|| panic!("no {}", "way")).expect_err("an error");
+        assert_eq!(
+            told.to_string(),
+            "callgauge has a fault that these files bring out: no way"
+        );
+        assert_eq!(caught(|| Ok(7)).expect("seven"), 7);
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_thread_that_goes_on() {
+        let (end, ended) = mpsc::channel::<()>();
+        assert!(!has_ended(&ended, Duration::from_millis(10)));
+        drop(end);
+        assert!(has_ended(&ended, Duration::from_secs(60)));
     }
 }

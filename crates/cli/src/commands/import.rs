@@ -262,6 +262,10 @@ fn print(report: &ImportReport, face: Face) {
     for (reason, count) in &report.by_reason {
         println!("  {reason}: {}", grouped(*count));
     }
+    let taken = report.accepted + report.duplicate + report.rejected;
+    if taken == 0 && report.bytes > 0 {
+        println!("nothing to store: no record of the input tells of an event");
+    }
     println!(
         "accepted {} · duplicate {} · rejected {} · {} commit(s) in {:.1} s",
         grouped(report.accepted),

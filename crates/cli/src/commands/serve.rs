@@ -90,7 +90,9 @@ pub fn serve_while(
         }
     };
     open.starting().step(StartStep::Preparing);
+    // Events are taken from here on: a quiet hour is then one in which nothing happened.
     let behind = super::open_engine(store, definitions, engine)
+        .map(|engine| engine.with_present(Arc::clone(&house.now)))
         .and_then(|engine| behind_the_doors(args, house, &live, engine, (texts, news)));
     let (pump, backends, watch) = match behind {
         Ok(behind) => behind,

@@ -69,7 +69,7 @@ fn regex(pattern: &str, escape: Option<char>) -> Option<String> {
             }
             '|' | '*' | '+' | '?' => out.push(sign),
             '{' => times(&mut signs, &mut out)?,
-            '[' => class(&mut signs, &mut out)?,
+            '[' => class(&mut signs, escape, &mut out)?,
             sign => literal(sign, &mut out),
         }
     }
@@ -100,20 +100,21 @@ fn times(signs: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
     fits.then(|| out.extend(["{", inside.as_str(), "}"]))
 }
 
-/// `[a-z]`, `[^,;]`, `[[:alpha:]_]`, behind its first bracket.
-fn class(signs: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
+/// `[a-z]`, `[^,;]`, `[[:alpha:]_]`, `[\]x]`, behind its first bracket.
+fn class(signs: &mut Peekable<Chars<'_>>, escape: Option<char>, out: &mut String) -> Option<()> {
+    let is_escape = |sign: char| Some(sign) == escape;
     out.push('[');
-    if signs.next_if_eq(&'^').is_some() {
+    if signs.next_if(|s| *s == '^' && !is_escape(*s)).is_some() {
         out.push('^');
     }
     let mut empty = true;
     loop {
         match signs.next()? {
-            ']' if !empty => {
+            ']' if !empty && !is_escape(']') => {
                 out.push(']');
                 return Some(());
             }
-            '[' if signs.peek() == Some(&':') => {
+            '[' if signs.peek() == Some(&':') && !is_escape('[') => {
                 out.push('[');
                 let named = |sign: &char| sign.is_ascii_alphabetic() || *sign == ':';
                 while let Some(sign) = signs.next_if(named) {
@@ -122,18 +123,34 @@ fn class(signs: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
                 out.push(signs.next().filter(|sign| *sign == ']')?);
             }
             sign => {
-                literal(sign, out);
+                member(sign, signs, escape, out)?;
                 // Between two signs a minus makes a range; before the end it is itself.
                 let mut ahead = signs.clone();
-                if ahead.next() == Some('-') && ahead.next() != Some(']') {
+                if ahead.next() == Some('-') && !is_escape('-') && ahead.next() != Some(']') {
                     signs.next();
                     out.push('-');
-                    literal(signs.next()?, out);
+                    member(signs.next()?, signs, escape, out)?;
                 }
             }
         }
         empty = false;
     }
+}
+
+/// A sign of a class; the escape is none, and what is behind it stands for itself.
+fn member(
+    sign: char,
+    signs: &mut Peekable<Chars<'_>>,
+    escape: Option<char>,
+    out: &mut String,
+) -> Option<()> {
+    let meant = if Some(sign) == escape {
+        signs.next()?
+    } else {
+        sign
+    };
+    literal(meant, out);
+    Some(())
 }
 
 #[cfg(test)]
@@ -156,6 +173,11 @@ mod tests {
             ("[a-c--]", r"(?s)^(?:[a-c\-\-])$"),
             ("a}", r"(?s)^(?:a\})$"),
             ("^$", r"(?s)^(?:\^\$)$"),
+            (r"[\]x]", r"(?s)^(?:[\]x])$"),
+            (r"[\a]", r"(?s)^(?:[a])$"),
+            (r"[\^a-\]]", r"(?s)^(?:[\^a-\]])$"),
+            (r"[a\-z]", r"(?s)^(?:[a\-z])$"),
+            (r"[\[:]", r"(?s)^(?:[\[\:])$"),
         ] {
             assert_eq!(
                 regex(pattern, Some('\\')).as_deref(),
@@ -167,12 +189,17 @@ mod tests {
             regex("a#%\\", Some('#')).as_deref(),
             Some(r"(?s)^(?:a\%\\)$")
         );
+        assert_eq!(
+            regex(r"[\#]]", Some('#')).as_deref(),
+            Some(r"(?s)^(?:[\\\]])$")
+        );
     }
 
     #[test]
     fn patterns_without_an_end_and_settings_are_refused() {
         for pattern in [
-            "[a", "a\\", "(?i)a", "[[:alpha", "a)|(b", "(a", "a{2", "a{,2}", "a{x}", "[a-",
+            "[a", "[a\\", "[a\\]", "a\\", "(?i)a", "[[:alpha", "a)|(b", "(a", "a{2", "a{,2}",
+            "a{x}", "[a-",
         ] {
             assert_eq!(regex(pattern, Some('\\')), None, "{pattern}");
         }

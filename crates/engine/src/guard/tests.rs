@@ -301,13 +301,36 @@ fn what_the_planner_would_pass_over_is_refused() {
             "FOR JSON",
         ),
         ("SELECT quantile(0.9)(a) FROM t", "two brackets"),
+        ("SELECT * ILIKE 'queue%' FROM t", "ILIKE"),
+        ("SELECT t.* ILIKE 'queue%' FROM t", "ILIKE"),
+        ("SELECT a FROM t LIMIT 1 BY a", "LIMIT BY"),
+        ("SELECT lower(a) FILTER (WHERE false) FROM t", "FILTER"),
+        ("SELECT Lower(DISTINCT a) FROM t", "DISTINCT"),
+        ("SELECT length(a) OVER () FROM t", "OVER"),
+        (
+            "SELECT kpi_bucket(a, '1 day' ORDER BY a) FROM t",
+            "ORDER BY",
+        ),
+        (
+            "SELECT round(a) WITHIN GROUP (ORDER BY a) FROM t",
+            "WITHIN GROUP",
+        ),
+        ("SELECT upper(a) IGNORE NULLS FROM t", "NULLS"),
+        ("SELECT unnest(DISTINCT a) FROM t", "DISTINCT"),
     ] {
         let told = refused(text);
         assert_eq!(told.kind, ErrorKind::SqlSyntax, "{text}");
         let named = told.message.contains(clause) && told.message.contains("not answered");
         assert!(named, "{text}: {}", told.message);
     }
-    assert!(checked("SELECT a FROM t WITH (NOLOCK) GROUP BY ROLLUP(a)").is_ok());
+    for text in [
+        "SELECT a FROM t WITH (NOLOCK) GROUP BY ROLLUP(a)",
+        "SELECT * EXCLUDE (a) FROM t WHERE a ILIKE 'x%' LIMIT 1 OFFSET 2",
+        "SELECT count(DISTINCT a) FILTER (WHERE b), first_value(a) IGNORE NULLS OVER (ORDER BY b), \
+         MEASURE(c) FILTER (WHERE b), array_agg(a ORDER BY b), lower(a) FROM t",
+    ] {
+        assert!(checked(text).is_ok(), "{text}");
+    }
 }
 
 #[test]

@@ -180,7 +180,12 @@ impl Moment<'_> {
 
     /// The intervals of the day, and the same numbers as series.
     fn half_cells(&self, cells: &mut Cells) {
-        let steps = self.numbers.halves.len();
+        let known: Vec<bool> = self.numbers.halves.values().map(|h| h.known).collect();
+        let nothing = |kpi: &str| -> Vec<Option<f64>> {
+            let zero = self.numbers.nothing_is_zero.contains(kpi);
+            let of_half = |known: &bool| (zero && *known).then_some(0.0);
+            known.iter().map(of_half).collect()
+        };
         let mut series: BTreeMap<(Scope, &str), Vec<Option<f64>>> = BTreeMap::new();
         for (step, (start, half)) in self.numbers.halves.iter().enumerate() {
             let interval = Scope::Interval(events::UtcMicros(*start));
@@ -195,10 +200,8 @@ impl Moment<'_> {
                 if scope == Scope::Total {
                     cells.kpi(interval.clone(), &format!("{}@today", row.kpi), row);
                 }
-                let zero = self.numbers.nothing_is_zero.contains(&row.kpi);
-                let nothing = zero.then_some(0.0);
                 let values = series.entry((scope, &row.kpi));
-                values.or_insert_with(|| vec![nothing; steps])[step] = row.value;
+                values.or_insert_with(|| nothing(&row.kpi))[step] = row.value;
             }
         }
         for ((scope, kpi), values) in series {

@@ -72,6 +72,8 @@ pub(super) struct Kpis {
     fresh: bool,
     day: Option<Day>,
     minute: i64,
+    /// Where the data began: nothing before is not 0.
+    begin: Option<UtcMicros>,
     numbers: Numbers,
 }
 
@@ -100,6 +102,8 @@ pub(super) struct Numbers {
 #[derive(Debug, Default)]
 pub(super) struct Half {
     pub rows: Vec<KpiRow>,
+    /// Is something known of it, and so a count of nothing 0?
+    pub known: bool,
     /// Has it changed when it was long over, and looked at already?
     pub updated: bool,
 }
@@ -148,6 +152,7 @@ impl Kpis {
             fresh: true,
             day: None,
             minute: 0,
+            begin: None,
             numbers,
         };
         Ok((kpis, mirrors))
@@ -179,6 +184,10 @@ impl Kpis {
         }
         let same_day = self.day.as_ref() == Some(day);
         let minute = minute_of(now.0);
+        // An event from before all others: what had no value there may be 0 now.
+        let begins_anew =
+            std::mem::replace(&mut self.begin, bounds.known_from) != bounds.known_from;
+        self.fresh |= begins_anew;
         if self.fresh || !same_day || !touched.is_empty() {
             let range = day.start.0..day.end.0;
             self.numbers.today = self.rows(&range, bounds, &CUTS).await?;
@@ -187,7 +196,7 @@ impl Kpis {
             let range = recent(now);
             self.numbers.recent = self.rows(&range, bounds, &[&[], &[QUEUE]]).await?;
         }
-        if !same_day {
+        if self.fresh || !same_day {
             self.numbers.halves.clear();
         }
         let stale = self.stale_halves(&touched, now, day);
@@ -221,7 +230,12 @@ impl Kpis {
         });
         let ranges: Vec<Range<i64>> = ranges.collect();
         for range in &ranges {
-            halves.insert(range.start, Half::default());
+            let known = bounds.covers((Some(range.start), Some(range.end)), None);
+            let half = Half {
+                known,
+                ..Half::default()
+            };
+            halves.insert(range.start, half);
         }
         for cut in self.cuts.iter().filter(|cut| cut.by != [CHANNEL]) {
             let Some(asked) = &cut.halves else {

@@ -47,7 +47,30 @@ pub(super) struct Asked {
 struct Spot<'a> {
     key: &'a Key,
     end: Option<i64>,
+    /// Is something known of it? Else there is no value, whatever nothing means for the KPI.
+    known: bool,
     withheld: Vec<&'a str>,
+}
+
+impl<'a> Spot<'a> {
+    fn new(key: &'a Key, end: Option<i64>) -> Self {
+        Spot {
+            key,
+            end,
+            known: true,
+            withheld: Vec::new(),
+        }
+    }
+}
+
+/// What a row says: all of it absent where nothing is known.
+#[derive(Default)]
+struct Figures {
+    value: Option<f64>,
+    numerator: Option<f64>,
+    denominator: Option<f64>,
+    n: Option<f64>,
+    parts: Vec<(String, Option<f64>)>,
 }
 
 /// Most rows of an answer that has every bucket.
@@ -100,6 +123,7 @@ impl Answering {
             revision: asker.revision,
             approx: false,
             incomplete_before: asker.bounds.incomplete_before(request.from),
+            bounds: asker.bounds,
         };
         Answering {
             asked,
@@ -127,6 +151,7 @@ impl Answering {
         (again.answer.from, again.answer.to) = (Some(from), Some(to));
         (again.answer.as_of, again.answer.horizon) = (bounds.as_of, bounds.horizon);
         again.answer.incomplete_before = bounds.incomplete_before(Some(from));
+        again.answer.bounds = bounds;
         again.every = every;
         again
     }
@@ -230,13 +255,11 @@ impl Answering {
         self.fill(&mut keys);
         let mut rows = Vec::new();
         for key in keys {
-            let mut spot = Spot {
-                key: &key,
-                end,
-                withheld: Vec::new(),
-            };
+            let mut spot = Spot::new(&key, end);
+            spot.known = self.is_known(asked, &inputs, &spot);
             let withheld = self.withheld(asked, &inputs, &key);
             if let Some(input) = withheld.first()
+                && spot.known
                 && self.value(kpi, &spot).is_some()
             {
                 about.note = Some(not_all_posted(&kpi.id, input));
@@ -256,6 +279,19 @@ impl Answering {
         inputs
             .flat_map(|input| self.measured_below(input))
             .collect()
+    }
+
+    /// Is something known of a group: can something be known of its stretch of time, or does a row
+    /// count there anyway?
+    fn is_known(&self, asked: &Asked, inputs: &[&Kpi], spot: &Spot<'_>) -> bool {
+        let stretch = self.answer.stretch(self.buckets.as_ref(), spot.key.1);
+        let counts = |numbers: &Numbers| {
+            let mut values = numbers.parts.iter().filter_map(|(_, value)| *value);
+            values.any(|value| value != 0.0)
+        };
+        let counted = |input: &&Kpi| self.numbers_of(input, spot).is_some_and(counts);
+        let bounds = &self.answer.bounds;
+        bounds.covers(stretch, asked.about.matured_to) || inputs.iter().any(counted)
     }
 
     /// The inputs without a value in a group, because their days are not all posted.
@@ -302,14 +338,13 @@ impl Answering {
 
     fn row(&self, kpi: &Kpi, spot: &Spot<'_>) -> Result<KpiRow, EngineError> {
         let key = spot.key;
-        let value = self.value(kpi, spot).filter(|_| spot.withheld.is_empty());
-        let operands = kpi.value.ratio();
-        let numerator = operands.and_then(|(a, _)| self.eval(kpi, a, spot));
-        let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, spot));
-        let parts = self
-            .numbers_of(kpi, spot)
-            .map_or(Vec::new(), |n| n.parts.clone());
-        let n = denominator.or_else(|| histogram_size(kpi, &parts));
+        let Figures {
+            value,
+            numerator,
+            denominator,
+            n,
+            parts,
+        } = self.figures(kpi, spot);
         let share = numerator.zip(denominator).filter(|_| kpi.sample);
         let share = share.and_then(|(hits, of)| Share::new(hits, of));
         let dims: Vec<_> = self
@@ -338,6 +373,41 @@ impl Answering {
             dims,
             parts,
         })
+    }
+
+    fn figures(&self, kpi: &Kpi, spot: &Spot<'_>) -> Figures {
+        if !spot.known {
+            return Figures::default();
+        }
+        let operands = kpi.value.ratio();
+        let denominator = operands.and_then(|(_, b)| self.eval(kpi, b, spot));
+        let numbers = self.numbers_of(kpi, spot);
+        let parts = numbers.map_or(Vec::new(), |n| n.parts.clone());
+        Figures {
+            value: self.value(kpi, spot).filter(|_| spot.withheld.is_empty()),
+            numerator: operands.and_then(|(a, _)| self.eval(kpi, a, spot)),
+            denominator,
+            n: match operands {
+                Some((_, below)) => denominator.filter(|_| self.counts(kpi, below)),
+                None => histogram_size(kpi, &parts),
+            },
+            parts,
+        }
+    }
+
+    /// Is an operand a number of things, and no sum of times, points or money?
+    fn counts(&self, kpi: &Kpi, operand: &Value) -> bool {
+        match operand {
+            Value::Part(name) => kpi
+                .part(name)
+                .is_some_and(|part| matches!(part.agg, kpi::Agg::CountIf | kpi::Agg::Distinct)),
+            Value::Kpi(id) => {
+                let input = self.known.get(id);
+                input.is_some_and(|input| input.unit.kind == kpi::UnitKind::Count)
+            }
+            Value::Add(a, b) | Value::Sub(a, b) => self.counts(kpi, a) && self.counts(kpi, b),
+            _ => false,
+        }
     }
 
     fn numbers_of(&self, kpi: &Kpi, spot: &Spot<'_>) -> Option<&Numbers> {

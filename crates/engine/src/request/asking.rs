@@ -3,11 +3,16 @@
 //!
 //! `callgauge kpi`, `GET /api/v1/kpi` and the table function `kpi()` all go through here.
 
+use std::collections::BTreeSet;
+
 use arrow::array::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use events::UtcMicros;
 
-use super::{Asker, Compare, Control, KpiAnswer, KpiRequest, Only, Posted, Prepared, Query, over};
+use super::{
+    Asker, Compare, Control, KpiAnswer, KpiRequest, KpiRow, Only, Posted, Prepared, Query, over,
+};
 use crate::EngineError;
 use crate::session::Snapshot;
 
@@ -63,7 +68,12 @@ impl<R: Runner> Asking<'_, R> {
         let kpis = asker.kpis(request)?;
         let history_start = asker.bounds.history_start;
         let mut periods = Vec::new();
-        for (other, compare) in asker.others(request)? {
+        let others = asker.others(request)?;
+        let ranges: Vec<_> = others
+            .iter()
+            .map(|(other, _)| (other.from, other.to))
+            .collect();
+        for (other, compare) in others {
             // A week from before the first event would make the mean smaller, and means nothing.
             let begins = other.from.unwrap_or(history_start);
             let is_mean = request.compare.is_some_and(Compare::is_mean);
@@ -73,8 +83,10 @@ impl<R: Runner> Asking<'_, R> {
             match self.one_period(&other).await {
                 Ok(beside) => {
                     periods.push(answer.beside(&beside, compare, zone));
-                    answer.incomplete_before =
-                        answer.incomplete_before.or(beside.incomplete_before);
+                    // Nobody looks at where another period begins: it has to be said.
+                    let early = compare.and_then(|_| asker.bounds.begins_after(other.from));
+                    let beside = beside.incomplete_before.or(early);
+                    answer.incomplete_before = answer.incomplete_before.or(beside);
                 }
                 // Nothing to compare with, and not the fault of the period asked for.
                 Err(error) if error.is_about_the_data() => continue,
@@ -87,8 +99,63 @@ impl<R: Runner> Asking<'_, R> {
             );
             answer.compared = from.zip(to);
         }
-        answer.put_beside(&kpis, &periods);
+        let apart = match &request.control {
+            Some(control) if kpis.iter().any(|kpi| kpi.is_proportion()) => {
+                self.are_groups_apart(request, control, &mut answer).await?
+            }
+            Some(_) => vec![false; answer.rows.len()],
+            None => vec![are_periods_apart(request, &ranges); answer.rows.len()],
+        };
+        answer.put_beside(&kpis, &periods, &apart);
         Ok(answer)
+    }
+
+    /// Of each row: has the control group none of the rows that it counts? What is in both groups
+    /// makes them alike, and an interval of their difference would say that it is certain. The
+    /// answer says of which KPIs they overlap.
+    async fn are_groups_apart(
+        &self,
+        request: &KpiRequest,
+        control: &Control,
+        answer: &mut KpiAnswer,
+    ) -> Result<Vec<bool>, EngineError> {
+        let together = |own: &[String], other: &[String]| [own, other].concat();
+        let in_both = KpiRequest {
+            filters: together(&request.filters, &control.filters),
+            only: [&request.only[..], &control.only].concat(),
+            control: None,
+            ..request.clone()
+        };
+        let shared = match self.one_period(&in_both).await {
+            Ok(shared) => shared,
+            Err(error) if error.is_about_the_data() => return Ok(vec![false; answer.rows.len()]),
+            Err(error) => return Err(error),
+        };
+        let shared = answer.beside(&shared, None, self.asker.zone(request)?);
+        let is_apart = |row: &Option<KpiRow>| {
+            let counted = row.as_ref().and_then(|row| row.denominator);
+            counted.is_none_or(|count| count == 0.0)
+        };
+        let apart: Vec<bool> = shared.iter().map(is_apart).collect();
+        let overlapping = answer.rows.iter().zip(&apart).filter(|(_, apart)| !**apart);
+        let ids: BTreeSet<String> = overlapping.map(|(row, _)| row.kpi.clone()).collect();
+        let proportions = self
+            .asker
+            .kpis(request)?
+            .into_iter()
+            .filter(|k| k.is_proportion());
+        let ids: BTreeSet<&str> = proportions
+            .map(|k| k.id.as_str())
+            .filter(|id| ids.contains(*id))
+            .collect();
+        for kpi in answer
+            .kpis
+            .iter_mut()
+            .filter(|kpi| ids.contains(kpi.id.as_str()))
+        {
+            kpi.note.get_or_insert_with(|| overlap_note(&kpi.id));
+        }
+        Ok(apart)
     }
 
     /// The answer about one period.
@@ -175,6 +242,32 @@ impl Asker<'_> {
             }
         }
     }
+}
+
+/// Do the range asked for and those that stand beside it share no moment? Buckets never overlap
+/// those that they are compared with; values over more than their bucket do.
+fn are_periods_apart(
+    request: &KpiRequest,
+    others: &[(Option<UtcMicros>, Option<UtcMicros>)],
+) -> bool {
+    if request.over.is_some() {
+        return false;
+    }
+    if request.grain.is_some() {
+        return true;
+    }
+    let own = (request.from, request.to);
+    let all = std::iter::once(&own).chain(others);
+    let mut ranges: Vec<_> = all.filter_map(|(from, to)| from.zip(*to)).collect();
+    ranges.sort_unstable();
+    ranges.len() == others.len() + 1 && ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+}
+
+fn overlap_note(kpi: &str) -> String {
+    format!(
+        "{kpi}: the control group has contacts of the group itself, so the difference has no \
+         interval: give both groups conditions that exclude each other"
+    )
 }
 
 /// The same question about the rows of a control group.

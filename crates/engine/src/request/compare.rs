@@ -234,21 +234,46 @@ impl KpiAnswer {
         self.rows.iter().map(of).collect()
     }
 
-    /// Puts beside each row what there was in one period, or the mean of several.
-    pub(super) fn put_beside(&mut self, kpis: &[&Kpi], periods: &[Vec<Option<KpiRow>>]) {
+    /// Puts beside each row what there was in one period, or the mean of several. `apart`: does the
+    /// row count nothing that is counted there, too? Only then the difference has an interval.
+    pub(super) fn put_beside(
+        &mut self,
+        kpis: &[&Kpi],
+        periods: &[Vec<Option<KpiRow>>],
+        apart: &[bool],
+    ) {
         for (place, row) in self.rows.iter_mut().enumerate() {
             let found: Vec<_> = periods.iter().map(|rows| rows[place].as_ref()).collect();
+            if let Some(note) = of_other_money(row, &found) {
+                let about = self.kpis.iter_mut().find(|kpi| kpi.id == row.kpi);
+                about
+                    .into_iter()
+                    .for_each(|kpi| kpi.note = Some(note.clone()));
+                continue;
+            }
             row.previous = match (&found[..], kpis.iter().find(|kpi| kpi.id == row.kpi)) {
                 ([only], _) => only.and_then(|row| row.value),
                 (several, Some(kpi)) => mean(kpi, several),
                 (_, None) => None,
             };
             let kpi = kpis.iter().find(|kpi| kpi.id == row.kpi);
-            if kpi.is_some_and(|kpi| kpi.is_proportion()) {
+            if apart[place] && kpi.is_some_and(|kpi| kpi.is_proportion()) {
                 row.difference = difference(row, &found);
             }
         }
     }
+}
+
+/// Why sums of money cannot stand beside each other, if they are of several currencies.
+fn of_other_money(row: &KpiRow, found: &[Option<&KpiRow>]) -> Option<String> {
+    let all = found.iter().flatten().copied().chain([row]);
+    let mut currencies: Vec<&str> = all.filter_map(|row| row.currency.as_deref()).collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    (currencies.len() > 1).then(|| {
+        let all = currencies.join(" and ");
+        format!("{}: amounts of {all} are not compared", row.kpi)
+    })
 }
 
 /// The interval of a share less what it was over some periods together.

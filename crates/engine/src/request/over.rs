@@ -174,21 +174,21 @@ fn fill(rows: &mut Vec<KpiRow>, windows: &[Window], whole: &KpiAnswer) {
         if !groups.insert((&row.kpi, &row.dims)) {
             continue;
         }
-        for at in windows.iter().map(|w| Some(UtcMicros(w.bucket))) {
-            if !known.contains(&key(row, at)) {
-                missing.push(empty(row, at, whole));
+        for window in windows {
+            if !known.contains(&key(row, Some(UtcMicros(window.bucket)))) {
+                missing.push(empty(row, *window, whole));
             }
         }
     }
     rows.append(&mut missing);
 }
 
-fn empty(row: &KpiRow, at: Option<UtcMicros>, whole: &KpiAnswer) -> KpiRow {
+fn empty(row: &KpiRow, window: Window, whole: &KpiAnswer) -> KpiRow {
     let about = whole.kpis.iter().find(|about| about.id == row.kpi);
-    let zero = about.is_some_and(|about| about.empty_is_zero);
+    let stretch = (Some(window.from), Some(window.to));
     KpiRow {
-        period_start: at,
-        value: zero.then_some(0.0),
+        period_start: Some(UtcMicros(window.bucket)),
+        value: about.and_then(|about| whole.nothing(about, stretch)),
         numerator: None,
         denominator: None,
         n: None,

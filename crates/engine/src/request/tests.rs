@@ -250,11 +250,145 @@ async fn rows_without_the_time_of_a_kpi_are_in_no_bucket_and_no_group() {
 #[tokio::test]
 async fn nothing_is_zero_for_counts_and_no_value_for_ratios() {
     let mut empty = request(&["offered", "service_level", "longest_wait"]);
-    empty.from = Some(at("2025-06-01T00:00:00Z"));
-    empty.to = Some(at("2025-06-02T00:00:00Z"));
+    empty.from = Some(at("2026-01-02T00:00:00Z"));
+    empty.to = Some(at("2026-01-03T00:00:00Z"));
     let answer = answer(&empty).await;
     let values: Vec<Option<f64>> = answer.rows.iter().map(|r| r.value).collect();
     assert_eq!(values, [Some(0.0), None, None]);
+}
+
+/// The data of [`World`] begin on 1 January and end with the 5th.
+#[tokio::test]
+async fn before_and_after_the_data_a_count_is_not_zero_but_unknown() {
+    let engine = World::default().engine();
+    for (from, to, offered) in [
+        ("2025-06-01T00:00:00Z", "2025-06-02T00:00:00Z", None),
+        ("2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z", None),
+        ("2025-12-31T00:00:00Z", "2026-01-01T00:00:01Z", Some(0.0)),
+        ("2026-01-05T23:59:00Z", "2026-02-01T00:00:00Z", Some(0.0)),
+        ("2026-01-06T00:00:00Z", "2026-02-01T00:00:00Z", None),
+        ("2025-01-01T00:00:00Z", "2027-01-01T00:00:00Z", Some(7.0)),
+    ] {
+        let mut asked = request(&["offered", "service_level"]);
+        (asked.from, asked.to) = (Some(at(from)), Some(at(to)));
+        let answer = engine.kpi(&asked).await.expect("answered");
+        let row = find(&answer, "offered", None);
+        assert_eq!(row.value, offered, "{from} to {to}");
+        assert_eq!(row.parts.is_empty(), offered.is_none(), "{row:?}");
+        let level = find(&answer, "service_level", None);
+        let n = offered.map(|offered| (offered - 1.0).max(0.0));
+        assert_eq!((level.denominator, level.n), (n, n), "{from} to {to}");
+        assert_eq!(answer.incomplete_before, None);
+    }
+}
+
+/// Values with blanks between, `-` where there is none.
+fn words(values: impl Iterator<Item = Option<f64>>) -> String {
+    let word = |value: Option<f64>| value.map_or("-".to_owned(), |value| value.to_string());
+    values.map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn buckets_before_and_after_the_data_are_filled_with_no_value() {
+    let engine = World::default().engine();
+    let mut asked = request(&["offered"]);
+    asked.from = Some(at("2025-12-30T00:00:00Z"));
+    asked.to = Some(at("2026-01-08T00:00:00Z"));
+    asked.grain = Some(Grain::D1);
+    asked.fill = true;
+    let told = async |asked: &KpiRequest| {
+        let answer = engine.kpi(asked).await.expect("answered");
+        words(answer.rows.iter().map(|row| row.value))
+    };
+    assert_eq!(told(&asked).await, "- - 0 0 0 1 6 - -");
+    asked.over = Some(Over::Buckets(2));
+    assert_eq!(told(&asked).await, "- - 0 0 0 1 7 6 -", "over two days");
+    asked.by = vec!["queue_id".to_owned()];
+    let (sales, support) = ("- - 0 0 0 1 5 4 -", "- - 0 0 0 0 2 2 -");
+    assert_eq!(told(&asked).await, format!("{sales} {support}"));
+    asked.over = None;
+    let (sales, support) = ("- - 0 0 0 1 4 - -", "- - 0 0 0 0 2 - -");
+    assert_eq!(told(&asked).await, format!("{sales} {support}"));
+
+    // The small chart of who does not ask for every bucket.
+    (asked.by, asked.fill) = (Vec::new(), false);
+    let answer = engine.kpi(&asked).await.expect("answered");
+    let series = answer.series("offered", &[]);
+    let series = words(series.into_iter().map(|(_, value)| value));
+    assert_eq!(series, "- - 0 0 0 1 6 - -");
+
+    let sql = "SELECT count(*), count(value) \
+               FROM kpi('offered', '1 day', NULL, '2025-12-30', '2026-01-08', 'fill')";
+    assert_eq!(number(&engine, sql).await, Some(9.0));
+    let sql = sql.replace("count(*), ", "");
+    assert_eq!(number(&engine, &sql).await, Some(5.0));
+}
+
+#[tokio::test]
+async fn a_period_before_the_data_is_no_zero_to_compare_with_and_that_is_said() {
+    let engine = World::default().engine();
+    let begin = Some(at("2026-01-01T00:00:00Z"));
+    let previous = Compare::Previous;
+    for (from, to, compare, before, said) in [
+        ("2026-01-01", "2026-01-03", previous, None, begin),
+        ("2026-01-01", "2026-01-06", Compare::Months(12), None, begin),
+        ("2026-01-02", "2026-01-06", previous, Some(0.0), begin),
+        ("2026-01-03", "2026-01-05", previous, Some(0.0), None),
+        ("2026-01-05", "2026-01-06", previous, Some(1.0), None),
+        ("2026-01-05", "2026-01-06", Compare::Weeks(4), None, None),
+    ] {
+        let mut asked = request(&["offered"]);
+        let midnight = |day: &str| Some(at(&format!("{day}T00:00:00Z")));
+        (asked.from, asked.to) = (midnight(from), midnight(to));
+        asked.compare = Some(compare);
+        let answer = engine.kpi(&asked).await.expect("answered");
+        let row = find(&answer, "offered", None);
+        let told = (row.previous, answer.incomplete_before);
+        assert_eq!(told, (before, said), "{from} to {to} {compare:?}");
+        assert!(row.value.is_some() && row.difference.is_none(), "{row:?}");
+    }
+    let mut hours = request(&["offered"]);
+    hours.grain = Some(Grain::H1);
+    hours.fill = true;
+    hours.compare = Some(Compare::Days(7));
+    let hours = engine.kpi(&hours).await.expect("answered");
+    assert!(hours.rows.iter().all(|row| row.previous.is_none()));
+    assert!(hours.rows.iter().all(|row| row.value.is_some()));
+}
+
+#[tokio::test]
+async fn where_no_row_counts_yet_a_count_is_not_zero() {
+    let mut world = trade("2026-02-17T00:00:00Z");
+    for order in &mut world.orders {
+        order.agent_id = Some("a".into());
+        order.value_net = Decimal(100_000);
+        order.currency = Some("EUR".into());
+    }
+    // Orders count 45 days after they were placed: up to the 3rd at midnight.
+    let mut asked = request(&["order_value_net_agents"]);
+    asked.from = Some(at("2025-12-31T00:00:00Z"));
+    asked.grain = Some(Grain::D1);
+    asked.fill = true;
+    let answer = world.engine().kpi(&asked).await.expect("answered");
+    let matured_to = answer.kpis[0].matured_to;
+    assert_eq!(matured_to, Some(at("2026-01-03T00:00:00Z")));
+    let values: Vec<_> = answer.rows.iter().map(|row| row.value).collect();
+    let twenty = Some(20.0);
+    assert_eq!(values, [None, twenty, twenty, None, None, None]);
+}
+
+/// Of a plan there are rows in days to come.
+#[tokio::test]
+async fn what_counts_rows_after_the_data_has_its_value() {
+    let mut world = World::default();
+    let ahead = visit(9, "sales", "2026-01-07T09:00:00Z", 60_000, true);
+    world.visits.push(ahead);
+    let mut asked = request(&["offered", "abandoned", "service_level"]);
+    asked.from = Some(at("2026-01-07T00:00:00Z"));
+    asked.to = Some(at("2026-01-08T00:00:00Z"));
+    let answer = world.engine().kpi(&asked).await.expect("answered");
+    let values: Vec<_> = answer.rows.iter().map(|row| row.value).collect();
+    assert_eq!(values, [Some(1.0), None, Some(0.0)]);
 }
 
 #[tokio::test]
@@ -500,6 +634,24 @@ async fn money_of_two_currencies_is_not_added() {
     whole.filters = vec!["currency = 'EUR'".to_owned()];
     let answer = world.engine().kpi(&whole).await.expect("answered");
     assert_eq!(answer.rows[0].value, Some(300.0));
+}
+
+#[tokio::test]
+async fn amounts_of_two_currencies_do_not_stand_beside_each_other() {
+    let mut world = trade("2026-02-01T00:00:00Z");
+    world.costs = vec![
+        cost("a", "2026-01-01", 7_800, "CNY"),
+        cost("b", "2026-01-02", 1_000, "EUR"),
+    ];
+    let mut asked = request(&["sales_cost"]);
+    asked.from = Some(at("2026-01-02T00:00:00Z"));
+    asked.to = Some(at("2026-01-03T00:00:00Z"));
+    asked.compare = Some(Compare::Days(1));
+    let answer = world.engine().kpi(&asked).await.expect("answered");
+    let row = &answer.rows[0];
+    assert_eq!((row.value, row.previous), (Some(1_000.0), None));
+    let note = answer.kpis[0].note.as_deref().unwrap_or_default();
+    assert!(note.contains("CNY and EUR"), "{note}");
 }
 
 /// The values, numerators and whether there is a note.
@@ -966,8 +1118,16 @@ async fn a_baseline_stands_beside_with_the_interval_of_the_difference() {
     asked.grain = Some(Grain::D1);
     let why = engine.kpi(&asked).await.expect_err("refused").to_string();
     assert!(why.contains("baseline"), "{why}");
-    // The week before is the same week here.
+    // Two weeks of which one is in both periods are not apart.
     asked.grain = None;
+    let overlapping = KpiRequest {
+        from: Some(at("2026-01-05T00:00:00Z")),
+        ..asked.clone()
+    };
+    let answer = engine.kpi(&overlapping).await.expect("answered");
+    let row = find(&answer, "service_level", None);
+    assert_eq!((row.previous, row.difference), (Some(0.6), None));
+    // The week before is the same week here.
     asked.compare = Some(Compare::Previous);
     let answer = engine.kpi(&asked).await.expect("answered");
     improves(find(&answer, "service_level", None));
@@ -999,6 +1159,16 @@ async fn a_control_group_is_the_same_period_of_other_rows() {
     });
     let answer = engine.kpi(&asked).await.expect("answered");
     improves(find(&answer, "service_level", None));
+    // Without a condition the group has the control group in it.
+    let all = KpiRequest {
+        only: Vec::new(),
+        ..asked.clone()
+    };
+    let answer = engine.kpi(&all).await.expect("answered");
+    let row = find(&answer, "service_level", None);
+    assert_eq!((row.previous, row.difference), (Some(0.6), None));
+    let note = answer.kpis[0].note.as_deref().unwrap_or_default();
+    assert!(note.contains("exclude each other"), "{note}");
     let buckets = KpiRequest {
         grain: Some(Grain::W1),
         ..asked.clone()

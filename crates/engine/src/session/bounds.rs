@@ -27,20 +27,69 @@ pub struct Bounds {
     pub horizon: UtcMicros,
     /// The data begin here.
     pub history_start: UtcMicros,
-    /// What counts as now.
+    /// Of before this moment nothing is known, of no source: it is that of the first event, or an
+    /// earlier one from which on a source has said that it tells all, and none before what is kept.
+    /// Other than `history_start`, which is where the last of the sources begins. `None`: nothing
+    /// is stored at all.
+    pub known_from: Option<UtcMicros>,
+    /// What counts as now. Of data that were brought here the moment of the newest event, or the one
+    /// up to which they are said to be complete: what came after nobody knows. Where events are
+    /// taken as they happen it is the present.
     pub as_of: UtcMicros,
+    /// From here on nothing is known: `as_of`, or the moment after it if that was the one of an
+    /// event, or is the present.
+    pub known_to: UtcMicros,
     /// Contacts that ended before were let go, if any were: what is counted before this moment is
     /// not complete.
     pub kept_from: Option<UtcMicros>,
 }
 
 impl Bounds {
+    /// The same at a moment up to which everything was taken as it happened: if nothing came lately,
+    /// nothing happened. A source whose clock is ahead does not make its events those of a future.
+    pub(crate) fn at(self, now: UtcMicros) -> Bounds {
+        Bounds {
+            as_of: self.as_of.max(now),
+            known_to: self.known_to.max(after(now)),
+            ..self
+        }
+    }
+
+    /// Is nothing in a stretch of time really nothing, and a count of it 0? **The rule of all
+    /// answers, here and nowhere else**: it is, if the stretch, half-open, overlaps the time from
+    /// `known_from` to `known_to`, or to `counted_to` where rows count no further. A stretch that
+    /// lies wholly outside is one of which nothing is known: what counts no row there has no value.
+    /// What does count some there has its value: a plan is made for days to come.
+    pub(crate) fn covers(
+        &self,
+        (from, to): (Option<i64>, Option<i64>),
+        counted_to: Option<UtcMicros>,
+    ) -> bool {
+        let Some(begin) = self.known_from else {
+            return false;
+        };
+        let end = counted_to.map_or(self.known_to, |to| to.min(self.known_to));
+        let first = from.map_or(begin.0, |from| from.max(begin.0));
+        first < end.0 && to.is_none_or(|to| to > begin.0)
+    }
+
+    /// Where the data begin, if a range begins before.
+    pub(crate) fn begins_after(&self, from: Option<UtcMicros>) -> Option<UtcMicros> {
+        self.known_from
+            .filter(|at| from.is_some_and(|from| from < *at))
+    }
+
     /// Where what a range counts becomes complete, if it begins before: contacts of then were let go.
     /// Without a start it has all there is.
     pub(crate) fn incomplete_before(&self, from: Option<UtcMicros>) -> Option<UtcMicros> {
         let begins_before = |at: &UtcMicros| from.is_none_or(|from| from < *at);
         self.kept_from.filter(begins_before)
     }
+}
+
+/// The first moment after one.
+fn after(at: UtcMicros) -> UtcMicros {
+    UtcMicros(at.0.saturating_add(1))
 }
 
 /// What one `source.watermark` says.
@@ -84,27 +133,32 @@ impl Seen {
             self.read_files(state, log).await?;
             self.read_memory(log)?;
         }
-        let (first, last) = self
-            .covered(version)
-            .unwrap_or((UtcMicros(0), UtcMicros(0)));
+        let covered = self.covered(version);
+        let (first, last) = covered.unwrap_or((UtcMicros(0), UtcMicros(0)));
         let horizon = self.told.values().filter_map(|t| t.horizon).min();
         let horizon = horizon.unwrap_or_else(|| last.plus_ms(-LATENESS_MS));
         let horizon = settings.horizon.unwrap_or(horizon);
-        let told_start = self
-            .told
-            .values()
-            .filter_map(|t| t.history_start)
-            .map(|(_, s)| s)
-            .max();
+        let told = self.told.values().filter_map(|t| t.history_start);
+        let told: Vec<UtcMicros> = told.map(|(_, start)| start).collect();
+        let told_start = told.iter().max().copied();
         let history_start = settings.history_start.or(told_start).unwrap_or(first);
+        let earliest = told
+            .into_iter()
+            .chain(covered.map(|(first, _)| first))
+            .min();
+        let known_from = settings.history_start.or(earliest);
         // What was let go is not known any more, whatever a source has said.
         let kept_from = version.floors.contacts.map(UtcMicros);
         let history_start = kept_from.map_or(history_start, |from| history_start.max(from));
+        let known_from = known_from.map(|at| kept_from.map_or(at, |from| at.max(from)));
         let as_of = settings.as_of.unwrap_or_else(|| last.max(horizon));
+        let known_to = settings.as_of.unwrap_or_else(|| after(last).max(horizon));
         Ok(Bounds {
             horizon,
             history_start,
+            known_from,
             as_of,
+            known_to,
             kept_from,
         })
     }
@@ -223,4 +277,70 @@ fn times_in(table: &TableData, batch: &RecordBatch) -> Option<(i64, i64)> {
     let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
     let known = || times.iter().flatten();
     Some((known().min()?, known().max()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(from: i64, to: i64) -> Bounds {
+        Bounds {
+            horizon: UtcMicros(to),
+            history_start: UtcMicros(from),
+            known_from: Some(UtcMicros(from)),
+            as_of: UtcMicros(to),
+            known_to: UtcMicros(to),
+            kept_from: None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_stretch_that_is_wholly_before_or_after_the_data() {
+        let bounds = known(10, 20);
+        let covers = |from, to| bounds.covers((from, to), None);
+        assert!(!covers(Some(0), Some(10)), "it ends where they begin");
+        assert!(covers(Some(0), Some(11)), "a part of it");
+        assert!(covers(Some(12), Some(13)));
+        assert!(covers(Some(19), Some(40)), "a part of it");
+        assert!(!covers(Some(20), Some(40)), "it begins where they end");
+        assert!(covers(Some(0), Some(40)) && covers(None, None));
+        assert!(!covers(None, Some(10)) && !covers(Some(20), None));
+    }
+
+    #[test]
+    fn rows_that_count_only_later_end_it_before() {
+        let covers =
+            |from, to, counted_to| known(10, 20).covers((from, to), Some(UtcMicros(counted_to)));
+        assert!(covers(Some(12), Some(14), 13));
+        assert!(
+            !covers(Some(13), Some(14), 13),
+            "none of its rows counts yet"
+        );
+        assert!(!covers(None, None, 10), "no row at all does");
+        assert!(covers(Some(15), Some(40), 30));
+    }
+
+    #[test]
+    fn at_the_present_there_is_the_running_moment_and_nothing_later() {
+        let bounds = known(10, 20).at(UtcMicros(30));
+        assert_eq!(bounds.as_of, UtcMicros(30));
+        assert!(bounds.covers((Some(30), Some(40)), None));
+        assert!(!bounds.covers((Some(31), Some(40)), None));
+        let ahead = known(10, 20).at(UtcMicros(15));
+        assert_eq!(
+            ahead,
+            known(10, 20),
+            "the newest event is ahead of the clock"
+        );
+    }
+
+    #[test]
+    fn without_any_event_nothing_is_known() {
+        let empty = Bounds {
+            known_from: None,
+            ..known(0, 0)
+        };
+        assert!(!empty.at(UtcMicros(30)).covers((None, None), None));
+        assert!(!empty.covers((Some(0), Some(40)), None));
+    }
 }

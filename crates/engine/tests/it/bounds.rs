@@ -160,6 +160,58 @@ async fn the_horizon_is_the_lowest_of_the_sources_newest_watermarks() {
     assert_eq!(bounds.horizon, DAY_0.plus_ms(3 * DAY_MS));
     assert_eq!(bounds.history_start, DAY_0.plus_ms(-DAY_MS));
     assert_eq!(bounds.as_of, DAY_0.plus_ms(5 * DAY_MS));
+    assert_eq!(bounds.known_from, start);
+    assert_eq!(bounds.known_to, UtcMicros(bounds.as_of.0 + 1));
+}
+
+/// What looks back needs all of the sources; something is known from the first of them on.
+#[tokio::test]
+async fn something_is_known_from_where_the_first_source_begins() {
+    let day = |n: i64| DAY_0.plus_ms(n * DAY_MS);
+    let told = |a: Option<i64>, b: Option<i64>| {
+        vec![watermark("a", 1, a.map(day)), watermark("b", 2, b.map(day))]
+    };
+    for (a, b, history_start, known_from) in [
+        (Some(-9), Some(-3), -3, -9),
+        (Some(-9), None, -9, -9),
+        (None, Some(2), 2, 1),
+        (None, None, 1, 1),
+    ] {
+        let bounds = bounds(told(a, b), Settings::default()).await;
+        assert_eq!(bounds.history_start, day(history_start), "{a:?} {b:?}");
+        assert_eq!(bounds.known_from, Some(day(known_from)), "{a:?} {b:?}");
+    }
+    let nothing = Store::in_memory();
+    let engine = Engine::new(Arc::new(nothing), catalogue(), Settings::default());
+    let engine = engine.expect("an engine");
+    let bounds = engine.snapshot().await.expect("a snapshot").bounds;
+    assert_eq!(bounds.known_from, None);
+}
+
+/// A server knows that nothing came in a quiet hour; of data that were brought nobody does.
+#[tokio::test]
+async fn at_the_present_a_quiet_hour_is_one_in_which_nothing_happened() {
+    let (store, _folder) = store(vec![watermark("a", 5, None)]);
+    let store = Arc::new(store);
+    let engine = || Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+    let later = |hours: i64| DAY_0.plus_ms(5 * DAY_MS + hours * 3_600_000);
+    let present: Arc<dyn Fn() -> UtcMicros + Send + Sync> = Arc::new(move || later(2));
+    let serving = engine().expect("an engine").with_present(present);
+    let brought = engine().expect("an engine");
+    for (from, to, served) in [(1, 2, Some(0.0)), (2, 3, Some(0.0)), (3, 4, None)] {
+        let request = KpiRequest {
+            ids: vec!["offered".to_owned()],
+            from: Some(later(from)),
+            to: Some(later(to)),
+            ..KpiRequest::default()
+        };
+        let answer = serving.kpi(&request).await.expect("an answer");
+        assert_eq!(answer.rows[0].value, served, "hour {from}");
+        assert_eq!(answer.as_of, later(2));
+        let answer = brought.kpi(&request).await.expect("an answer");
+        assert_eq!(answer.rows[0].value, None, "hour {from}");
+        assert_eq!(answer.as_of, later(0));
+    }
 }
 
 #[tokio::test]
@@ -169,6 +221,8 @@ async fn without_watermarks_the_horizon_is_the_last_time_less_the_lateness() {
     assert_eq!(bounds.horizon, last.plus_ms(-15 * 60_000));
     assert_eq!(bounds.history_start, DAY_0);
     assert_eq!(bounds.as_of, last);
+    assert_eq!(bounds.known_from, Some(DAY_0));
+    assert_eq!(bounds.known_to, UtcMicros(last.0 + 1));
 }
 
 #[tokio::test]
@@ -185,6 +239,10 @@ async fn settings_overrule_what_the_data_say() {
     assert_eq!(Some(bounds.horizon), horizon);
     assert_eq!(Some(bounds.history_start), history_start);
     assert_eq!(Some(bounds.as_of), as_of);
+    assert_eq!(
+        (bounds.known_from, Some(bounds.known_to)),
+        (history_start, as_of)
+    );
 }
 
 #[tokio::test]
@@ -206,6 +264,7 @@ async fn history_begins_where_contacts_are_kept_from_whatever_a_source_has_said(
         let engine = engine.expect("an engine");
         let bounds = engine.snapshot().await.expect("a snapshot").bounds;
         assert_eq!(bounds.history_start, begins, "{told:?}");
+        assert_eq!(bounds.known_from, Some(begins), "{told:?}");
     }
 }
 

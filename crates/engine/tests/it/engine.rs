@@ -295,6 +295,47 @@ async fn files_outside_the_asked_time_are_not_opened() {
     );
 }
 
+/// The logical plan of a query, as text.
+async fn logical(sql: &str) -> String {
+    let (world, sql) = (world(Form::Memory), format!("EXPLAIN {sql}"));
+    let result = world.engine.sql(&sql).await.expect("a plan");
+    let plan = text_rows(&result).into_iter().flatten().collect::<String>();
+    let logical = plan.split("physical_plan").next();
+    logical.unwrap_or_default().to_owned()
+}
+
+/// Else the adherence of a day would cost as much as that of all days.
+#[tokio::test]
+async fn plans_of_a_day_are_held_against_the_time_of_that_day() {
+    let (from, to) = (DAY_0, DAY_0.plus_ms(crate::data::DAY_MS));
+    let plan = logical(&format!(
+        "SELECT MEASURE(adherence), MEASURE(conformance) FROM kpi.schedules \
+         WHERE slice_at >= '{from}' AND slice_at < '{to}'"
+    ))
+    .await;
+    let scans = plan
+        .lines()
+        .filter(|l| l.contains("TableScan: facts.agent_time"));
+    let scans: Vec<&str> = scans.collect();
+    assert!(!scans.is_empty(), "{plan}");
+    for scan in scans {
+        assert!(
+            scan.contains("facts.agent_time.slice_at >="),
+            "{scan}\n{plan}"
+        );
+    }
+}
+
+/// A quarter that the next one touches has no gap behind it: it is left out before visits meet it,
+/// for in the join queue and channel are the only equalities.
+#[tokio::test]
+async fn only_gaps_of_a_forecast_are_joined_with_those_who_came() {
+    let plan = logical("SELECT MEASURE(forecast_wape) FROM kpi.forecasts").await;
+    let quarter = "nanoseconds: 900000000000 }";
+    let left_out = |line: &str| line.contains("Filter: lead(") && line.contains(quarter);
+    assert!(plan.lines().any(left_out), "{plan}");
+}
+
 #[tokio::test]
 async fn parts_that_kpis_share_are_computed_once() {
     let world = world(Form::Memory);

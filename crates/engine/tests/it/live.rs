@@ -9,10 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use engine::live::{Cell, CellValue, Frame, LiveBoard, LiveSettings, Scope};
+use engine::live::{Cell, CellKey, CellValue, Frame, LiveBoard, LiveSettings, Scope};
 use engine::{Engine, Grain, KpiRequest, KpiRow, Settings, parse_zone};
-use events::{Event, UtcMicros};
+use events::{Event, EventData, UtcMicros};
 use facts::{FoldSettings, Folder, NoHistory};
 use sim::{Config, World};
 use store::{Commit, Mode, Store};
@@ -57,6 +58,8 @@ impl Dice {
 pub struct Centre {
     store: Arc<Store>,
     pub engine: Arc<Engine>,
+    /// The present of the engine.
+    pub clock: Arc<AtomicI64>,
     folder: Folder,
     _files: Option<tempfile::TempDir>,
 }
@@ -70,9 +73,13 @@ impl Centre {
         };
         let store = Arc::new(store);
         let engine = Engine::new(Arc::clone(&store), catalogue(), Settings::default()).unwrap();
+        let clock = Arc::new(AtomicI64::new(0));
+        let now = Arc::clone(&clock);
+        let engine = engine.with_present(Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))));
         Centre {
             store,
             engine: Arc::new(engine),
+            clock,
             folder: Folder::new(FoldSettings::default()),
             _files: files,
         }
@@ -188,6 +195,88 @@ fn what_was_loaded_before_the_board_began_is_no_update_and_what_comes_late_is() 
     );
 }
 
+/// Of one interval: what the board shows, what the report says.
+fn offered_in(centre: &Centre, frame: &Frame, start: UtcMicros) -> [Option<f64>; 2] {
+    let request = KpiRequest {
+        ids: vec!["offered".to_owned()],
+        from: Some(start),
+        to: Some(UtcMicros(start.0 + HOUR_US / 2)),
+        grain: Some(Grain::M30),
+        fill: true,
+        ..KpiRequest::default()
+    };
+    centre.clock.store(frame.as_of.0, Ordering::SeqCst);
+    let report = runtime().block_on(centre.engine.kpi(&request)).unwrap();
+    let is_cell =
+        |key: &&CellKey| key.scope == Scope::Interval(start) && &*key.figure == "offered@today";
+    let cell = frame.cells.keys().find(is_cell).expect("the interval");
+    let shown = match frame.cells[cell].value {
+        CellValue::Number(value, _) => Some(value),
+        _ => None,
+    };
+    [shown, report.rows[0].value]
+}
+
+#[test]
+fn an_interval_before_the_first_event_is_unknown_and_a_quiet_one_is_zero_on_board_and_in_report() {
+    let at = |time: &str| UtcMicros::parse_rfc3339(time).unwrap();
+    let (nine, one) = (at("2026-03-02T09:00:00Z"), at("2026-03-02T13:00:00Z"));
+    let config = Config {
+        seed: 7,
+        days: 1,
+        agents: 5,
+        start: at("2026-03-02T00:00:00Z"),
+        ..Config::default()
+    };
+    let events = World::new(&config).unwrap();
+    let tells = |event: &Event| matches!(event.data, EventData::SourceWatermark(_));
+    let before_one = events.filter(|e| e.occurred_at < one && !tells(e));
+    let (early, late): (Vec<Event>, Vec<Event>) = before_one.partition(|e| e.occurred_at < nine);
+    let mut centre = Centre::new(false);
+    let settings = LiveSettings::default();
+    let board = LiveBoard::new(Arc::clone(&centre.engine), settings).unwrap();
+    let frame = |now: &str| runtime().block_on(board.frame(at(now))).unwrap();
+    let eight = at("2026-03-02T08:00:00Z");
+
+    let empty = frame("2026-03-02T09:20:00Z");
+    assert_eq!(
+        offered_in(&centre, &empty, eight),
+        [None; 2],
+        "no event yet"
+    );
+    centre.take(late);
+    let first = frame("2026-03-02T17:10:00Z");
+    assert_eq!(
+        offered_in(&centre, &first, eight),
+        [None; 2],
+        "before the first"
+    );
+    let [shown, report] = offered_in(&centre, &first, at("2026-03-02T10:00:00Z"));
+    assert!(shown.is_some() && shown == report, "{shown:?} {report:?}");
+    let quiet = at("2026-03-02T16:00:00Z");
+    assert_eq!(
+        offered_in(&centre, &first, quiet),
+        [Some(0.0); 2],
+        "a quiet one"
+    );
+    let series = first
+        .cells
+        .iter()
+        .find(|(key, _)| key.to_string() == "t.offered@today_30m");
+    match series.map(|(_, cell)| &cell.value) {
+        Some(CellValue::Series(values)) => assert_eq!(values[16], None, "{values:?}"),
+        other => panic!("{other:?}"),
+    }
+
+    // What comes late makes the board know more, also of intervals in which nothing happened.
+    centre.take(early);
+    let second = frame("2026-03-02T17:11:00Z");
+    let [shown, report] = offered_in(&centre, &second, eight);
+    assert!(shown.is_some() && shown == report, "{shown:?} {report:?}");
+    let [shown, report] = offered_in(&centre, &second, at("2026-03-02T03:00:00Z"));
+    assert_eq!(shown, report, "in the night");
+}
+
 #[test]
 fn live_board_equals_report_and_facts_on_random_days_first_half() {
     random_weeks(0);
@@ -279,6 +368,7 @@ async fn random_week(seed: u64, checked: &mut Checked) {
         // Sometimes it is quiet for some time, also over midnight.
         let quiet_ms = [0, 1, 61_000, 3_600_000 * dice.below(9) as i64][dice.below(4) as usize];
         now = now.plus_ms(quiet_ms);
+        centre.clock.store(now.0, Ordering::SeqCst);
         let frame = board.frame(now).await.unwrap();
         let fresh = LiveBoard::new(Arc::clone(&centre.engine), settings.clone()).unwrap();
         let fresh = fresh.frame(now).await.unwrap();

@@ -62,7 +62,7 @@ fn case_row(
         solved_at: course.solved,
         closed_at: course.closed,
         status: draft.status.cloned(),
-        is_open: course.is_open,
+        is_open: course.is_open && !draft.status.is_some_and(|status| is_over(status)),
         merged: draft.merged,
         close_ms: course.closed.map(since),
         reopened: course.reopened,
@@ -73,6 +73,12 @@ fn case_row(
         first_solve_ms: course.first_solved.map(since),
         full_solve_ms: course.solved.filter(|_| !course.is_open).map(since),
     }
+}
+
+/// Does the status of a case say that nobody works on it any more? Systems tell how a case stands also
+/// where they do not tell how it came there; then it is over, and nobody knows since when.
+fn is_over(status: &str) -> bool {
+    matches!(status, "solved" | "closed" | "deleted")
 }
 
 /// How a case went from its opening on.

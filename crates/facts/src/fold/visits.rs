@@ -65,7 +65,7 @@ pub(crate) fn visits<'a>(
     for (at, draft) in g.visits.iter().enumerate() {
         match visit_of(g, at, contacts) {
             Some(mut visit) => {
-                told_left(draft, &mut visit, sink);
+                told_left(g, draft, &mut visit, sink);
                 visits.all.push(visit);
             }
             None => note_missing_entry(draft, sink),
@@ -142,7 +142,12 @@ fn note_missing_entry(draft: &VisitDraft<'_>, sink: &mut Sink<'_>) {
 }
 
 /// The end that events tell: the first one that is not before the entry.
-fn told_left<'a>(draft: &VisitDraft<'a>, visit: &mut Visit<'a>, sink: &mut Sink<'_>) {
+fn told_left<'a>(
+    g: &Gathered<'a>,
+    draft: &VisitDraft<'a>,
+    visit: &mut Visit<'a>,
+    sink: &mut Sink<'_>,
+) {
     let valid = draft
         .lefts
         .iter()
@@ -151,7 +156,7 @@ fn told_left<'a>(draft: &VisitDraft<'a>, visit: &mut Visit<'a>, sink: &mut Sink<
         return;
     };
     visit.told = Some(left.data);
-    visit.reason = Some(left.data.reason);
+    visit.reason = Some(left_for(g, draft, left.data));
     visit.agent_id = left.data.agent_id.clone();
     let unknown = left.data.wait_known == Some(false);
     visit.flags.set_if(Flags::WAIT_UNKNOWN, unknown);
@@ -172,6 +177,18 @@ fn told_left<'a>(draft: &VisitDraft<'a>, visit: &mut Visit<'a>, sink: &mut Sink<
     }
     if visit.flags.has(Flags::BAD_ORDER) {
         sink.issue("bad_order", "visit", draft.id, left.event);
+    }
+}
+
+/// Why a visit was left. A system may tell that a contact went on before it tells where to: if it was
+/// asked then that the customer be called back, that is where.
+fn left_for(g: &Gathered<'_>, draft: &VisitDraft<'_>, left: &QueueLeft) -> LeaveReason {
+    let callback = draft.callback.and_then(|id| g.callbacks.find(id)?.fields);
+    let goes_on = left.reason == LeaveReason::Overflow && left.to_queue_id.is_none();
+    match callback.filter(|_| goes_on).map(|callback| callback.kind) {
+        Some(CallbackKind::Callback) => LeaveReason::Callback,
+        Some(CallbackKind::Voicemail) => LeaveReason::Voicemail,
+        None => left.reason,
     }
 }
 

@@ -118,6 +118,23 @@ fn a_voicemail_flows_out_and_is_a_callback_of_its_own_kind() {
 }
 
 #[test]
+fn a_visit_that_went_on_to_nowhere_was_left_for_the_callback_that_names_it() {
+    let outcome = |reason, to_queue: Option<&str>| {
+        let mut s = Scene::new();
+        s.started(0.0, "c1");
+        s.entered(0.0, "q1", "c1", "billing");
+        s.left(40.0, "q1", reason).to_queue_id = to_queue.map(Text::from);
+        requested(&mut s, 41.0, CallbackKind::Callback);
+        let rows = s.fold();
+        visit(&rows, "q1").outcome.to_string()
+    };
+    assert_eq!(outcome(LeaveReason::Overflow, None), "callback");
+    assert_eq!(outcome(LeaveReason::Overflow, Some("support")), "overflow");
+    // Who gave up and is called back by a campaign for those has still given up.
+    assert_eq!(outcome(LeaveReason::Abandoned, None), "abandoned");
+}
+
+#[test]
 fn a_callback_keeps_its_last_agreed_time_and_its_outcome() {
     let mut s = Scene::new();
     requested(&mut s, 0.0, CallbackKind::Callback);

@@ -119,6 +119,40 @@ fn a_case_that_is_closed_without_a_word_is_solved_then() {
     assert_eq!((case.contacts, case.channel.as_deref()), (0, None));
 }
 
+fn status(status: &str) -> CaseStatusChanged {
+    CaseStatusChanged {
+        case_id: "k1".into(),
+        interaction_id: None,
+        status: Some(status.into()),
+        merged_into: None,
+        promise_at: None,
+    }
+}
+
+#[test]
+fn a_case_that_stands_as_over_is_not_open_and_nobody_knows_since_when() {
+    for (last, is_open) in [
+        ("open", true),
+        ("pending", true),
+        ("solved", false),
+        ("closed", false),
+        ("deleted", false),
+    ] {
+        let mut s = Scene::new();
+        s.add(0.0, opened(None));
+        s.add(60.0, status(last));
+        let rows = s.fold();
+        let case = the_case(&rows);
+        assert_eq!(case.is_open, is_open, "{last}");
+        assert_eq!((case.solved_at, case.close_ms), (None, None), "{last}");
+    }
+    let mut s = Scene::new();
+    s.add(0.0, opened(None));
+    s.add(60.0, status("solved"));
+    s.add(90.0, status("open"));
+    assert!(the_case(&s.fold()).is_open, "the last one counts");
+}
+
 #[test]
 fn a_case_that_was_never_opened_is_an_issue_and_no_row() {
     let mut s = Scene::new();

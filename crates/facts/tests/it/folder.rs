@@ -1,5 +1,7 @@
 //! The folder: batches, late events, memory, checkpoints.
 
+use std::sync::Arc;
+
 use events::*;
 use facts::{FoldSettings, Folder, History, HistoryError, NoHistory, event_links, fold_all, links};
 
@@ -353,6 +355,30 @@ fn what_is_forgotten_stands_alone_when_something_new_comes_for_it() {
         let edit = edit.expect("no history");
         assert_eq!(edit.removed.is_empty(), forgotten, "{edit:?}");
     }
+}
+
+/// A time of receipt that had to be moved is the folder's; who shares the event sees it as it was.
+#[test]
+fn a_shared_event_is_folded_as_an_owned_one_and_stays_as_it_was() {
+    let mut s = Scene::call("c1", "billing");
+    let first = s.events[0].event_id.clone();
+    for seconds in [300.0, 301.0] {
+        s.started(seconds, "c1");
+        s.correcting(&first, CorrectionOp::Retract);
+    }
+    let shared: Vec<Arc<Event>> = s.events.iter().cloned().map(Arc::new).collect();
+    let mut folder = Folder::new(FoldSettings::default());
+    let of_shared = folder.apply(shared.clone(), &NoHistory);
+    let of_shared = of_shared.expect("no history");
+    let mut folder = Folder::new(FoldSettings::default());
+    let of_owned = folder.apply(s.events.clone(), &NoHistory);
+    let of_owned = of_owned.expect("no history");
+    assert_eq!(of_shared.events, of_owned.events);
+    assert_same("shared", &facts(&of_owned.added), &facts(&of_shared.added));
+    let received = |at: usize| of_shared.events[at].event.recorded_at;
+    let last = s.events.len() - 1;
+    assert!(received(last) > received(last - 1));
+    assert!(shared.iter().map(|e| &**e).eq(&s.events));
 }
 
 #[test]

@@ -109,6 +109,11 @@ impl<'a> Status<'a> {
         let state = match status.text("Type")? {
             Some("ROUTABLE") => AgentState::Available,
             Some("OFFLINE") => AgentState::Offline,
+            // Whatever people call it, no contact is routed to an agent in it.
+            Some("CUSTOM") => match agent_state(name) {
+                AgentState::Available => AgentState::Other,
+                state => state,
+            },
             _ => agent_state(name),
         };
         Ok(Status {

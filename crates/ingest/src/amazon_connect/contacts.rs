@@ -140,8 +140,9 @@ impl<'a> Contact<'a> {
         let ours = record.part("SystemEndpoint")?;
         let entry_point = ours.map(|ours| ours.text("Address")).transpose()?.flatten();
         let is_campaign = record.has("Campaign");
-        let direction = match self.method {
-            Method::Inbound if !is_campaign => Direction::Inbound,
+        let direction = match (self.method, self.channel) {
+            (Method::Api, Channel::Voice) => Direction::Outbound,
+            (Method::Inbound | Method::Api, _) if !is_campaign => Direction::Inbound,
             _ => Direction::Outbound,
         };
         let started = InteractionStarted {

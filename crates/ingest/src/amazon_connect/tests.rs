@@ -1,7 +1,8 @@
 use serde_json::json;
+use store::Store;
 
 use super::*;
-use crate::records::testing::{rejected, settings, shared, told};
+use crate::records::testing::{facts_of, import_at, rejected, settings, shared, told};
 
 fn reader() -> AmazonConnect {
     AmazonConnect::new(settings())
@@ -95,6 +96,64 @@ fn calls_of_agents_wait_in_no_queue_and_supervisors_who_listen_are_counted_for_n
     );
     call["InitiationMethod"] = "EXTERNAL_OUTBOUND".into();
     assert_eq!(told(&mut reader(), &call), ["nothing: EXTERNAL_OUTBOUND"]);
+}
+
+#[test]
+fn a_call_that_a_program_places_is_outbound_and_a_chat_that_it_begins_inbound() {
+    let direction = |method: &str, channel: &str| {
+        let mut record = record();
+        (record["InitiationMethod"], record["Channel"]) = (method.into(), channel.into());
+        let events = told(&mut reader(), &record).join("\n");
+        assert!(events.contains("initiation:queue"), "{events}");
+        events.contains("direction:outbound")
+    };
+    assert!(direction("API", "VOICE"));
+    assert!(!direction("API", "CHAT") && !direction("API", "TASK"));
+    assert!(!direction("WEBRTC_API", "VOICE") && !direction("INBOUND", "VOICE"));
+}
+
+#[test]
+fn a_status_that_is_not_for_routing_is_not_available_whatever_its_name() {
+    let status = |name: &str, kind: &str| {
+        let snapshot = json!({"AgentStatus": {"Name": name, "Type": kind,
+            "StartTimestamp": "2026-03-02T08:00:00Z"}, "Contacts": []});
+        let event = json!({"AgentARN": "arn:x/agent/a7", "EventType": "STATE_CHANGE",
+            "EventTimestamp": "2026-03-02T08:00:00Z", "CurrentAgentSnapshot": snapshot});
+        let told = told(&mut reader(), &event).concat();
+        let state = told.split("state:").nth(1).expect("a state");
+        state.split(',').next().expect("a word").to_owned()
+    };
+    assert_eq!(status("Available", "ROUTABLE"), "available");
+    assert_eq!(status("Available for chats", "CUSTOM"), "other");
+    assert_eq!(status("Not available", "CUSTOM"), "other");
+    assert_eq!(status("Lunch", "CUSTOM"), "meal");
+}
+
+#[test]
+fn a_contact_record_that_comes_again_does_not_take_the_callback_away() {
+    let store = Store::in_memory();
+    let asked = |next: Value| {
+        json!({"ContactId": "p1", "InitiationMethod": "INBOUND", "Channel": "VOICE",
+            "InitiationTimestamp": "2026-03-02T09:00:00Z", "NextContactId": next,
+            "DisconnectTimestamp": "2026-03-02T09:01:00Z", "DisconnectReason": "CONTACT_FLOW_DISCONNECT",
+            "Queue": {"Name": "billing", "EnqueueTimestamp": "2026-03-02T09:00:05Z",
+                "DequeueTimestamp": "2026-03-02T09:01:00Z"}})
+    };
+    let callback = json!({"ContactId": "c2", "InitiationMethod": "CALLBACK", "Channel": "VOICE",
+        "PreviousContactId": "p1", "InitialContactId": "p1",
+        "InitiationTimestamp": "2026-03-02T09:01:00Z", "Queue": {"Name": "billing",
+            "EnqueueTimestamp": "2026-03-02T09:05:00Z"}});
+    let outcome = |record: &Value| {
+        let now = "2026-03-03T00:00:00Z";
+        import_at(&store, reader(), (now, &record.to_string()));
+        facts_of(&store, "queue_visits", &["visit_id", "outcome"])
+    };
+    assert_eq!(outcome(&asked(Value::Null)), ["p1/q timeout"]);
+    assert_eq!(outcome(&callback), ["c2/q waiting", "p1/q callback"]);
+    assert_eq!(
+        outcome(&asked("c2".into())),
+        ["c2/q waiting", "p1/q callback"]
+    );
 }
 
 #[test]

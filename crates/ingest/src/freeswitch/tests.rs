@@ -76,6 +76,64 @@ fn an_answered_call_after_a_missed_ring_and_nobody_is_named() {
 }
 
 #[test]
+fn events_without_a_time_of_their_own_tell_an_answer_once() {
+    let untimed = |action: &str, more: Value| {
+        let mut event = event(action, 0, more);
+        event["Event-Date-Timestamp"] = Value::Null;
+        for (name, second) in [
+            ("CC-Member-Joined-Time", 0),
+            ("CC-Agent-Called-Time", 10),
+            ("CC-Agent-Answered-Time", 19),
+            ("CC-Member-Leaving-Time", 79),
+        ] {
+            event[name] = (1_772_442_000 + second).to_string().into();
+        }
+        event
+    };
+    let agent = json!({"CC-Agent-UUID": "leg-1"});
+    let start = untimed("bridge-agent-start", agent.clone());
+    let out = |events: &[String]| -> Vec<String> {
+        let out = events.iter().filter(|e| e.contains("queue.left"));
+        out.cloned().collect()
+    };
+    let answered = out(&told(&mut reader(), &start));
+    assert_eq!(
+        answered,
+        [
+            "m1/call-1:out 09:00:19Z queue.left {visit_id:m1/call-1,reason:answered,agent_id:1001@d,\
+          leg_id:m1/call-1/leg-1}"
+        ]
+    );
+    let named = untimed(
+        "member-queue-end",
+        json!({"CC-Cause": "Terminated", "CC-Agent-UUID": "leg-1"}),
+    );
+    let mut unnamed = named.clone();
+    (unnamed["CC-Agent"], unnamed["CC-Agent-UUID"]) = (Value::Null, Value::Null);
+    for end in [&named, &unnamed] {
+        let mut reader = reader();
+        told(&mut reader, &start);
+        assert_eq!(out(&told(&mut reader, end)), [""; 0], "it is told");
+    }
+    // Apart from the answer it stands for it, in the same words if it names the agent.
+    assert_eq!(out(&told(&mut reader(), &named)), answered);
+    assert_eq!(
+        out(&told(&mut reader(), &unnamed)),
+        ["m1/call-1:out 09:00:19Z queue.left {visit_id:m1/call-1,reason:answered}"]
+    );
+}
+
+#[test]
+fn two_statuses_in_one_second_are_two_events() {
+    let status = |name: &str| {
+        let event = event("agent-status-change", 5, json!({"CC-Agent-Status": name}));
+        let told = told(&mut reader(), &event);
+        told[1].split(' ').next().expect("an id").to_owned()
+    };
+    assert_ne!(status("Available"), status("On Break"));
+}
+
+#[test]
 fn a_caller_who_leaves_without_an_agent_leaves_for_the_told_reason() {
     let left_by = |why: Value| {
         let more = json!({"CC-Cause": "Cancel", "CC-Cancel-Reason": why});

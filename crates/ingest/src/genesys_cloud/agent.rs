@@ -16,7 +16,7 @@ use crate::records::Emit;
 /// The events of all agents.
 pub(super) fn tell(conversation: &Conversation<'_>, answers: &Answers<'_>, emit: &mut Emit<'_>) {
     for session in conversation.of(Purpose::Agent) {
-        let Some(agent) = session.user_id else {
+        let Some(agent) = session.user_id.filter(|_| !conversation.is_placed(session)) else {
             continue;
         };
         let part = Part {
@@ -136,10 +136,20 @@ impl Part<'_, '_> {
         }
     }
 
+    /// The wrap-up after a callback may stand in the call that was placed out of it.
+    fn wraps(&self) -> Vec<&Segment<'_>> {
+        let own: Vec<&Segment<'_>> = self.session.of_kind(&["wrapup"]).collect();
+        if !own.is_empty() || !self.session.is_callback {
+            return own;
+        }
+        let calls = self.conversation.placed_from(self.session);
+        calls.flat_map(|call| call.of_kind(&["wrapup"])).collect()
+    }
+
     /// Some details say that the wrap-up began, or was over, while the two sides were connected:
     /// work counts as after-call work from the end of the call on.
     fn wrap_up(&self, emit: &mut Emit<'_>) {
-        let wraps: Vec<&Segment<'_>> = self.session.of_kind(&["wrapup"]).collect();
+        let wraps = self.wraps();
         let Some(first) = wraps.first() else { return };
         let hung_up = self.session.hung_up().unwrap_or(first.start);
         let leg_id = self.leg_id();
@@ -176,7 +186,7 @@ impl Part<'_, '_> {
         let later = |s: &&Session<'_>| s.began() > began && s.id != self.session.id;
         let queue = self.conversation.of(Purpose::Queue).find(later);
         let mut agents = self.conversation.of(Purpose::Agent).filter(later);
-        let agent = agents.find(|s| s.connected().is_some());
+        let agent = agents.find(|s| s.connected().is_some() && !self.conversation.is_placed(s));
         let (to_kind, to_id) = match (queue.and_then(Session::queue_id), agent) {
             (Some(queue), _) => (TransferTarget::Queue, queue),
             (None, Some(agent)) => (TransferTarget::Agent, agent.user_id.unwrap_or("unknown")),

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::{
-    CallbackKind, CallbackRequested, LeaveReason, QueueEntered, QueueLeft, Text, UtcMicros, Via,
-    VisitKind,
-};
+use events::{LeaveReason, QueueEntered, QueueLeft, Text, UtcMicros, Via, VisitKind};
 
 use super::{
     Conversation,
@@ -19,6 +16,8 @@ use crate::records::Emit;
 pub(super) struct Answers<'a> {
     pub answered: BTreeMap<&'a str, &'a str>,
     pub offered: BTreeMap<&'a str, &'a str>,
+    /// Visits that were left for a callback or a voicemail: their ids, when, and why.
+    pub called_back: Vec<(&'a str, UtcMicros, LeaveReason)>,
 }
 
 /// How far the times of two sessions that belong together may differ.
@@ -28,12 +27,17 @@ const SLACK_MS: i64 = 2_000;
 pub(super) fn tell<'a>(conversation: &Conversation<'a>, emit: &mut Emit<'_>) -> Answers<'a> {
     let mut answers = Answers::default();
     let visits: Vec<&Session<'a>> = conversation.of(Purpose::Queue).collect();
+    let agents = || {
+        conversation
+            .of(Purpose::Agent)
+            .filter(|s| !conversation.is_placed(s))
+    };
     for (at, session) in visits.iter().enumerate() {
         let (Some(entered_at), Some(queue_id)) = (session.began(), session.queue_id()) else {
             continue;
         };
         let left_at = session.ended();
-        for agent in conversation.of(Purpose::Agent) {
+        for agent in agents() {
             if agent.queue_id() == Some(queue_id) && rings_in(agent, entered_at, left_at) {
                 answers.offered.insert(agent.id, session.id);
             }
@@ -58,7 +62,7 @@ pub(super) fn tell<'a>(conversation: &Conversation<'a>, emit: &mut Emit<'_>) -> 
         };
         emit.push(left_at, (session.id, "out"), left);
         if let LeaveReason::Callback | LeaveReason::Voicemail = reason {
-            request(conversation, session, (left_at, queue_id), reason, emit);
+            answers.called_back.push((session.id, left_at, reason));
         }
     }
     answers
@@ -160,26 +164,4 @@ fn unanswered(
         _ if is_last && gone => LeaveReason::Abandoned,
         _ => LeaveReason::Overflow,
     }
-}
-
-fn request(
-    conversation: &Conversation<'_>,
-    visit: &Session<'_>,
-    (at, queue_id): (UtcMicros, &str),
-    reason: LeaveReason,
-    emit: &mut Emit<'_>,
-) {
-    let mut callbacks = conversation.sessions.iter().filter(|s| s.is_callback);
-    let requested = CallbackRequested {
-        callback_id: Text::from(format!("{}/cb", visit.id)),
-        kind: match reason {
-            LeaveReason::Voicemail => CallbackKind::Voicemail,
-            _ => CallbackKind::Callback,
-        },
-        visit_id: Some(Text::new(visit.id)),
-        interaction_id: Some(Text::new(conversation.id)),
-        queue_id: Text::new(queue_id),
-        scheduled_for: callbacks.find_map(|s| s.due_at),
-    };
-    emit.push(at, (visit.id, "cb"), requested);
 }

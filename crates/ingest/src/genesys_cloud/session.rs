@@ -152,6 +152,11 @@ impl<'a> Session<'a> {
         self.segments.iter().filter(|s| kinds.contains(&s.kind))
     }
 
+    /// Is a moment within it?
+    pub fn contains(&self, at: UtcMicros) -> bool {
+        self.began().is_some_and(|began| began <= at) && self.ended().is_none_or(|end| at <= end)
+    }
+
     /// When the two sides were connected first.
     pub fn connected(&self) -> Option<UtcMicros> {
         self.of_kind(CONNECTED).map(|segment| segment.start).next()

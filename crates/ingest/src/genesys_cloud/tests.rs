@@ -133,6 +133,129 @@ fn a_wait_without_an_agent_ends_as_metrics_or_the_customer_say() {
     assert_eq!(left_by("01:00", Some("tAnswered"), "transfer"), "answered");
 }
 
+/// A customer who waited in q1 asked to be called back; q2 is asked for an agent, whose sessions follow.
+fn called_back(agent: &[Value]) -> Value {
+    let q = |id: &str| json!({"queueId": id});
+    let mut again = part(
+        "acd",
+        "s3",
+        json!([seg("interact", "02:00", "02:30", q("q2"))]),
+    );
+    again["sessions"][0]["mediaType"] = "callback".into();
+    let mut all = vec![
+        part(
+            "customer",
+            "s1",
+            json!([seg("interact", "00:00", "01:00", json!({}))]),
+        ),
+        part(
+            "acd",
+            "s2",
+            json!([seg("interact", "00:10", "01:00", q("q1"))]),
+        ),
+        again,
+    ];
+    if !agent.is_empty() {
+        all.push(json!({"purpose": "agent", "userId": "a1", "sessions": agent}));
+    }
+    conversation(all.into())
+}
+
+/// A session of the agent a1.
+fn session(id: &str, media: &str, segments: Value) -> Value {
+    json!({"mediaType": media, "sessionId": id, "direction": "outbound", "segments": segments})
+}
+
+/// The agent takes the callback and places two calls out of it, of which the second one is answered.
+fn taken() -> [Value; 3] {
+    let q = json!({"queueId": "q2"});
+    [
+        session(
+            "s4",
+            "callback",
+            json!([
+                seg("alert", "02:20", "02:30", q.clone()),
+                seg("interact", "02:30", "07:30", q.clone()),
+                seg("wrapup", "07:30", "08:00", q.clone()),
+            ]),
+        ),
+        session(
+            "s5",
+            "voice",
+            json!([seg("dialing", "02:31", "02:50", q.clone())]),
+        ),
+        session(
+            "s6",
+            "voice",
+            json!([
+                seg("dialing", "03:00", "03:30", q.clone()),
+                seg("interact", "03:30", "07:00", q),
+            ]),
+        ),
+    ]
+}
+
+fn fold(record: &Value) -> facts::FactRows {
+    match reader().read(record).expect("a conversation") {
+        Meaning::Events(events) => facts::fold_all(events),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Kind, attempts, seconds until the customer was reached, and outcome of the only callback.
+fn callback(rows: &facts::FactRows) -> (i64, Option<i64>, Option<&str>) {
+    let [callback] = &rows.Callback[..] else {
+        panic!("{:?}", rows.Callback);
+    };
+    assert!(rows.Issue.is_empty(), "{:?}", rows.Issue);
+    let wait = callback.wait_from_request_ms.map(|ms| ms / 1_000);
+    (callback.attempts, wait, callback.outcome.as_deref())
+}
+
+#[test]
+fn a_callback_is_over_when_the_customer_was_reached_or_nobody_was() {
+    let reached = fold(&called_back(&taken()));
+    assert_eq!(callback(&reached), (2, Some(150), Some("done")));
+    let not_reached = fold(&called_back(&taken()[..2]));
+    assert_eq!(callback(&not_reached), (1, None, Some("failed")));
+    let nobody = fold(&called_back(&[]));
+    assert_eq!(callback(&nobody), (0, None, Some("failed")));
+    // Without the calls that were placed, the agent's part is all that is known.
+    let without_calls = fold(&called_back(&taken()[..1]));
+    assert_eq!(callback(&without_calls), (1, Some(90), Some("done")));
+}
+
+#[test]
+fn the_calls_that_are_placed_out_of_a_callback_are_one_piece_of_work_with_it() {
+    let rows = fold(&called_back(&taken()));
+    let [leg] = &rows.Leg[..] else {
+        panic!("{:?}", rows.Leg);
+    };
+    assert_eq!((leg.leg_id.as_str(), leg.handled), ("s4", true));
+    assert_eq!(
+        (leg.talk_ms, leg.acw_ms, leg.handle_ms),
+        (300_000, 30_000, 330_000)
+    );
+    assert_eq!(leg.queue_id.as_deref(), Some("q2"));
+}
+
+#[test]
+fn a_voicemail_that_nobody_is_given_is_no_callback_that_waits() {
+    let voicemail = part(
+        "voicemail",
+        "s4",
+        json!([seg("interact", "01:00", "01:30", json!({}))]),
+    );
+    let queue = part(
+        "acd",
+        "s2",
+        json!([seg("interact", "00:10", "01:00", json!({"queueId": "q1"}))]),
+    );
+    let rows = fold(&conversation(json!([queue, voicemail])));
+    assert_eq!(rows.QueueVisit[0].outcome, "voicemail");
+    assert!(rows.Callback.is_empty(), "{:?}", rows.Callback);
+}
+
 #[test]
 fn a_conversation_that_goes_on_has_no_end_yet() {
     let mut open = seg("interact", "00:10", "00:10", json!({"queueId": "q1"}));
@@ -191,7 +314,7 @@ fn the_public_conversations_of_2016_are_read_whole() {
     for conversation in conversations {
         match reader.read(conversation).expect("a conversation") {
             Meaning::Events(events) => all.extend(events),
-            Meaning::Nothing(kind) => panic!("{kind}"),
+            other => panic!("{other:?}"),
         }
     }
     let rows = facts::fold_all(all);

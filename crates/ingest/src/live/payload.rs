@@ -17,19 +17,31 @@ pub(super) fn begin_events(out: &mut Vec<u8>, recorded_at: UtcMicros) {
     out.extend_from_slice(&recorded_at.0.to_le_bytes());
 }
 
-/// Reads the payload of an events frame.
-pub(super) fn read_events(payload: &[u8]) -> Result<(UtcMicros, Vec<Event>), PayloadError> {
+/// Reads the payload of an events frame: its time of receipt, and each event in its order.
+pub(super) fn each_event(
+    payload: &[u8],
+    mut take: impl FnMut(Event),
+) -> Result<UtcMicros, PayloadError> {
     let (time, lines) = payload
         .split_first_chunk::<8>()
         .ok_or_else(|| PayloadError("a frame of events without a time".to_owned()))?;
     let recorded_at = UtcMicros(i64::from_le_bytes(*time));
-    let lines = lines.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let events = lines.map(|line| {
-        let mut event = decode_own_line(line).map_err(|e| PayloadError(e.to_string()))?;
+    // As text: ends of lines are found faster in it than byte by byte.
+    let lines = std::str::from_utf8(lines).map_err(|e| PayloadError(e.to_string()))?;
+    for line in lines.split('\n').filter(|line| !line.is_empty()) {
+        let event = decode_own_line(line.as_bytes());
+        let mut event = event.map_err(|e| PayloadError(e.to_string()))?;
         event.recorded_at = recorded_at;
-        Ok(event)
-    });
-    Ok((recorded_at, events.collect::<Result<_, _>>()?))
+        take(event);
+    }
+    Ok(recorded_at)
+}
+
+/// As [`each_event`], all of them.
+pub(super) fn read_events(payload: &[u8]) -> Result<(UtcMicros, Vec<Event>), PayloadError> {
+    let mut events = Vec::new();
+    let recorded_at = each_event(payload, |event| events.push(event))?;
+    Ok((recorded_at, events))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,5 +148,6 @@ mod tests {
         assert_eq!(events[0].recorded_at, UtcMicros(9));
         assert!(read_events(b"short").is_err());
         assert!(read_events(b"12345678{}\n").is_err());
+        assert!(read_events(b"12345678\xff\n").is_err());
     }
 }

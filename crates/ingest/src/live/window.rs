@@ -10,8 +10,8 @@ use std::{
 };
 
 use events::{FUTURE_MS_MAX, UtcMicros};
-use hashbrown::HashMap;
-use store::Store;
+use hashbrown::{HashMap, HashSet};
+use store::{LOG, Store, TableData};
 
 use crate::dedupe::{DAY_MICROS, utc_day};
 
@@ -25,9 +25,12 @@ fn first_moment(now: UtcMicros) -> UtcMicros {
 
 type Ids = HashMap<u64, u64, BuildHasherDefault<Already>>;
 
+/// A set of hashes.
+pub(super) type Hashes = HashSet<u64, BuildHasherDefault<Already>>;
+
 /// Ids are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-struct Already(u64);
+pub(super) struct Already(u64);
 
 impl Hasher for Already {
     fn finish(&self) -> u64 {
@@ -50,6 +53,8 @@ pub(crate) struct IdWindow {
     days: VecDeque<(i64, Ids)>,
     /// Every id received from here on is in it.
     since: UtcMicros,
+    /// Is every stored id in it?
+    complete: bool,
 }
 
 impl Default for IdWindow {
@@ -57,11 +62,27 @@ impl Default for IdWindow {
         IdWindow {
             days: VecDeque::new(),
             since: UtcMicros(i64::MIN),
+            complete: false,
         }
     }
 }
 
 impl IdWindow {
+    /// The ids that a store has received in the window that ends now.
+    pub fn of(store: &Store, now: UtcMicros) -> store::Result<Self> {
+        let mut window = IdWindow::default();
+        window.load(store, 0, now)?;
+        let stored = store.version().table(LOG).map_or(0, TableData::rows);
+        // An id that was stored twice counts once here: the store is then looked at more often.
+        window.complete = window.len() as u64 >= stored;
+        Ok(window)
+    }
+
+    /// Is every id of the store that it was [made of](Self::of) in it, with what came since?
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// Takes up the ids that a store has received in the window that ends now, of commits behind
     /// `after`.
     pub fn load(&mut self, store: &Store, after: u64, now: UtcMicros) -> store::Result<()> {
@@ -111,6 +132,7 @@ impl IdWindow {
     pub fn expire(&mut self, now: UtcMicros) {
         self.since = self.since.max(first_moment(now));
         let first = utc_day(self.since);
+        self.complete &= self.days.front().is_none_or(|(day, _)| *day >= first);
         while self.days.front().is_some_and(|(day, _)| *day < first) {
             self.days.pop_front();
         }

@@ -61,12 +61,23 @@ pub(crate) struct Decoded {
 /// What it means when a line comes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
-    /// Each of its events is for itself.
-    Events,
+    /// An event with the id that its sender gave it: each is for itself.
+    Sent,
+    /// Its events are made of a record, and so are their ids: each is for itself.
+    Told,
     /// It is a row that is taken once, with all its events.
     Row,
     /// It may have other content, which then replaces the earlier one.
     Revised,
+    /// It is concluded from what the import happens to have: what was told before is believed.
+    Guessed,
+}
+
+impl Again {
+    /// May the same thing be told with another time, under an id that is made of a record?
+    pub(crate) fn is_made_of_a_record(self) -> bool {
+        matches!(self, Again::Told | Again::Revised | Again::Guessed)
+    }
 }
 
 impl Batch {
@@ -119,30 +130,35 @@ impl Batch {
     pub fn event(&mut self, number: u64, raw: &[u8], result: Result<Event, Reject>) {
         let line = self.line(number, raw);
         match result {
-            Ok(event) => self.push(line, event, Again::Events),
+            Ok(event) => self.push(line, event, Again::Sent),
             Err(reject) => self.rejects.push((line, reject)),
         }
     }
 
-    /// A line with any number of events, or why it has none.
+    /// A record with any number of events, or why it has none.
     pub fn events(&mut self, number: u64, raw: &[u8], result: Result<Vec<Event>, Reject>) {
-        self.told(number, raw, result, Again::Events);
+        self.told(number, raw, result, Again::Told);
     }
 
-    /// As [`Batch::events`], of a record that comes again when more is known: an event whose id is
-    /// taken by another content replaces it.
-    pub fn revised_events(&mut self, number: u64, raw: &[u8], result: Result<Vec<Event>, Reject>) {
-        self.told(number, raw, result, Again::Revised);
+    /// A record with events of several kinds, or why it has none.
+    pub(crate) fn record(
+        &mut self,
+        number: u64,
+        raw: &[u8],
+        result: Result<Vec<(Event, Again)>, Reject>,
+    ) {
+        let line = self.line(number, raw);
+        match result {
+            Ok(events) => events
+                .into_iter()
+                .for_each(|(event, again)| self.push(line, event, again)),
+            Err(reject) => self.rejects.push((line, reject)),
+        }
     }
 
     fn told(&mut self, number: u64, raw: &[u8], told: Result<Vec<Event>, Reject>, again: Again) {
-        let line = self.line(number, raw);
-        match told {
-            Ok(events) => events
-                .into_iter()
-                .for_each(|event| self.push(line, event, again)),
-            Err(reject) => self.rejects.push((line, reject)),
-        }
+        let events = told.map(|events| events.into_iter().map(|event| (event, again)).collect());
+        self.record(number, raw, events);
     }
 
     /// A row of a log with the events that were made of it, or why it has none. It is taken once: if

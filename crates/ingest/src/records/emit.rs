@@ -13,6 +13,7 @@ use crate::dedupe::REVISION_BYTES;
 pub(crate) struct Emit<'a> {
     source: &'a SourceSettings,
     events: Vec<Event>,
+    guesses: Vec<Event>,
 }
 
 impl<'a> Emit<'a> {
@@ -20,6 +21,7 @@ impl<'a> Emit<'a> {
         Emit {
             source,
             events: Vec::new(),
+            guesses: Vec::new(),
         }
     }
 
@@ -46,6 +48,13 @@ impl<'a> Emit<'a> {
         &mut self.events[last]
     }
 
+    /// As [`Emit::push`], of something that the import has no record of its own for: it does not replace
+    /// what was told before.
+    pub fn guess(&mut self, at: UtcMicros, id: (&str, &str), data: impl Into<EventData>) {
+        self.push(at, id, data);
+        self.guesses.extend(self.events.pop());
+    }
+
     /// An agent's status, by what its system calls it, of a system in which the status is the login as
     /// well and `offline` the logout. Gives back the last event.
     pub fn status(
@@ -56,6 +65,8 @@ impl<'a> Emit<'a> {
     ) -> &mut Event {
         let (session_id, agent_id) = (Text::new(agent), Text::new(agent));
         let what = |step: &str| format!("{step}.{}", at.0);
+        // Two statuses may begin in the same second.
+        let named = format!("state.{}.{name}", at.0);
         if state == AgentState::Offline {
             let ended = AgentSessionEnded {
                 session_id,
@@ -76,13 +87,17 @@ impl<'a> Emit<'a> {
             productive: None,
             paid: None,
         };
-        self.push(at, (agent, &what("state")), changed)
+        self.push(at, (agent, &named), changed)
     }
 
     /// The events, each a valid one.
     pub fn finish(self) -> Result<Meaning, Reject> {
-        self.events.iter().try_for_each(Event::check)?;
-        Ok(Meaning::Events(self.events))
+        let (events, guesses) = (self.events, self.guesses);
+        events.iter().chain(&guesses).try_for_each(Event::check)?;
+        Ok(match guesses.is_empty() {
+            true => Meaning::Events(events),
+            false => Meaning::WithGuesses { events, guesses },
+        })
     }
 }
 
@@ -112,7 +127,7 @@ pub(crate) fn note(event: &mut Event, name: &'static str, value: impl Into<Text>
 }
 
 /// Parts of the names that people give to the states of agents, and what they mean.
-const STATE_WORDS: [(&str, AgentState); 13] = [
+const STATE_WORDS: [(&str, AgentState); 18] = [
     ("lunch", AgentState::Meal),
     ("meal", AgentState::Meal),
     ("break", AgentState::Break),
@@ -123,7 +138,12 @@ const STATE_WORDS: [(&str, AgentState); 13] = [
     ("back office", AgentState::Admin),
     ("admin", AgentState::Admin),
     ("offline", AgentState::Offline),
+    ("logged out", AgentState::Offline),
+    ("logged off", AgentState::Offline),
+    ("log off", AgentState::Offline),
     ("unavailable", AgentState::Other),
+    ("not available", AgentState::Other),
+    ("not ready", AgentState::Other),
     ("available", AgentState::Available),
     ("idle", AgentState::Available),
 ];

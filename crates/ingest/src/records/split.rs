@@ -4,6 +4,10 @@
 //! a list, or in a named list of a page. One that is broken is found by what JSON cannot be (a line
 //! end in a text, an object that begins where none can), and costs no record but itself: reading
 //! goes on at that place.
+//!
+//! A page has nothing but lists and a few values. An object with an `id`, or with another object in
+//! it, is a record, whatever its lists are called; what else stands in a page is named, so that
+//! nothing is passed over in silence.
 
 use std::io::{self, BufRead};
 
@@ -14,6 +18,8 @@ use crate::limits::RECORD_BYTES_MAX;
 pub(super) enum Found {
     /// The bytes of one object, and the line on which it begins, from 1.
     Record { line: u64, raw: Vec<u8> },
+    /// Names of what stood in a page beside the lists of records.
+    Beside { line: u64, names: Vec<String> },
     /// Bytes that are no object, or only the beginning of one.
     Bad {
         line: u64,
@@ -42,6 +48,24 @@ pub(super) struct Splitter {
     at_line_start: bool,
     /// In a list: the end of it may be followed by the rest of a page.
     list: Option<List>,
+    /// Is the object what is left of a page?
+    rest: bool,
+    /// What stands in the object.
+    inner: Inner,
+    /// Names of what stood in the page outside of its lists so far.
+    beside: Vec<String>,
+}
+
+/// What stands in an object, or in the rest of a page, at its first level.
+#[derive(Debug, Default)]
+struct Inner {
+    /// Where the names of the lists and objects in it stand that are not empty.
+    names: Vec<(usize, usize)>,
+    /// Where the name stands of the one that is being read.
+    name: (usize, usize),
+    has_id: bool,
+    /// Is there an object that no page has?
+    has_object: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +90,18 @@ const NO_OBJECT: &str = "is no JSON object: send records as objects, one a line 
 const TEXT_OPEN: &str = "a text in the record is not closed at the end of its line";
 const NOT_CLOSED: &str = "the record is not closed where the next one begins";
 const INPUT_OVER: &str = "the input ends within the record";
+const RECORD_OF_LISTS: &str = "an object with an id has a list of records in it and was taken for a page: \
+     give its records apart";
+/// What pages tell about themselves.
+const OF_PAGES: [&[u8]; 4] = [b"meta", b"links", b"aggregations", b"paging"];
 const TOO_LONG: &str = "the record is longer than 4 MiB; the quarantine has its beginning";
+
+impl Inner {
+    fn clear(&mut self) {
+        self.names.clear();
+        (self.has_id, self.has_object) = (false, false);
+    }
+}
 
 impl Splitter {
     pub fn new(pages: &'static [&'static str]) -> Self {
@@ -81,6 +116,9 @@ impl Splitter {
             text: (0, 0),
             at_line_start: true,
             list: None,
+            rest: false,
+            inner: Inner::default(),
+            beside: Vec::new(),
         }
     }
 
@@ -153,6 +191,8 @@ impl Splitter {
         self.depth = 1;
         self.last = b'{';
         self.raw.push(b'{');
+        self.rest = false;
+        self.inner.clear();
     }
 
     /// What follows the list of a page: an object without content of its own, until its end or
@@ -161,6 +201,9 @@ impl Splitter {
         self.state = State::Object;
         self.depth = 1;
         self.last = b']';
+        self.begun = self.line;
+        self.rest = true;
+        self.inner.clear();
     }
 
     fn object(&mut self, byte: u8) -> Option<Found> {
@@ -175,13 +218,25 @@ impl Splitter {
                 self.text.0 = self.raw.len() + 1;
             }
             b'[' if self.begins_page() => {
+                self.note_beside();
                 self.raw.clear();
                 self.state = State::Between;
                 self.list = Some(List::OfPage);
                 return None;
             }
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth -= 1,
+            b':' if self.depth == 1 => self.inner.has_id |= self.named() == b"id",
+            b'{' | b'[' => {
+                if self.depth == 1 {
+                    self.inner.name = self.text;
+                }
+                self.depth += 1;
+            }
+            b'}' | b']' => {
+                self.depth -= 1;
+                if self.depth == 1 {
+                    self.note_inner(byte);
+                }
+            }
             _ => {}
         }
         self.keep(byte);
@@ -192,9 +247,39 @@ impl Splitter {
     }
 
     fn begins_page(&self) -> bool {
-        let name = self.raw.get(self.text.0..self.text.1);
-        let is_named = || self.pages.iter().any(|page| name == Some(page.as_bytes()));
-        self.list.is_none() && self.depth == 1 && self.last == b':' && is_named()
+        let is_page = |name: &[u8]| self.pages.iter().any(|page| name == page.as_bytes());
+        let may_be = !self.inner.has_id && (self.rest || !self.inner.has_object);
+        self.list.is_none()
+            && self.depth == 1
+            && self.last == b':'
+            && may_be
+            && is_page(self.named())
+    }
+
+    /// The last text.
+    fn named(&self) -> &[u8] {
+        self.raw.get(self.text.0..self.text.1).unwrap_or_default()
+    }
+
+    /// A list or an object in the object is over, as its last byte says.
+    fn note_inner(&mut self, byte: u8) {
+        let (from, to) = self.inner.name;
+        let name = self.raw.get(from..to).unwrap_or_default();
+        let is_empty = matches!(self.last, b'[' | b'{');
+        if is_empty || OF_PAGES.contains(&name) {
+            return;
+        }
+        self.inner.has_object |= byte == b'}';
+        self.inner.names.push((from, to));
+    }
+
+    /// The object is a page: what stood in it so far is beside its records.
+    fn note_beside(&mut self) {
+        let names = self.inner.names.iter();
+        let names = names.filter_map(|(from, to)| self.raw.get(*from..*to));
+        let names = names.map(|name| String::from_utf8_lossy(name).into_owned());
+        self.beside.extend(names);
+        self.inner.names.clear();
     }
 
     fn text(&mut self, byte: u8, escaped: bool) -> Option<Found> {
@@ -227,19 +312,33 @@ impl Splitter {
         }
     }
 
-    /// The object is over. The rest of a page is none.
+    /// The object is over: a record, unless it is what was left of a page.
     fn whole(&mut self) -> Option<Found> {
         self.state = State::Between;
-        let raw = std::mem::take(&mut self.raw);
         let line = self.begun;
-        if raw.first() != Some(&b'{') {
-            return None;
+        if self.rest {
+            return self.page_over(line);
         }
+        let raw = std::mem::take(&mut self.raw);
         let why = TOO_LONG;
         Some(match raw.len() < RECORD_BYTES_MAX {
             true => Found::Record { line, raw },
             false => Found::Bad { line, raw, why },
         })
+    }
+
+    fn page_over(&mut self, line: u64) -> Option<Found> {
+        self.rest = false;
+        self.note_beside();
+        let (raw, names) = (
+            std::mem::take(&mut self.raw),
+            std::mem::take(&mut self.beside),
+        );
+        if self.inner.has_id {
+            let why = RECORD_OF_LISTS;
+            return Some(Found::Bad { line, raw, why });
+        }
+        (!names.is_empty()).then_some(Found::Beside { line, names })
     }
 
     fn bad(&mut self, why: &'static str) -> Found {
@@ -265,6 +364,7 @@ mod tests {
                 Found::Record { line, raw } => {
                     all.push(format!("{line}: {}", String::from_utf8_lossy(&raw)));
                 }
+                Found::Beside { names, .. } => all.push(format!("beside: {}", names.join(" "))),
                 Found::Bad { line, why, .. } => all.push(format!("{line}! {why}")),
             }
         }
@@ -290,9 +390,33 @@ mod tests {
             "1: {\"a\":{\"calls\":[{}]}}",
             "1: {\"b\":2}",
             "2: {\"c\":3}",
+            "beside: x",
             "3: {\"d\":4}",
         ];
         assert_eq!(split(page), is);
+    }
+
+    #[test]
+    fn what_a_page_has_beside_its_lists_is_named_unless_pages_always_have_it() {
+        let page = "{\"meta\": {\"n\": 1}, \"groups\": [{\"g\":1}], \"none\": [], \
+                    \"calls\": [{\"a\":1}], \"links\": {\"next\": \"[\"}, \"one\": {\"b\":2}}";
+        assert_eq!(split(page), ["1: {\"a\":1}", "beside: groups one"]);
+    }
+
+    #[test]
+    fn an_object_with_an_id_or_another_object_is_a_record_whatever_its_lists_are_called() {
+        for record in [
+            "{\"id\":1,\"calls\":[{\"a\":1}]}",
+            "{\"ticket\":{\"id\":1},\"calls\":[{\"a\":1}],\"more\":[]}",
+        ] {
+            assert_eq!(split(record), [format!("1: {record}")]);
+        }
+        let late = "{\"calls\":[{\"a\":1}],\n\"id\":1,\"more\":[{\"b\":2}]}\n{\"d\":4}";
+        let is = ["1: {\"a\":1}".to_owned(), format!("1! {RECORD_OF_LISTS}")];
+        assert_eq!(
+            split(late),
+            [&is[..], &["3: {\"d\":4}".to_owned()]].concat()
+        );
     }
 
     #[test]

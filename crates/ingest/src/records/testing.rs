@@ -1,9 +1,13 @@
 //! What the tests of all formats of records need.
 
+use std::io::Cursor;
+
 use events::{Event, Text, UtcMicros};
 use serde_json::Value;
+use store::Store;
 
-use super::{Meaning, Records, SourceSettings};
+use super::{Meaning, RecordLines, Records, SourceSettings};
+use crate::{IdentityKey, ImportReport, ImportSettings, Importer, formats::Inputs};
 
 pub(crate) fn settings() -> SourceSettings {
     SourceSettings {
@@ -35,8 +39,49 @@ pub(crate) fn tell(event: &Event) -> String {
 pub(crate) fn told(format: &mut impl Records, record: &Value) -> Vec<String> {
     match format.read(record).expect("a record that can be read") {
         Meaning::Events(events) => events.iter().map(tell).collect(),
+        Meaning::WithGuesses { events, guesses } => {
+            events.iter().chain(&guesses).map(tell).collect()
+        }
         Meaning::Nothing(kind) => vec![format!("nothing: {kind}")],
     }
+}
+
+/// Imports records as a file at some time, as another command each time; with what was counted only.
+pub(crate) fn import_at(
+    store: &Store,
+    format: impl Records,
+    (now, text): (&str, &str),
+) -> (ImportReport, Vec<(String, u64)>) {
+    let stream = Cursor::new(text.to_owned().into_bytes());
+    let inputs = Inputs::stream(Some("items.json".into()), stream);
+    let mut lines = RecordLines::new(inputs, format);
+    let now = UtcMicros::parse_rfc3339(now).expect("a time");
+    let settings = ImportSettings::new(now, IdentityKey::new([1; 32]));
+    let mut importer = Importer::new(store, settings).expect("a store");
+    let report = importer
+        .run(&mut lines, &|| std::time::Duration::ZERO, &mut |_| {})
+        .expect("the import runs");
+    let unmapped = lines.unmapped().iter();
+    let unmapped = unmapped.map(|(kind, n, _)| (kind.to_string(), n)).collect();
+    (report, unmapped)
+}
+
+/// Columns of the rows of a table of facts, one row a text, sorted; NULL is nothing.
+pub(crate) fn facts_of(store: &Store, table: &str, columns: &[&str]) -> Vec<String> {
+    let batches = store.read(&store.version(), table).expect("a table");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let cell = |name: &&str, row| {
+            let column = batch.column_by_name(name).expect("a column");
+            arrow::util::display::array_value_to_string(column, row).expect("a text")
+        };
+        for row in 0..batch.num_rows() {
+            let cells: Vec<String> = columns.iter().map(|name| cell(name, row)).collect();
+            rows.push(cells.join(" "));
+        }
+    }
+    rows.sort();
+    rows
 }
 
 pub(crate) fn rejected(format: &mut impl Records, record: &Value) -> String {

@@ -1,13 +1,14 @@
-use std::io::Cursor;
-
 use events::{InteractionIdentified, UtcMicros};
 use serde_json::Value;
 use store::Store;
 
-use super::*;
-use crate::{IdentityKey, ImportReport, ImportSettings, Importer};
+use super::{
+    testing::{facts_of, import_at, settings},
+    *,
+};
+use crate::ImportReport;
 
-/// Records as `{"id": "1", "name": "a"}`, each an event.
+/// Records as `{"id": "1", "name": "a"}`, each an event, at the time `at` if they have one.
 struct Toy(SourceSettings);
 
 impl Records for Toy {
@@ -25,52 +26,21 @@ impl Records for Toy {
             interaction_id: id.into(),
             customer_id: fields.need_text("name")?.into(),
         };
-        emit.push(UtcMicros(1_772_442_000_000_000), (id, "who"), identified);
+        let at = fields
+            .time("at")?
+            .unwrap_or(UtcMicros(1_772_442_000_000_000));
+        emit.push(at, (id, "who"), identified);
         emit.finish()
     }
 }
 
 fn import(store: &Store, text: &str) -> (ImportReport, Vec<(String, u64)>) {
-    let now = UtcMicros::parse_rfc3339("2026-06-01T00:00:00Z").expect("a time");
-    let source = SourceSettings {
-        tenant_id: "default".into(),
-        source: "toy".into(),
-        recorded_at: now,
-    };
-    let stream = Cursor::new(text.to_owned().into_bytes());
-    let inputs = Inputs::stream(Some("items.json".into()), stream);
-    let mut lines = RecordLines::new(inputs, Toy(source));
-    let settings = ImportSettings::new(now, IdentityKey::new([1; 32]));
-    let mut importer = Importer::new(store, settings).expect("a store");
-    let report = importer
-        .run(&mut lines, &|| std::time::Duration::ZERO, &mut |_| {})
-        .expect("the import runs");
-    let unmapped = lines.unmapped().iter();
-    let unmapped = unmapped.map(|(kind, n, _)| (kind.to_string(), n)).collect();
-    (report, unmapped)
+    import_at(store, Toy(settings()), ("2026-06-01T00:00:00Z", text))
 }
 
 /// Who each interaction is with, by the facts.
 fn customers(store: &Store) -> Vec<String> {
-    let batches = store
-        .read(&store.version(), "interactions")
-        .expect("a table");
-    let mut found = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cell = |name| {
-                let column = batch.column_by_name(name).expect("a column");
-                arrow::util::display::array_value_to_string(column, row).expect("a text")
-            };
-            found.push(format!(
-                "{}={}",
-                cell("interaction_id"),
-                cell("customer_id")
-            ));
-        }
-    }
-    found.sort();
-    found
+    facts_of(store, "interactions", &["interaction_id", "customer_id"])
 }
 
 #[test]
@@ -103,9 +73,9 @@ fn a_record_that_comes_again_with_other_content_replaces_what_it_said() {
         "{\"id\":\"1\",\"name\":\"b\"}",
     );
     assert_eq!(import(&store, first).0.accepted, 1);
-    assert_eq!(customers(&store), ["1=a"]);
+    assert_eq!(customers(&store), ["1 a"]);
     assert_eq!(import(&store, second).0.accepted, 1);
-    assert_eq!(customers(&store), ["1=b"]);
+    assert_eq!(customers(&store), ["1 b"]);
     for text in [first, second] {
         let report = import(&store, text).0;
         assert_eq!(
@@ -115,14 +85,51 @@ fn a_record_that_comes_again_with_other_content_replaces_what_it_said() {
     }
     assert_eq!(
         customers(&store),
-        ["1=b"],
+        ["1 b"],
         "what was known before changes nothing"
     );
     assert_eq!(
         import(&store, "{\"id\":\"1\",\"name\":\"c\"}").0.accepted,
         1
     );
-    assert_eq!(customers(&store), ["1=c"]);
+    assert_eq!(customers(&store), ["1 c"]);
+}
+
+#[test]
+fn a_record_that_comes_again_weeks_later_with_another_time_replaces_what_it_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::create_or_open(folder.path()).expect("a store");
+    let record =
+        |name: &str, at: &str| format!("{{\"id\":\"1\",\"name\":\"{name}\",\"at\":\"{at}\"}}");
+    let first = record("a", "2026-03-01T09:00:00Z");
+    let second = record("b", "2026-04-20T09:00:00Z");
+    let third = record("c", "2026-05-30T09:00:00Z");
+    let at = |now: &str, text: &str| {
+        let report = import_at(&store, Toy(settings()), (now, text)).0;
+        (report.accepted, report.duplicate, report.rejected)
+    };
+    assert_eq!(at("2026-03-02T00:00:00Z", &first), (1, 0, 0));
+    assert_eq!(at("2026-04-21T00:00:00Z", &second), (1, 0, 0));
+    assert_eq!(customers(&store), ["1 b"]);
+    // Each version is found after the window too, as the event or as its revision.
+    assert_eq!(at("2026-07-01T00:00:00Z", &first), (0, 1, 0));
+    assert_eq!(at("2026-07-01T00:00:00Z", &second), (0, 1, 0));
+    assert_eq!(at("2026-07-01T00:00:00Z", &third), (1, 0, 0));
+    assert_eq!(customers(&store), ["1 c"]);
+    let found = store.verify_all().expect("readable");
+    assert_eq!((found.reused_ids, found.errors.len()), (0, 0));
+}
+
+#[test]
+fn what_a_page_has_beside_its_records_is_counted() {
+    let store = Store::in_memory();
+    let text = "{\"items\": [{\"id\":\"1\",\"name\":\"a\"}], \"groups\": [{\"x\":1}]}";
+    let (report, unmapped) = import(&store, text);
+    assert_eq!((report.accepted, report.rejected), (1, 0));
+    assert_eq!(unmapped, [("groups".to_owned(), 1)]);
+    let text = "{\"item\": {\"id\":\"2\"}, \"items\": [{\"id\":\"3\",\"name\":\"a\"}]}";
+    let (report, _) = import(&store, text);
+    assert_eq!((report.accepted, report.rejected), (0, 1), "no page");
 }
 
 #[test]
@@ -137,7 +144,7 @@ fn two_versions_in_one_file_are_one_fact() {
         (report.accepted, report.duplicate, report.rejected),
         (2, 2, 0)
     );
-    assert_eq!(customers(&store), ["1=b"]);
+    assert_eq!(customers(&store), ["1 b"]);
 }
 
 #[test]
@@ -158,6 +165,10 @@ fn names_of_states_are_understood_by_their_words() {
         "Coffee break",
         "Team meeting",
         "Project X",
+        "Not available",
+        "Not ready",
+        "Not ready: lunch",
+        "Logged out",
     ];
     let states = told.map(agent_state);
     let expected = [
@@ -167,6 +178,10 @@ fn names_of_states_are_understood_by_their_words() {
         S::Break,
         S::Meeting,
         S::Other,
+        S::Other,
+        S::Other,
+        S::Meal,
+        S::Offline,
     ];
     assert_eq!(states, expected);
 }

@@ -120,6 +120,51 @@ fn an_event_that_is_delivered_again_says_nothing_new() {
 }
 
 #[test]
+fn a_task_that_is_handed_on_to_another_worker_is_a_second_leg_and_answers_no_visit_again() {
+    let mut reader = reader();
+    let mut tell =
+        |kind: &str, time: &str, more: Value| told(&mut reader, &stream(kind, time, more));
+    let second = json!({"reservation_sid": "WR2", "worker_sid": "WK2"});
+    tell("task-queue.entered", "00:01", json!({}));
+    tell("reservation.created", "00:04", json!({}));
+    let first = tell("reservation.accepted", "00:05", json!({}));
+    assert_eq!(
+        tell("reservation.created", "01:00", second.clone()),
+        [""; 0]
+    );
+    let on = tell("reservation.accepted", "01:05", second.clone());
+    assert_eq!(
+        on,
+        [
+            "WR2:on 09:01:05Z leg.connected {leg_id:WR2,interaction_id:WT1,agent_id:WK2,\
+          role:primary,initiation:transfer_blind}"
+        ]
+    );
+    assert_eq!(
+        tell("reservation.accepted", "00:05", json!({})),
+        first,
+        "delivered again"
+    );
+    assert_eq!(
+        tell("reservation.accepted", "01:05", second),
+        on,
+        "delivered again"
+    );
+    // Another queue is another visit.
+    tell(
+        "task-queue.entered",
+        "02:00",
+        json!({"task_queue_name": "sales"}),
+    );
+    let third = json!({"reservation_sid": "WR3", "task_queue_name": "sales"});
+    let third = tell("reservation.accepted", "02:05", third);
+    assert!(
+        third[1].contains("visit_id:WT1/sales,reason:answered"),
+        "{third:?}"
+    );
+}
+
+#[test]
 fn a_canceled_task_is_an_abandon_unless_its_reason_says_better() {
     let canceled = |why: &str, accepted: bool| {
         let mut reader = reader();

@@ -10,6 +10,7 @@ use std::{
 };
 
 use events::{RejectCode, UtcMicros};
+use facts::FoldSettings;
 use ingest::{
     IdentityKey,
     asterisk::{QueueLog, QueueLogSettings},
@@ -195,6 +196,75 @@ fn a_replay_that_is_ended_leaves_the_log_as_it_was() {
     assert_eq!(deliver(&live, &lines).duplicate, all);
     live.shut_down().expect("a clean end");
     assert_same_rows(&store, &imported(&lines), ARRIVAL);
+}
+
+/// The lines of a world of which every fifth comes late, the last one first. Who is in which team comes
+/// before all: a profile restates only what is in memory.
+fn disordered(seed: u64) -> Vec<String> {
+    let profiles = ["agent.profile", "agent.hired", "agent.capacity"];
+    let is_profile = |line: &String| profiles.iter().any(|kind| line.contains(kind));
+    let (mut lines, mut others): (Vec<_>, Vec<_>) =
+        world::lines(seed, 5).into_iter().partition(is_profile);
+    others.truncate(800);
+    let mut late = Vec::new();
+    for (at, line) in others.into_iter().enumerate() {
+        match at % 5 {
+            0 => late.push(line),
+            _ => lines.push(line),
+        }
+    }
+    lines.extend(late.into_iter().rev());
+    lines
+}
+
+#[test]
+fn a_replay_in_any_pieces_gives_the_facts_of_an_import_whatever_the_fold_forgets() {
+    let lines = disordered(13);
+    let all = lines.len() as u64;
+    let folder = tempfile::tempdir().expect("a folder");
+    let unflushed = LiveSettings {
+        flush_age: Duration::from_secs(3_600),
+        ..settings(&clock())
+    };
+    let live = start(&open(&folder), unflushed);
+    lines.chunks(31).for_each(|chunk| {
+        deliver(&live, chunk);
+    });
+    let expected = imported(&lines);
+    // Pieces of one delivery, of some, and of all; a flush every few of them.
+    for (budget_bytes, flushes) in [(8, true), (100_000, true), (u64::MAX, false)] {
+        let copy = tempfile::tempdir().expect("a folder");
+        copy_folder(folder.path(), copy.path());
+        let store = open(&copy);
+        let forgetful = FoldSettings {
+            keep_closed_ms: 0,
+            max_kept_events: 20,
+            ..FoldSettings::default()
+        };
+        let settings = LiveSettings {
+            budget_bytes,
+            fold: forgetful,
+            ..settings(&clock())
+        };
+        let mut told = Vec::new();
+        let (live, recovered) = LiveIngest::start_watched(Arc::clone(&store), settings, &mut |s| {
+            told.push(s.done);
+            ControlFlow::Continue(())
+        })
+        .expect("a start");
+        assert_eq!(recovered.events, all);
+        assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+        assert_eq!((told[0], told.last()), (0, Some(&all)));
+        let in_files = store.version().table(LOG).map_or(0, |t| t.files.len());
+        assert_eq!(in_files > 0, flushes, "{budget_bytes}");
+        assert_same_rows(&store, &expected, ARRIVAL);
+        live.shut_down().expect("a clean end");
+        drop((live, store));
+        let again = open(&copy);
+        assert_same_rows(&again, &expected, ARRIVAL);
+        assert!(again.verify().expect("readable").is_empty());
+    }
+    live.shut_down().expect("a clean end");
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {

@@ -12,7 +12,8 @@ use std::{
 use events::{RejectCode, UtcMicros};
 use ingest::{
     ImportReport, ImportSettings, Importer,
-    formats::Inputs,
+    csv_mapping::Mapping,
+    formats::{CsvLines, Inputs},
     live::{LiveIngest, OnError, Receipt, examine},
     ndjson::Ndjson,
 };
@@ -77,6 +78,51 @@ fn an_import_knows_an_id_for_seven_days_whatever_the_time_of_its_event() {
     assert_eq!(found.reused_ids, 1);
     let found = examine(&store).expect("readable");
     assert!(found.others.is_empty() && found.damaged.is_empty());
+}
+
+/// Imports a table of orders: their number, when they were shipped and when they came back.
+fn import_orders(store: &Store, now: UtcMicros, rows: &str) -> ImportReport {
+    let mapping = "format: 1\nsource: shop\ntime: { format: rfc3339 }\nrow_key: [no]\nemit:\n\
+        - event: order.shipped\n  at: shipped\n  data: { order_id: no }\n\
+        - event: order.returned\n  at: returned\n  data: { order_id: no }\n";
+    let mapping = Mapping::parse("m.yml", mapping).unwrap_or_else(|p| panic!("{p:?}"));
+    let table = format!("no,shipped,returned\n{rows}");
+    let inputs = Inputs::stream(Some("orders.csv".into()), std::io::Cursor::new(table));
+    let mut rows = CsvLines::new(inputs, &mapping, "default".into(), now);
+    let settings = ImportSettings {
+        recorded_at: now,
+        ..settings(100)
+    };
+    let mut importer = Importer::new(store, settings).expect("a readable store");
+    let report = importer.run(&mut rows, &no_time, &mut |_| {});
+    report.expect("the import runs")
+}
+
+#[test]
+fn a_row_of_a_table_that_is_changed_weeks_later_is_left_out_and_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::create_or_open(folder.path()).expect("the store opens");
+    let row = |shipped: UtcMicros, returned: UtcMicros| format!("1,{shipped},{returned}\n");
+    let (shipped, returned) = (late().plus_ms(-3 * DAY_MS), late().plus_ms(-DAY_MS));
+    let first = row(shipped, returned);
+    assert_eq!(import_orders(&store, late(), &first).accepted, 2);
+    let later = late().plus_ms(30 * DAY_MS);
+    let changed = row(shipped, late().plus_ms(20 * DAY_MS));
+    let report = import_orders(&store, later, &changed);
+    assert_eq!(
+        (report.accepted, report.duplicate, report.rejected),
+        (0, 1, 1)
+    );
+    let why = report.first_errors[0].reject.to_string();
+    assert!(
+        why.contains("of source 'shop'") && why.contains("left out"),
+        "{why}"
+    );
+    let report = import_orders(&store, later, &first);
+    assert_eq!(
+        (report.accepted, report.duplicate, report.rejected),
+        (0, 2, 0)
+    );
 }
 
 fn deliver(live: &LiveIngest, lines: &[String]) -> Receipt {

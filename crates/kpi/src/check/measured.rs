@@ -71,24 +71,26 @@ impl<'a> Checker<'a> {
         kpi.dimensions = dimensions?;
         kpi.buckets = buckets?;
         kpi.supporting = supporting?;
-        kpi.sample = self.sample(raw, &kpi)?;
+        kpi.sample = self.sample(whole, &kpi)?;
         Ok(kpi)
     }
 
     /// An interval is that of a share of things that were drawn.
-    fn sample(&mut self, raw: &RawKpi, kpi: &Kpi) -> Checked<bool> {
-        match &raw.sample {
-            Some(sample) if sample.value && !kpi.is_proportion() => {
-                let message = "`sample` is for ratios that are one count_if part over another";
-                Err(self.note(
-                    sample.pos,
-                    message,
-                    "take it away, or write `sample: false`",
-                ))
-            }
-            Some(sample) => Ok(sample.value),
-            None => Ok(false),
+    fn sample(&mut self, whole: &Whole, kpi: &Kpi) -> Checked<bool> {
+        let is_sample = whole.raw.sample.as_ref().filter(|sample| sample.value);
+        let Some(sample) = is_sample.filter(|_| !kpi.is_proportion()) else {
+            return Ok(is_sample.is_some());
+        };
+        let message = "`sample` is for ratios that are one count_if part over another";
+        if sample.pos.file == self.pos.file {
+            let hint = "take it away, or write `sample: false`";
+            return Err(self.note(sample.pos, message, hint));
         }
+        // A place in a file that is not the author's own would lead astray.
+        let extended = whole.raw.extends.as_ref().map(|id| &id.value);
+        let from = extended.or(whole.parent.as_ref()).unwrap_or(&self.id);
+        let hint = format!("it takes `sample: true` over from `{from}`: write `sample: false`");
+        Err(self.note(self.pos, message, hint))
     }
 
     fn model(&mut self, raw: &RawKpi) -> Checked<&'a ModelSpec> {
@@ -266,7 +268,7 @@ impl<'a> Checker<'a> {
             .into_iter()
             .partition(|e| named.contains(e.name.as_str()));
         match unused.first() {
-            Some(expr) if whole.parent.is_none() => {
+            Some(expr) if !whole.inherits => {
                 let message = format!("`value` does not read the part `{}`", expr.name);
                 Err(self.note(expr.pos, message, "use it or take it away"))
             }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{Param, ParamRule, ParamValue};
 use crate::catalogue::Catalogue;
 use crate::definition::{Kpi, Place};
+use crate::matches::matches;
 use crate::place::{At, InFile, Named, Scalar, places_in};
 use crate::problem::Problem;
 use crate::read::{SourceFile, read};
@@ -42,8 +43,18 @@ impl InFile for ParamsFile {
     }
 }
 
-/// By KPI: a parameter's name and a rule of it, the strongest first.
-pub(crate) type Rules = BTreeMap<String, Vec<(String, ParamRule)>>;
+/// By KPI: the rules of its parameters, the strongest first.
+pub(crate) type Rules = BTreeMap<String, Vec<Rule>>;
+
+/// A rule of one parameter of one KPI.
+pub(crate) struct Rule {
+    /// The parameter.
+    pub param: String,
+    /// How many steps up in its family the KPI is that the entry names: 0 is the KPI itself.
+    steps: usize,
+    /// What holds for which rows.
+    pub rule: ParamRule,
+}
 
 /// For which rows an entry holds.
 struct Scope {
@@ -66,10 +77,10 @@ pub(crate) fn apply(kpis: &Catalogue, layers: &[Vec<SourceFile>]) -> Result<Rule
             }
         };
         for entry in &entries {
-            match rules_of(&source.name, entry, kpis) {
+            match rules_of(source, entry, kpis) {
                 Ok(found) => {
-                    for (kpi, param, rule) in found {
-                        rules.entry(kpi).or_default().push((param, rule));
+                    for (kpi, rule) in found {
+                        rules.entry(kpi).or_default().push(rule);
                     }
                 }
                 Err(refusal) => problems.push(refused(&source.name, &entry.kpi, refusal)),
@@ -80,32 +91,37 @@ pub(crate) fn apply(kpis: &Catalogue, layers: &[Vec<SourceFile>]) -> Result<Rule
         return Err(problems);
     }
     for all in rules.values_mut() {
-        // The strongest first: the most dimension values, of these the one read last.
+        // The strongest first: what names the KPI itself or is nearer to it in its family, of these
+        // the most dimension values, of these the one read last.
         all.reverse();
-        all.sort_by_key(|(_, rule)| Reverse(rule.matches.len()));
+        all.sort_by_key(|r| (r.steps, Reverse(r.rule.matches.len())));
     }
     Ok(rules)
 }
 
-/// What one entry says: KPI, parameter, rule.
+/// What one entry says, by KPI.
 fn rules_of(
-    file: &str,
+    source: &SourceFile,
     entry: &At<RawEntry>,
     kpis: &Catalogue,
-) -> Result<Vec<(String, String, ParamRule)>, Refusal> {
-    let kpi = known_kpi(&entry.kpi, kpis)?;
-    let scope = scope(file, entry)?;
+) -> Result<Vec<(String, Rule)>, Refusal> {
+    let base = known_kpi(&entry.kpi, kpis)?;
+    for (name, value) in &entry.params.0 {
+        by_dimensions(entry, param_of(base, name, value)?)?;
+    }
+    let scope = scope(source, entry)?;
     let mut rules = Vec::new();
     for (name, value) in &entry.params.0 {
-        let param = param_of(kpi, name, value)?;
-        by_dimensions(entry, param)?;
+        let param = param_of(base, name, value)?;
         let text = value.to_string();
         let value = param
             .parse(&text)
             .map_err(|message| (value.pos, message, String::new()))?;
-        for kpi in kpis.iter().filter(|k| takes_over(k, kpi, param, kpis)) {
-            let rule = scope.rule(value.clone());
-            rules.push((kpi.id.clone(), name.clone(), rule));
+        for kpi in kpis.iter() {
+            if let Some(steps) = takes_over(kpi, base, param, kpis) {
+                let (param, rule) = (name.clone(), scope.rule(value.clone()));
+                rules.push((kpi.id.clone(), Rule { param, steps, rule }));
+            }
         }
     }
     if rules.is_empty() {
@@ -131,7 +147,7 @@ impl Scope {
     }
 }
 
-fn scope(file: &str, entry: &At<RawEntry>) -> Result<Scope, Refusal> {
+fn scope(source: &SourceFile, entry: &At<RawEntry>) -> Result<Scope, Refusal> {
     let (from, to) = validity(
         &entry.kpi,
         entry.valid_from.as_ref(),
@@ -149,15 +165,12 @@ fn scope(file: &str, entry: &At<RawEntry>) -> Result<Scope, Refusal> {
             return Err((raw.pos, message, hint.to_owned()));
         }
     }
-    let named = entry.matches.iter().flat_map(|m| &m.0);
     Ok(Scope {
-        matches: named
-            .map(|(name, value)| (name.clone(), value.to_string()))
-            .collect(),
+        matches: matches(source, entry.matches.as_ref())?,
         from,
         to,
         place: Place {
-            file: file.to_owned(),
+            file: source.name.clone(),
             line: entry.pos.line,
             column: entry.pos.column,
         },
@@ -190,13 +203,20 @@ fn by_dimensions(entry: &RawEntry, param: &Param) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Does an entry about `base` hold for this KPI too? For the base itself, and for its variants
-/// unless another value of the parameter is what makes them variants.
-fn takes_over(kpi: &Kpi, base: &Kpi, param: &Param, kpis: &Catalogue) -> bool {
+/// Does an entry about `base` hold for this KPI too, and how many steps is that up its family? For
+/// the base itself, and for its variants unless another value of the parameter is what makes them
+/// variants.
+fn takes_over(kpi: &Kpi, base: &Kpi, param: &Param, kpis: &Catalogue) -> Option<usize> {
+    if kpi.id == base.id {
+        return Some(0);
+    }
     let same = |p: &Param| p.name == param.name && p.default == param.default && p.by == param.by;
-    let is_of_family = || {
-        let up = |k: &&Kpi| k.variant_of.as_deref().and_then(|id| kpis.get(id));
-        std::iter::successors(Some(kpi), up).any(|k| k.id == base.id)
-    };
-    kpi.id == base.id || (kpi.params.iter().any(same) && is_of_family())
+    if !kpi.params.iter().any(same) {
+        return None;
+    }
+    let up = |k: &&Kpi| k.variant_of.as_deref().and_then(|id| kpis.get(id));
+    // Bounded: overrides that extend each other's variants make a family that goes round.
+    std::iter::successors(Some(kpi), up)
+        .take(kpis.iter().count())
+        .position(|k| k.id == base.id)
 }

@@ -179,6 +179,28 @@ fn what_is_wrong_in_an_extended_definition_is_shown_where_it_is_written() {
 }
 
 #[test]
+fn a_sample_that_is_taken_over_and_does_not_fit_is_told_in_the_own_file() {
+    let sampled = BASE.replace(
+        "agg: sum, expr: \"CASE WHEN answered AND wait_ms > :other THEN wait_ms END\"",
+        "agg: count_if, expr: \"answered AND wait_ms > :other\"",
+    );
+    let sampled = sampled.replace(
+        "unit: { kind: duration }",
+        "unit: { kind: ratio }\n  sample: true",
+    );
+    let mine = shown(
+        "kpi: my_speed\nversion: 1\ntitle: { en: Mine }\nextends: speed\n\
+         parts: { waited: { agg: sum, expr: wait_ms } }",
+        "my_speed",
+    );
+    assert_eq!(
+        error(&[&sampled, &mine]),
+        "layer1.yml:3:8: my_speed: `sample` is for ratios that are one count_if part over another\n  \
+         hint: it takes `sample: true` over from `speed`: write `sample: false`"
+    );
+}
+
+#[test]
 fn extends_of_an_unknown_kpi_is_refused() {
     let mine = shown(
         "kpi: my_speed\nversion: 1\ntitle: { en: Mine }\nextends: sped",
@@ -265,6 +287,53 @@ fn an_override_may_extend_what_it_replaces_and_variants_keep_theirs() {
         catalogue.iter().next().map(|k| k.id.as_str()),
         Some("speed"),
         "keeps its place"
+    );
+}
+
+const ALL_SHOWN: &str = "\nexamples: [{ name: none, rows: [], expect: { speed: null, speed_all: null, visits_only: 0 } }]";
+
+#[test]
+fn an_override_is_no_variant_of_itself_and_an_overridden_variant_stays_one() {
+    let again = "kpi: speed\nversion: 2\noverride: true\nextends: speed\ntitle: { en: Ours }";
+    let mine = own(&format!("{again}{ALL_SHOWN}"));
+    let catalogue = load(&[BASE, &mine, &mine]);
+    assert_eq!(kpi(&catalogue, "speed").variant_of, None);
+    let family = |id: &str| kpi(&catalogue, id).variant_of.clone();
+    assert_eq!(family("speed_all").as_deref(), Some("speed"));
+    let variant = shown(
+        "kpi: speed_all\nversion: 4\noverride: true\nextends: speed_all\ntitle: { en: Ours }",
+        "speed_all",
+    );
+    let catalogue = load(&[BASE, &variant]);
+    let overridden = kpi(&catalogue, "speed_all");
+    assert_eq!(overridden.variant_of.as_deref(), Some("speed"));
+    // It takes over all the same: what it does not need it leaves behind.
+    let other = own(&format!("{again}\nvalue: 2 * visits{ALL_SHOWN}"));
+    assert_eq!(kpi(&load(&[BASE, &other]), "speed").parts().len(), 1);
+}
+
+/// An override that stands on a variant of what it replaces is the base and the variant of it.
+#[test]
+fn a_family_that_goes_round_has_an_end() {
+    let round = format!(
+        "kpi: speed\nversion: 2\noverride: true\nextends: speed_all\ntitle: {{ en: Ours }}{ALL_SHOWN}"
+    );
+    let other = "kpi: late\nversion: 1\ntitle: { en: Late }\ngroup: operations\ndescription: Late.\n\
+         formula: late\nmodel: queue_visits\ngrain: queue_visit\nclock: cohort\ntime: entered_at\n\
+         params: { limit: { type: duration, default: 20s } }\n\
+         parts: { late: { agg: count_if, expr: \"wait_ms > :limit\" } }\nvalue: late\nempty: zero\n\
+         maturity: none\ndimensions: []\nunit: { kind: count }\ndirection: lower\n\
+         examples: [{ name: none, rows: [], expect: { late: 0 } }]";
+    let catalogue = load(&[BASE, &own(&round), &own(other)]);
+    let entry = file("params.yml", "- { kpi: late, params: { limit: 5s } }");
+    let site = catalogue.with_params(&[vec![entry]]).expect("it fits");
+    let rules = |id: &str| {
+        let limit = kpi(&site, id).params.iter().find(|p| p.name == "limit");
+        limit.map_or(0, |limit| limit.rules.len())
+    };
+    assert_eq!(
+        (rules("late"), rules("speed"), rules("speed_all")),
+        (1, 0, 0)
     );
 }
 

@@ -2,7 +2,7 @@
 
 use kpi::{Catalogue, ParamValue, SourceFile};
 
-use crate::catalogue;
+use crate::{catalogue, models};
 
 fn with(texts: &[&str]) -> Result<Catalogue, String> {
     let file = |text: &&str| {
@@ -57,6 +57,74 @@ fn variants_go_with_their_base_unless_another_value_makes_them_variants() {
 }
 
 #[test]
+fn an_entry_that_names_a_kpi_goes_before_one_of_its_base() {
+    let site = with(&[
+        "- { kpi: service_level_answered_only, params: { threshold: 30s } }
+- { kpi: service_level, where: { channel: chat }, params: { threshold: 60s } }",
+    ]);
+    let site = site.expect("it fits");
+    assert_eq!(
+        rules(&site, "service_level_answered_only", "threshold"),
+        ["30s always", "1m channel = chat"]
+    );
+    assert_eq!(
+        rules(&site, "service_level", "threshold"),
+        ["1m channel = chat"]
+    );
+}
+
+#[test]
+fn a_value_of_a_dimension_is_what_is_written() {
+    let site = with(&[
+        "- { kpi: service_level, where: { queue_id: 7 }, params: { threshold: 60s } }
+- kpi: service_level
+  params: { threshold: 30s }
+  where:
+    queue_id: '007'
+- { kpi: service_level, where: { queue_id: \"1e3\" }, params: { threshold: 10s } }",
+    ]);
+    assert_eq!(
+        rules(&site.expect("it fits"), "service_level", "threshold"),
+        [
+            "10s queue_id = 1e3",
+            "30s queue_id = 007",
+            "1m queue_id = 7"
+        ]
+    );
+}
+
+/// What the tutorial teaches for a KPI that is to be another one.
+#[test]
+fn an_overridden_kpi_is_of_its_own_family_only() {
+    let mine = SourceFile {
+        name: "surveys.yml".to_owned(),
+        text: "format: 1
+kpis:
+- kpi: survey_response_rate
+  override: true
+  extends: survey_response_rate
+  version: 2
+  title: { en: Survey response rate }
+  params:
+    window: { type: duration, default: 14d, min: 0 }
+  examples: [{ name: none, rows: [], expect: { survey_response_rate: null } }]
+"
+        .to_owned(),
+    };
+    let entry = SourceFile {
+        name: "params.yml".to_owned(),
+        text: "- { kpi: csat_by_contact, params: { window: 7d } }".to_owned(),
+    };
+    let site = Catalogue::load(&[kpi::builtin_files(), vec![mine]], &models())
+        .and_then(|catalogue| catalogue.with_params(&[vec![entry]]))
+        .expect("it fits");
+    assert_eq!(rules(&site, "csat_by_contact", "window"), ["7d always"]);
+    assert!(rules(&site, "survey_response_rate", "window").is_empty());
+    let overridden = site.get("survey_response_rate").expect("shipped");
+    assert_eq!(overridden.variant_of, None);
+}
+
+#[test]
 fn an_override_holds_for_every_row() {
     let site = with(&["- { kpi: fcr, where: { channel: chat }, params: { window: 3d } }"]);
     let site = site.expect("it fits");
@@ -82,6 +150,26 @@ fn what_does_not_fit_is_refused_with_its_place() {
         (
             "- { kpi: service_level, where: { agent_id: a1 }, params: { threshold: 60s } }",
             "params.yml:1:44: service_level: `threshold` does not differ by `agent_id`\n  hint: it may differ by: queue_id, channel",
+        ),
+        (
+            "- { kpi: service_level, where: { queue_id: 007 }, params: { threshold: 60s } }",
+            "params.yml:1:44: service_level: `007` is read as 7, not as it is written\n  hint: put it in quotes: '007'",
+        ),
+        (
+            "- { kpi: service_level, where: { queue_id: 1e3 }, params: { threshold: 60s } }",
+            "params.yml:1:44: service_level: `1e3` is read as 1000, not as it is written\n  hint: put it in quotes: '1e3'",
+        ),
+        (
+            "- { kpi: service_level, where: { queue_id: null }, params: { threshold: 60s } }",
+            "params.yml:1:44: service_level: `null` is no value of `queue_id`\n  hint: name one, or leave the dimension out: then it is for all of them",
+        ),
+        (
+            "- { kpi: service_level, where: { queue_id: [a, b] }, params: { threshold: 60s } }",
+            "params.yml:1:44: service_level: `[a, b]` is no value of `queue_id`\n  hint: one value an entry: write one entry for each",
+        ),
+        (
+            "- { kpi: service_level, where: { channel: chats }, params: { threshold: 60s } }",
+            "params.yml:1:43: service_level: there is no channel `chats`\n  hint: did you mean `chat`?",
         ),
         (
             "- { kpi: service_level, params: { threshold: soon } }",

@@ -128,6 +128,14 @@ fn wrong_entries_are_refused_with_place_and_hint() {
         "t.yml:1:41: service_level: the KPI has no dimension `queue`\n  hint: did you mean `queue_id`?",
     );
     refuses(
+        "- { kpi: service_level, where: { queue_id: 0x10 }, target: 0.8 }",
+        "t.yml:1:44: service_level: `0x10` is read as 16, not as it is written\n  hint: put it in quotes: '0x10'",
+    );
+    refuses(
+        "- { kpi: service_level, where: { channel: phone }, target: 0.8 }",
+        "t.yml:1:43: service_level: there is no channel `phone`\n  hint: channels: voice, chat, message, email, sms, social, video, fax, web, store, task",
+    );
+    refuses(
         "- { kpi: asa, target: 28 }",
         "t.yml:1:23: asa: `28` is no value of this KPI\n  hint: write a duration such as 28s or 5m",
     );

@@ -1,5 +1,7 @@
 //! `GET /api/v1/kpi`: the same numbers as the engine's own, and what is refused.
 
+use std::sync::atomic::Ordering;
+
 use engine::{Compare, Grain, KpiAnswer, KpiRequest, KpiRow, Only};
 use events::UtcMicros;
 use serde_json::Value;
@@ -206,6 +208,62 @@ fn an_answer_says_what_it_is() {
     assert_eq!(hour(last, "end").0 - hour(last, "start").0, 3_600_000_000);
     assert_eq!(points[0]["open"], false);
     assert_eq!(points[0]["compared"]["previous"], Value::Null);
+}
+
+#[test]
+fn before_the_data_and_after_now_there_is_no_value_and_a_quiet_hour_is_zero() {
+    let real = real::start();
+    let null = &Value::Null;
+    let hours = || -> Vec<(String, Value)> {
+        let range = "from=2026-03-01T12:00:00Z&to=2026-03-02T18:00:00Z&grain=1h&fill=true";
+        let json = real
+            .get(&format!("/api/v1/kpi?metric=offered&{range}"))
+            .json();
+        let points = json["series"][0]["points"].as_array().expect("points");
+        let told = |point: &Value| {
+            let start = point["start"].as_str().expect("a time").to_owned();
+            (start, point["value"].clone())
+        };
+        points.iter().map(told).collect()
+    };
+    let known = |hours: &[(String, Value)]| -> Vec<bool> {
+        hours.iter().map(|(_, value)| value != null).collect()
+    };
+    // From the first event on, and up to the hour of now.
+    let at_noon = hours();
+    let expected: Vec<bool> = (0..30).map(|hour| (4..=24).contains(&hour)).collect();
+    assert_eq!(known(&at_noon), expected, "{at_noon:?}");
+    assert_eq!(at_noon[24].1, 0.0, "now");
+    real.clock.fetch_add(4 * 3_600_000_000, Ordering::SeqCst);
+    let later = hours();
+    let expected: Vec<bool> = (0..30).map(|hour| (4..=28).contains(&hour)).collect();
+    assert_eq!(known(&later), expected, "{later:?}");
+    assert!(
+        later[24..29].iter().all(|(_, value)| *value == 0.0),
+        "{later:?}"
+    );
+
+    let query = "from=2026-03-02&to=2026-03-03&zone=Asia/Shanghai&compare=previous";
+    let json = real
+        .get(&format!("/api/v1/kpi?metric=offered&{query}"))
+        .json();
+    let compared = &json["series"][0]["points"][0]["compared"];
+    assert_eq!(
+        (&compared["previous"], &compared["difference"]),
+        (null, null)
+    );
+    assert_eq!(json["meta"]["incomplete_before"], FROM);
+    for (query, open) in [
+        ("window=today", true),
+        ("from=2026-03-02&to=2026-03-02T16:00:00Z", false),
+        ("from=2026-03-02&to=2026-03-02T16:00:01Z", true),
+    ] {
+        let json = real
+            .get(&format!("/api/v1/kpi?metric=offered&{query}"))
+            .json();
+        assert_eq!(json["meta"]["as_of"], "2026-03-02T16:00:00Z");
+        assert_eq!(json["series"][0]["points"][0]["open"], open, "{query}");
+    }
 }
 
 #[test]

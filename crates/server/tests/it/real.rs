@@ -76,8 +76,10 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
         ..LiveSettings::new(IdentityKey::new([1; 32]), Arc::new(|| NOON), [3; 32])
     };
     let (live, _) = LiveIngest::start(Arc::clone(&store), live).expect("a pipeline");
+    let clock = Arc::new(AtomicI64::new(NOON.0));
     let engine = Engine::new(store, catalogue(), engine::Settings::default());
-    let engine = Arc::new(engine.expect("an engine"));
+    let engine = engine.expect("an engine").with_present(present(&clock));
+    let engine = Arc::new(engine);
     // The first statement compiles the definitions, which takes a busy machine its time.
     let limits = QueryLimits {
         plan_deadline: Duration::from_secs(60),
@@ -86,7 +88,6 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
     let queries = QueryService::start(Arc::clone(&engine), limits).expect("threads");
     let mut settings = Settings::new("127.0.0.1:0".parse().expect("an address"));
     change(&mut settings);
-    let clock = Arc::new(AtomicI64::new(NOON.0));
     let backends = Backends {
         sink: Arc::new(live.clone()),
         queries: queries.clone(),
@@ -108,10 +109,14 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
     }
 }
 
+fn present(clock: &Arc<AtomicI64>) -> Arc<dyn Fn() -> UtcMicros + Send + Sync> {
+    let clock = Arc::clone(clock);
+    Arc::new(move || UtcMicros(clock.load(Ordering::SeqCst)))
+}
+
 fn serve(settings: Settings, clock: &Arc<AtomicI64>, backends: Backends) -> RunningServer {
-    let now = Arc::clone(clock);
     let surroundings = Surroundings {
-        now: Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))),
+        now: present(clock),
         run_id: 0xca11,
         seed: [3; 32],
     };

@@ -3,7 +3,7 @@
 use events::{CostPool, CostPurpose, Instrument, LeaveReason, VisitKind};
 
 use super::{
-    Ledger, Merge, SHORT_ABANDON_MS, Sink, THRESHOLD_MS,
+    Ledger, Merge, SHORT_ABANDON_MS, Sink, THRESHOLD_MS, cases,
     records::{Contact, Cost, Leg, Order, Survey, Visit},
     repeats::Scope,
 };
@@ -71,6 +71,14 @@ const fn distinct(id: &'static str, count: Count) -> Metric {
     Metric {
         ratio: false,
         merge: Merge::Distinct,
+        ..ratio(id, Unit::Count, count)
+    }
+}
+
+/// A ratio over what has no queue.
+const fn unqueued(id: &'static str, count: Count) -> Metric {
+    Metric {
+        by_queue: false,
         ..ratio(id, Unit::Count, count)
     }
 }
@@ -338,6 +346,8 @@ pub static METRICS: &[Metric] = &[
             s.share(e.queue, Some(e.at), e.solved, true);
         }
     }),
+    unqueued("fcr_case", cases::in_one_contact),
+    unqueued("fcr_one_touch", cases::in_one_touch),
     ratio("repeat_rate", Unit::Count, |l, s| {
         repeats(l, s, Scope::Issue)
     }),
@@ -432,6 +442,11 @@ pub static METRICS: &[Metric] = &[
     ratio("ces_effort", Unit::Score, |l, s| {
         surveys(l, s, Instrument::Ces5, |v| v.score)
     }),
+    Metric {
+        scale: 100.0,
+        ..unqueued("enps", cases::recommend)
+    },
+    unqueued("esat", cases::content),
     // ---- orders -------------------------------------------------------------------------------
     sum("orders_placed", Unit::Count, |l, s| {
         orders(l, s, |_| true, |_| false, 0)

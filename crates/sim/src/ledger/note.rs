@@ -115,6 +115,41 @@ pub(crate) enum Note {
     OrderReturned {
         order: u32,
     },
+    /// A case was opened, because of a contact or not.
+    CaseOpened {
+        case: u32,
+        by_contact: bool,
+    },
+    /// One more contact is about it.
+    CaseContact {
+        case: u32,
+    },
+    /// An agent answered the customer.
+    CaseReplied {
+        case: u32,
+    },
+    CaseSolved {
+        case: u32,
+        at: i64,
+    },
+    /// By one more contact, or in writing.
+    CaseReopened {
+        case: u32,
+        by_contact: bool,
+    },
+    /// It is a part of another one from now on.
+    CaseMerged {
+        case: u32,
+    },
+    CaseClosed {
+        case: u32,
+        at: i64,
+    },
+    EmployeeAnswered {
+        instrument: Instrument,
+        score: i64,
+        at: i64,
+    },
     /// A cost line for one local day; the amount in hundredths of the currency.
     CostPosted {
         day: (i64, i64),

@@ -3,7 +3,10 @@
 use chrono_tz::Tz;
 use events::{CostPool, CostPurpose, Instrument, LeaveReason, VisitKind};
 
-use super::{LegRole, Note};
+use super::{
+    LegRole, Note,
+    cases::{Case, Opinion},
+};
 
 /// Everything that happened, by the simulation's own knowledge. Made by
 /// [`World::into_ledger`](crate::World::into_ledger).
@@ -22,6 +25,9 @@ pub struct Ledger {
     pub(super) evaluations: Vec<Evaluation>,
     pub(super) orders: Vec<Option<Order>>,
     pub(super) costs: Vec<Cost>,
+    pub(super) cases: Vec<Option<Case>>,
+    /// Of employees.
+    pub(super) opinions: Vec<Opinion>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -169,6 +175,8 @@ impl Ledger {
             evaluations: Vec::new(),
             orders: Vec::new(),
             costs: Vec::new(),
+            cases: Vec::new(),
+            opinions: Vec::new(),
         }
     }
 
@@ -189,6 +197,34 @@ impl Ledger {
             | Note::LegDisconnected { .. }
             | Note::LegWrappedUp { .. }
             | Note::Transferred { .. } => self.take_leg(note),
+            Note::SurveyAnswered { .. } | Note::Evaluated { .. } => self.take_verdict(note),
+            Note::CostPosted {
+                day,
+                pool,
+                purpose,
+                cents,
+            } => {
+                self.costs.push(Cost {
+                    day,
+                    pool,
+                    purpose,
+                    cents,
+                });
+            }
+            Note::OrderPlaced { .. }
+            | Note::OrderVerified { .. }
+            | Note::OrderCancelled { .. }
+            | Note::OrderShipped { .. }
+            | Note::OrderRefused { .. }
+            | Note::OrderReturned { .. } => self.take_order(note),
+            Note::EmployeeAnswered { .. } => self.take_opinion(note),
+            _ => self.take_case(note),
+        }
+    }
+
+    /// What a customer or an evaluator says of a contact.
+    fn take_verdict(&mut self, note: Note) {
+        match note {
             Note::SurveyAnswered {
                 contact,
                 queue,
@@ -217,20 +253,7 @@ impl Ledger {
                     solved,
                 });
             }
-            Note::CostPosted {
-                day,
-                pool,
-                purpose,
-                cents,
-            } => {
-                self.costs.push(Cost {
-                    day,
-                    pool,
-                    purpose,
-                    cents,
-                });
-            }
-            _ => self.take_order(note),
+            _ => {}
         }
     }
 
@@ -407,7 +430,7 @@ impl Ledger {
 }
 
 /// Keeps a record under its number.
-fn put<T: Clone>(records: &mut Vec<Option<T>>, number: u32, record: T) {
+pub(super) fn put<T: Clone>(records: &mut Vec<Option<T>>, number: u32, record: T) {
     let i = number as usize;
     if records.len() <= i {
         records.resize(i + 1, None);
@@ -416,7 +439,7 @@ fn put<T: Clone>(records: &mut Vec<Option<T>>, number: u32, record: T) {
 }
 
 /// The record of that number, which has begun.
-fn get<T>(records: &mut [Option<T>], number: u32) -> &mut T {
+pub(super) fn get<T>(records: &mut [Option<T>], number: u32) -> &mut T {
     records[number as usize]
         .as_mut()
         .expect("notes about a thing follow the note of its begin")

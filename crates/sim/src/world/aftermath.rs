@@ -37,6 +37,7 @@ pub(super) struct Sample {
 impl World {
     /// The contact is over at `over`; what does it bring?
     pub(super) fn afterwards(&mut self, contact: &Contact, call: &Call, over: i64, solved: bool) {
+        self.report(contact, call, over, solved);
         if !contact.test && self.rng.chance(280) {
             self.survey(contact, call, over, solved);
         }

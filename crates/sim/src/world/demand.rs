@@ -93,6 +93,7 @@ impl World {
         }
         self.roster();
         self.close_books();
+        self.ask_employees();
         self.plan(self.now, Action::NewQuarter);
         if self.day.end < self.end {
             self.plan(self.day.end, Action::NewDay);
@@ -140,6 +141,7 @@ impl World {
         self.wishes(CHAT, chat_rate, until);
         self.wishes(MAIL, self.mail_rate(middle), until);
         self.web_orders(call_rate * 0.05, until);
+        self.web_forms(until);
     }
 
     /// Mails come around the clock, most of them while the desk is open.
@@ -325,6 +327,9 @@ impl World {
 
     /// Who writes is at once in the queue, but a mail only while its desk is open.
     fn first_message(&mut self, key: Key, queue: u8) {
+        if queue == MAIL {
+            self.file_mail(key);
+        }
         self.message(key, self.now, Actor::Customer, None, None);
         let delay = self.rng.between(300, 1_500);
         let (open, close) = self.day.open[usize::from(queue)];
@@ -358,7 +363,9 @@ impl World {
             return;
         };
         contact.messages = contact.messages.saturating_add(1);
-        let (n, customer) = (contact.messages, contact.customer);
+        let (n, customer, case) = (contact.messages, contact.customer, contact.case);
+        let replied = case.filter(|_| actor == Actor::Agent);
+        let note = note.or(replied.map(|case| Note::CaseReplied { case }));
         let actor_id = match actor {
             Actor::Customer => customer.map(|c| ids::thing("cu", c, 6)),
             _ => agent.map(|a| self.agent_id(a)),
@@ -366,7 +373,7 @@ impl World {
         let data = MessageSent {
             message_id: ids::part(key.no, "m", n),
             interaction_id: Some(ids::contact(key.no)),
-            case_id: None,
+            case_id: case.map(Self::case_id),
             actor,
             actor_id,
             public: true,

@@ -58,6 +58,16 @@ struct Order {
     shipped: Option<i64>,
 }
 
+/// What was said of a case, one after the other.
+#[derive(Default)]
+struct Case {
+    contacts: BTreeSet<Text>,
+    replies: i64,
+    /// Each with whether it was then solved.
+    steps: Vec<(i64, bool)>,
+    merged: bool,
+}
+
 /// Everything that the events say.
 #[derive(Default)]
 struct Seen {
@@ -68,6 +78,9 @@ struct Seen {
     contacts: BTreeMap<Text, Contact>,
     orders: BTreeMap<Text, Order>,
     answers: Vec<(i64, Text, Instrument, i64)>,
+    cases: BTreeMap<Text, Case>,
+    /// Of employees.
+    opinions: Vec<(i64, Instrument, i64)>,
     costs: Vec<(i64, i64, CostPool, CostPurpose, i128)>,
     handled: BTreeSet<Text>,
 }
@@ -80,6 +93,7 @@ impl Seen {
             seen.contact_event(at, &event.data);
             seen.visit_event(at, &event.data);
             seen.leg_event(at, &event.data);
+            seen.case_event(at, &event.data);
             seen.other_event(at, event);
         }
         let primary = seen.legs.values().filter(|l| l.role == Some(Role::Primary));
@@ -109,11 +123,9 @@ impl Seen {
             }
             EventData::InteractionEnded(e) => self.contact(&e.interaction_id).ended = Some(at),
             EventData::MessageSent(e) => {
-                let contact = e
-                    .interaction_id
-                    .clone()
-                    .expect("messages name their contact");
-                self.contact(&contact).messages.push((at, e.actor));
+                if let Some(contact) = &e.interaction_id {
+                    self.contact(contact).messages.push((at, e.actor));
+                }
             }
             _ => {}
         }
@@ -180,6 +192,39 @@ impl Seen {
         }
     }
 
+    fn case_event(&mut self, at: i64, data: &EventData) {
+        let (id, contact, step) = match data {
+            EventData::MessageSent(e) => {
+                let reply = e.public && e.actor == Actor::Agent;
+                if let Some(id) = e.case_id.as_ref().filter(|_| reply) {
+                    self.cases.get_mut(id).expect("a case that is open").replies += 1;
+                }
+                return;
+            }
+            EventData::CaseOpened(e) => {
+                let before = self.cases.insert(e.case_id.clone(), Case::default());
+                assert!(before.is_none(), "{} is opened twice", e.case_id);
+                (&e.case_id, &e.interaction_id, None)
+            }
+            EventData::CaseStatusChanged(e) => {
+                let case = self.cases.get_mut(&e.case_id).expect("a case that is open");
+                case.merged |= e.merged_into.is_some();
+                (&e.case_id, &e.interaction_id, None)
+            }
+            EventData::CaseSolved(e) => (&e.case_id, &e.interaction_id, Some(true)),
+            EventData::CaseReopened(e) => (&e.case_id, &e.interaction_id, Some(false)),
+            EventData::CaseClosed(e) => {
+                let steps = &self.cases[&e.case_id].steps;
+                let solved = steps.last().is_some_and(|(_, solved)| *solved);
+                (&e.case_id, &e.interaction_id, (!solved).then_some(true))
+            }
+            _ => return,
+        };
+        let case = self.cases.get_mut(id).expect("a case that is open");
+        case.contacts.extend(contact.clone());
+        case.steps.extend(step.map(|solved| (at, solved)));
+    }
+
     fn other_event(&mut self, at: i64, event: &Event) {
         match &event.data {
             EventData::SourceWatermark(e) => {
@@ -187,8 +232,14 @@ impl Seen {
                 self.start = e.history_start.map_or(self.start, |t| t.0 / 1_000);
             }
             EventData::SurveyAnswered(e) => {
-                let leg = e.leg_id.clone().expect("surveys name their leg");
-                self.answers.push((at, leg, e.instrument, e.score));
+                let of_staff = matches!(e.instrument, Instrument::Enps | Instrument::Esat5);
+                match &e.leg_id {
+                    None if of_staff => self.opinions.push((at, e.instrument, e.score)),
+                    leg => {
+                        let leg = leg.clone().expect("surveys of customers name their leg");
+                        self.answers.push((at, leg, e.instrument, e.score));
+                    }
+                }
             }
             EventData::CostPosted(e) => {
                 let (from, to) = (e.period_start.0 / 1_000, e.period_end.0 / 1_000);
@@ -437,6 +488,23 @@ fn answers(seen: &Seen, instrument: Instrument, above: fn(i64) -> i64) -> Counts
         .collect()
 }
 
+fn solved_cases(seen: &Seen, above: fn(&Case) -> bool) -> Counts {
+    let counted = seen.cases.values().filter(|c| !c.merged);
+    counted
+        .filter_map(|c| {
+            let (at, solved) = c.steps.last()?;
+            solved.then(|| (None, *at, above(c).into(), 1))
+        })
+        .collect()
+}
+
+fn opinions(seen: &Seen, instrument: Instrument, above: fn(i64) -> i64) -> Counts {
+    let counted = seen.opinions.iter().filter(|(_, i, _)| *i == instrument);
+    counted
+        .map(|(at, _, score)| (None, *at, above(*score).into(), 1))
+        .collect()
+}
+
 fn valid_order_rate(seen: &Seen) -> Counts {
     let counted = seen.orders.values().filter(|o| !o.test);
     counted
@@ -512,6 +580,9 @@ fn compare_all(config: &Config) {
     for (id, counts) in contacts_and_orders(&seen) {
         compare(&ledger, id, &counts, false);
     }
+    for (id, counts) in cases_and_employees(&seen) {
+        compare(&ledger, id, &counts, false);
+    }
 }
 
 fn visits_and_legs(seen: &Seen) -> Vec<(&'static str, Counts)> {
@@ -549,6 +620,19 @@ fn contacts_and_orders(seen: &Seen) -> Vec<(&'static str, Counts)> {
         ("fcr_any_attempt", fcr(seen, 7, false, true)),
         ("valid_order_rate", valid_order_rate(seen)),
         ("cost_per_valid_order", cost_per_valid_order(seen)),
+    ]
+}
+
+fn cases_and_employees(seen: &Seen) -> Vec<(&'static str, Counts)> {
+    let net = |score| i64::from(score >= 9) - i64::from(score <= 6);
+    vec![
+        ("fcr_case", solved_cases(seen, |c| c.contacts.len() == 1)),
+        ("fcr_one_touch", solved_cases(seen, |c| c.replies < 2)),
+        ("enps", opinions(seen, Instrument::Enps, net)),
+        (
+            "esat",
+            opinions(seen, Instrument::Esat5, |score| (score >= 4).into()),
+        ),
     ]
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sim::{Bucket, Config, Grouping, Ledger, LedgerRow, Unit, World, write_ndjson};
 
 /// KPIs in the expected figures of the day of events.
-const SHOWN: [&str; 26] = [
+const SHOWN: [&str; 30] = [
     "offered",
     "answered",
     "abandoned",
@@ -39,6 +39,10 @@ const SHOWN: [&str; 26] = [
     "cost_total",
     "cost_per_contact",
     "fcr_agent_flag",
+    "fcr_case",
+    "fcr_one_touch",
+    "enps",
+    "esat",
 ];
 
 /// A Monday of a centre with eight agents.

@@ -247,6 +247,10 @@ fn a_centre_of_usual_size_works_plausibly() {
         between("csat", 0.55, 0.90);
         between("nps", -20.0, 60.0);
         between("ces", 3.5, 6.5);
+        between("fcr_case", 0.35, 0.90);
+        between("fcr_one_touch", 0.50, 0.95);
+        between("enps", -30.0, 40.0);
+        between("esat", 0.40, 0.80);
         between("valid_order_rate", 0.70, 0.95);
         between("cost_per_contact", 3.0, 30.0);
         between("cost_per_valid_order", 10.0, 200.0);
@@ -273,6 +277,7 @@ fn a_world_has_all_that_a_contact_centre_can_do() {
         if let EventData::QueueLeft(left) = &event.data {
             reasons.insert(left.reason);
         }
+        seen.extend(case_or_survey(&event.data));
     }
     let wanted = [
         "transfer.initiated",
@@ -294,7 +299,20 @@ fn a_world_has_all_that_a_contact_centre_can_do() {
         "selfservice.ended",
         "interaction.identified",
         "agent.capacity_changed",
+        "case.opened",
+        "case.status_changed",
+        "case.escalated",
+        "case.solved",
+        "case.reopened",
+        "case.closed",
         "a correction",
+        "a merged case",
+        "a reply in a case",
+        "a note in a case",
+        "a mail in a case",
+        "a case of two contacts",
+        "a survey of an employee",
+        "a survey without a name",
     ];
     for event_type in wanted {
         assert!(seen.contains(event_type), "no {event_type}");
@@ -302,6 +320,61 @@ fn a_world_has_all_that_a_contact_centre_can_do() {
     for reason in events::LeaveReason::ALL {
         assert!(reasons.contains(reason), "nobody left as {reason}");
     }
+}
+
+/// What is special about an event of a case or a survey.
+fn case_or_survey(data: &EventData) -> Option<&'static str> {
+    use events::Actor;
+    match data {
+        EventData::CaseStatusChanged(e) if e.merged_into.is_some() => Some("a merged case"),
+        EventData::CaseStatusChanged(e) => {
+            e.interaction_id.as_ref().map(|_| "a case of two contacts")
+        }
+        EventData::MessageSent(e) if e.case_id.is_some() && e.actor == Actor::Agent => {
+            Some(match (&e.interaction_id, e.public) {
+                (Some(_), _) => "a mail in a case",
+                (None, true) => "a reply in a case",
+                (None, false) => "a note in a case",
+            })
+        }
+        EventData::SurveyAnswered(e) if e.leg_id.is_none() => Some(match e.agent_id {
+            Some(_) => "a survey of an employee",
+            None => "a survey without a name",
+        }),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_case_is_opened_once_and_ends_or_is_still_young() {
+    let world = world(&config(11, 28, 12));
+    let end = world.end();
+    let mut last = HashMap::new();
+    let mut closed = HashSet::new();
+    for event in world {
+        let at = event.occurred_at;
+        match event.data {
+            EventData::CaseOpened(e) => {
+                assert!(last.insert(e.case_id, at).is_none(), "a case opens twice");
+            }
+            EventData::CaseSolved(e) => *last.get_mut(&e.case_id).expect("open") = at,
+            EventData::CaseReopened(e) => *last.get_mut(&e.case_id).expect("open") = at,
+            EventData::CaseClosed(e) => assert!(closed.insert(e.case_id), "closed twice"),
+            EventData::MessageSent(e) => {
+                if let Some(case) = e.case_id {
+                    *last.get_mut(&case).expect("open") = at;
+                }
+            }
+            _ => {}
+        }
+    }
+    let silent = |at: UtcMicros| end.ms_since(at) > 7 * 86_400_000;
+    let left: Vec<_> = last
+        .iter()
+        .filter(|(case, at)| silent(**at) && !closed.contains(*case))
+        .collect();
+    assert!(closed.len() > 100, "{}", closed.len());
+    assert!(left.is_empty(), "nobody looks at {left:?}");
 }
 
 #[test]

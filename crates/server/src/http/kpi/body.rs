@@ -23,7 +23,8 @@ pub(in crate::http) struct Body {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KpiMeta")]
 struct Meta {
-    /// What counted as now: the moment of the newest event. A bucket is open until it has passed.
+    /// What counted as now: the moment of the question, or that of the newest event if it is later. A
+    /// bucket is open until it has passed; of one that begins later nothing is known.
     as_of: String,
     /// Data were complete up to here.
     horizon: String,
@@ -32,7 +33,8 @@ struct Meta {
     /// Is any number an estimate?
     approx: bool,
     /// Contacts that ended before this moment were let go, and the range, or one it stands beside or
-    /// is over, begins before: what is counted there is not complete.
+    /// is over, begins before; or the data begin only here, and a range it stands beside begins
+    /// before: what is counted there is not complete.
     incomplete_before: Option<String>,
     /// Of buckets and days.
     zone: String,
@@ -104,7 +106,8 @@ struct Point {
     start: Option<String>,
     /// End of the bucket, or of the range; not included.
     end: Option<String>,
-    /// In the KPI's unit; null is no value, which is not zero.
+    /// In the KPI's unit; null is no value, which is not zero: there is nothing that it could be
+    /// about, or, of counts too, the stretch of time is wholly before the data begin or after `as_of`.
     value: Option<f64>,
     /// Upper operand of a ratio.
     num: Option<f64>,
@@ -207,7 +210,7 @@ fn used(answer: &KpiAnswer) -> Vec<Used> {
 }
 
 fn series(question: &Question, answer: &KpiAnswer) -> Vec<Series> {
-    let clock = Buckets::of(answer);
+    let clock = Buckets::of(question, answer);
     let split = !question.request.by.is_empty();
     let mut all: Vec<Series> = Vec::new();
     let mut last: Option<&KpiRow> = None;
@@ -234,15 +237,18 @@ fn series(question: &Question, answer: &KpiAnswer) -> Vec<Series> {
 struct Buckets<'a> {
     answer: &'a KpiAnswer,
     calendar: Option<Calendar>,
+    /// Is the range one up to now? Then it goes on, whatever time has passed since.
+    ends_now: bool,
 }
 
 impl<'a> Buckets<'a> {
-    fn of(answer: &'a KpiAnswer) -> Self {
+    fn of(question: &Question, answer: &'a KpiAnswer) -> Self {
         let zone = parse_zone(&answer.zone).ok();
         let calendar = |grain: Grain| zone.map(|zone| Calendar::new(grain, zone));
         Buckets {
             answer,
             calendar: answer.grain.and_then(calendar),
+            ends_now: question.ends_now,
         }
     }
 
@@ -275,7 +281,8 @@ impl<'a> Buckets<'a> {
                 low: row.difference.map(|difference| difference.low),
                 high: row.difference.map(|difference| difference.high),
             }),
-            open: end.is_none_or(|end| end > self.answer.as_of),
+            open: end.is_none_or(|end| end > self.answer.as_of)
+                || (self.ends_now && end == self.answer.to),
             mature: matured_to.is_none_or(|to| end.is_some_and(|end| end <= to)),
         }
     }

@@ -119,6 +119,8 @@ pub(super) struct Question {
     pub request: KpiRequest,
     /// As it was written.
     pub compare: Option<String>,
+    /// Is it about a window up to now?
+    pub ends_now: bool,
     pub min_seq: Option<u64>,
 }
 
@@ -189,6 +191,7 @@ impl Question {
         Ok(Question {
             request,
             compare: parameters.get("compare").map(str::to_owned),
+            ends_now: parameters.get("window").is_some(),
             min_seq: parameters.integer("min_seq")?,
         })
     }
