@@ -5,6 +5,7 @@ Each check is a function of a module beside this one; its first line says what i
 index that cannot be reached is told and skips the checks that need it: nothing else does.
 """
 import argparse
+import json
 import os
 import pathlib
 import subprocess
@@ -17,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from callgauge_cli import find_binary, venv_python  # noqa: E402
 from serving import Place  # noqa: E402
+from shapes import SHAPES  # noqa: E402
 
 CACHE = pathlib.Path.home() / ".cache" / "callgauge"
 
@@ -53,8 +55,9 @@ def inside(arguments):
     with tempfile.TemporaryDirectory() as folder, Place(arguments.bin, folder) as place:
         failed = run_all(place)
         if arguments.dbapi:
+            said = json.dumps({"sql": SHAPES["analyst"], "rows": place.said["analyst"]})
             done = subprocess.run([arguments.dbapi, str(HERE / "dbapi_checks.py"), place.address,
-                                   place.analyst])
+                                   place.analyst], input=said, text=True)
             failed += ["dbapi_checks"] * (done.returncode != 0)
     print(f"{len(failed)} check(s) failed: {', '.join(failed)}" if failed else "all clients agree")
     return 1 if failed else 0

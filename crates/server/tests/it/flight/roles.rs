@@ -23,11 +23,11 @@ use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use super::{
     hostile::{prepare, run_prepared},
     world::{
-        ANALYST, COLLECTOR, Client, SENDER, World, act, code, number, open, open_set, query,
-        secured, status, ticket,
+        ANALYST, COLLECTOR, Client, SENDER, World, act, code, number, open, open_for, open_set,
+        query, secured, status, ticket,
     },
 };
-use crate::roles::TokenFile;
+use crate::{client::JSON, roles::TokenFile};
 
 async fn with_header(world: &World, header: &str) -> Client {
     let mut client = world.client().await;
@@ -477,4 +477,37 @@ fn events_that_come_have_their_share_of_the_memory_of_all_bodies() {
             assert_eq!(put(1 << 20).await, Code::Ok);
         }
     });
+}
+
+/// The lines that were refused hold what senders wrote: numbers of callers, perhaps.
+#[test]
+fn refused_lines_are_a_table_only_to_those_who_may_read_them() {
+    const RAW: &str = "SELECT count(*) AS n FROM facts.quarantine";
+    let file = TokenFile::new();
+    let tokens = [Role::Analyst, Role::Admin].map(|role| (role, file.add(role.as_str(), &[role])));
+    let world = open_for(file.path());
+    for (role, token) in &tokens {
+        let is_there = *role == Role::Admin;
+        let asked = world.run(async {
+            let mut client = world.login(token).await;
+            query(&mut client, RAW).await
+        });
+        match asked {
+            Ok(rows) => assert_eq!((number(&rows), is_there), (0, true), "{role:?}"),
+            Err(error) => {
+                let (_, text) = status(error);
+                assert!(!is_there && text.contains("quarantine"), "{role:?}: {text}");
+            }
+        }
+        let header = format!("Bearer {token}");
+        let body = serde_json::json!({ "sql": RAW }).to_string();
+        let headers = [JSON, ("authorization", header.as_str())];
+        let reply = world
+            .http()
+            .ask("POST /api/v1/sql", &headers, body.as_bytes());
+        match is_there {
+            true => assert_eq!(reply.json()["rows"][0][0], 0, "{reply:?}"),
+            false => assert_eq!(reply.error_code(), "unknown_name", "{reply:?}"),
+        }
+    }
 }
