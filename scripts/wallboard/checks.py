@@ -478,7 +478,9 @@ def check_midnight(stage):
         page.wait_for_function("day => document.querySelector('.day').textContent.startsWith(day)",
                                arg=tomorrow.strftime("%Y-%m-%d"), timeout=60_000)
         page.wait_for_function(
-            "row => { const shown = (f) => document.querySelector(`${row} [data-figure='${f}'] .value`)?.textContent;"
+            # A column that no queue has a figure for is not shown.
+            "row => { const shown = (f) => { const at = document.querySelector(`${row} [data-figure='${f}']`);"
+            " return at?.offsetParent ? at.querySelector('.value').textContent : undefined };"
             " return shown('waiting') === '1' && ['0', '—', undefined].includes(shown('offered@today')) }", arg=row)
         page.close()
     finally:
