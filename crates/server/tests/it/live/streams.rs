@@ -263,8 +263,8 @@ fn a_snapshot_has_a_name() {
         (total("waiting"), count(1)),
         (of_queue("q", "waiting"), count(1)),
     ]);
-    // Published by now, if a stream has it.
-    Sse::open(setup.client(), "", &[]).wait_for("snapshot");
+    // Published by now, if a stream of that board has it.
+    Sse::open(setup.client(), "?board=queues&lang=zh-TW", &[]).wait_for("snapshot");
     let reply = get("?board=queues&lang=zh-TW");
     assert_eq!(
         (reply.status, reply.header("etag")),
