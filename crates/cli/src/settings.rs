@@ -11,7 +11,10 @@ use anyhow::{Context, Result, bail};
 use events::UtcMicros;
 
 /// The only clock of the program.
-#[allow(clippy::disallowed_methods)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
 pub fn now() -> UtcMicros {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -23,7 +26,10 @@ pub fn now() -> UtcMicros {
 ///
 /// # Errors
 /// The system has none.
-#[allow(clippy::disallowed_methods)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that asks for chance"
+)]
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;

@@ -39,11 +39,11 @@ pub struct SourceSettings {
 pub enum Meaning {
     /// These events, none if it says nothing new.
     Events(Vec<Event>),
-    /// As `events`, and some that are concluded from what else the import has: what was told of them
-    /// before is believed.
-    #[allow(missing_docs, reason = "said above")]
+    /// Some of the events are guesses.
     WithGuesses {
+        /// As of [`Meaning::Events`].
         events: Vec<Event>,
+        /// Concluded from what else the import has: what was told of them before is believed.
         guesses: Vec<Event>,
     },
     /// Nothing here; records of this kind are counted.

@@ -285,19 +285,14 @@ impl TwilioTaskrouter {
     }
 
     fn offered(&mut self, told: &Told<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
-        let reservation = told.need("reservation_sid")?;
-        let queue = told.queue()?;
-        let agent_id = Text::new(told.need("worker_sid")?);
-        let (id, task) = self.task(told)?;
-        let Some(visit_id) = task.reserved(&id, queue, reservation) else {
-            return Ok(());
-        };
-        let started = OfferStarted {
-            offer_id: Text::new(reservation),
-            visit_id,
-            agent_id,
-        };
-        emit.push(told.at, (reservation, "ring"), started);
+        if let Some(offer) = self.offer(told)? {
+            let started = OfferStarted {
+                offer_id: Text::new(offer.id),
+                visit_id: offer.visit_id,
+                agent_id: offer.agent_id,
+            };
+            emit.push(told.at, (offer.id, "ring"), started);
+        }
         Ok(())
     }
 
@@ -307,21 +302,30 @@ impl TwilioTaskrouter {
         outcome: OfferOutcome,
         emit: &mut Emit<'_>,
     ) -> Result<(), Reject> {
+        if let Some(offer) = self.offer(told)? {
+            let ended = OfferEnded {
+                offer_id: Text::new(offer.id),
+                visit_id: offer.visit_id,
+                agent_id: offer.agent_id,
+                outcome,
+            };
+            emit.push(told.at, (offer.id, "rung"), ended);
+        }
+        Ok(())
+    }
+
+    /// What a reservation offers to whom; nothing if it is of no visit, as after a transfer.
+    fn offer<'a>(&mut self, told: &Told<'a>) -> Result<Option<Offer<'a>>, Reject> {
         let reservation = told.need("reservation_sid")?;
         let queue = told.queue()?;
         let agent_id = Text::new(told.need("worker_sid")?);
         let (id, task) = self.task(told)?;
-        let Some(visit_id) = task.reserved(&id, queue, reservation) else {
-            return Ok(());
-        };
-        let ended = OfferEnded {
-            offer_id: Text::new(reservation),
+        let visit_id = task.reserved(&id, queue, reservation);
+        Ok(visit_id.map(|visit_id| Offer {
+            id: reservation,
             visit_id,
             agent_id,
-            outcome,
-        };
-        emit.push(told.at, (reservation, "rung"), ended);
-        Ok(())
+        }))
     }
 
     fn accepted(&mut self, told: &Told<'_>, emit: &mut Emit<'_>) -> Result<(), Reject> {
@@ -360,6 +364,13 @@ impl TwilioTaskrouter {
         emit.push(told.at, (reservation, "on"), connected);
         Ok(())
     }
+}
+
+/// A visit that rings at an agent.
+struct Offer<'a> {
+    id: &'a str,
+    visit_id: Text,
+    agent_id: Text,
 }
 
 fn leave(told: &Told<'_>, visit_id: &Text, reason: LeaveReason, emit: &mut Emit<'_>) {
