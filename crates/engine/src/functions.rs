@@ -25,6 +25,7 @@ mod parts;
 mod selection;
 mod session_facts;
 mod time;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -41,6 +42,7 @@ pub(crate) use allowed::{builtin_aggregates, builtin_scalars, builtin_tables, bu
 pub(crate) use bound::{Bound, HORIZON_CALL, bound, horizon_function};
 pub(crate) use operators::OperatorPlanner;
 pub(crate) use parts::takes_unit;
+pub(crate) use whole::over_whole_batches;
 
 /// The one type of an instant in SQL.
 pub(crate) fn instant_type() -> DataType {

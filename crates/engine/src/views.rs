@@ -389,7 +389,12 @@ impl Hidden {
 
 /// What of a row a part aggregates: its argument where its condition holds.
 pub(crate) fn row_argument(part: &PartPlan) -> Result<Expr> {
-    match (part.arg.clone(), part.filter.clone()) {
+    let filter = part
+        .filter
+        .clone()
+        .map(functions::over_whole_batches)
+        .transpose()?;
+    match (part.arg.clone(), filter) {
         (Some(arg), Some(filter)) => when(filter, arg).end(),
         (Some(one), None) | (None, Some(one)) => Ok(one),
         (None, None) => Ok(lit(true)),

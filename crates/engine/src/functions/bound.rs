@@ -49,6 +49,11 @@ pub(crate) fn bound(which: Bound, less_ms: i64) -> Expr {
     function.call(Vec::new())
 }
 
+/// Is it the function behind a bound? Then it cannot fail.
+pub(super) fn is_bound(function: &ScalarUDF) -> bool {
+    function.inner().is::<BoundOfData>()
+}
+
 fn udf(which: Bound, less_ms: i64) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(BoundOfData {
         which,
