@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
@@ -28,7 +27,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPu
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use store::{DataFile, TableData};
+use store::{DataFile, MemoryRows, TableData};
 
 use crate::session::pinned;
 
@@ -67,14 +66,20 @@ impl FactTable {
 
     fn scan_memory(
         &self,
-        rows: &[RecordBatch],
+        rows: &[MemoryRows],
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let shown = |batch: &RecordBatch| batch.project(&self.shown);
-        let rows = rows.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-        let source =
-            MemorySourceConfig::try_new(&[rows], Arc::clone(&self.schema), projection.cloned())?;
+        let (columns, schema) = match projection {
+            Some(asked) => (
+                asked.iter().map(|at| self.shown[*at]).collect(),
+                Arc::new(self.schema.project(asked)?),
+            ),
+            None => (self.shown.clone(), Arc::clone(&self.schema)),
+        };
+        let projected = rows.iter().map(|rows| rows.project(&columns));
+        let rows = projected.collect::<Result<Vec<_>, _>>()?;
+        let source = MemorySourceConfig::try_new(&[rows], schema, None)?;
         Ok(DataSourceExec::from_data_source(source.with_limit(limit)))
     }
 

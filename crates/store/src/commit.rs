@@ -19,6 +19,7 @@ use crate::{
     links::LinkBlock,
     log::{LogBlocks, LogRow, log_batch, log_part, merge_log},
     manifest::Sidecar,
+    memory::batches_of,
     parquet_file::{Encoded, encode},
     quarantine::quarantine_batch,
     replace::{keys_of, replace_rows, spec_of, take_rows},
@@ -445,7 +446,7 @@ impl TableOutcome {
         writer: &FileWriter<'_>,
     ) -> Result<()> {
         self.table.origins.clear();
-        let mut batches = std::mem::take(&mut self.table.memory);
+        let mut batches = batches_of(&std::mem::take(&mut self.table.memory));
         let mut blocks = std::mem::take(&mut self.log_memory);
         if let Some(prepared) = prepared {
             batches.drain(..prepared.parts);

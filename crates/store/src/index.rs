@@ -219,8 +219,8 @@ impl LogIndex {
         version: &Version,
         mut take: impl FnMut(u64, u64),
     ) -> Result<()> {
-        for (batch, blocks) in version.log().memory.iter().zip(&version.log_memory) {
-            let newest = arrow::compute::max(int(LOG, batch, SEQ)?);
+        for (rows, blocks) in version.log().memory.iter().zip(&version.log_memory) {
+            let newest = arrow::compute::max(int(LOG, &rows.rows(), SEQ)?);
             if newest.is_some_and(|seq| seq.unsigned_abs() > after) {
                 blocks.ids.each(&mut take);
             }
@@ -257,7 +257,7 @@ impl LogIndex {
             for (part, blocks) in version.log_memory.iter().enumerate() {
                 let found = search.new_entities(part, &blocks.links, &pending);
                 if !found.is_empty() {
-                    let batch = take_ranges(&version.log().memory[part], &found)?;
+                    let batch = take_ranges(&version.log().memory[part].rows(), &found)?;
                     search.take(part, events_of(&batch)?, &found);
                 }
             }

@@ -4,14 +4,11 @@
 //! without them ([`TableData::dropped`]) and written anew with the next flush; both the old file's
 //! end and the new one's beginning are in one manifest edit.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch},
-    compute::{concat_batches, filter_record_batch, max, min},
+    compute::{concat_batches, filter_record_batch},
     datatypes::{Int64Type, TimestampMicrosecondType},
 };
 use facts::{
@@ -22,6 +19,7 @@ use facts::{
 use crate::{
     DataFile, Error, Result,
     files::Files,
+    memory::{Keys, MemoryRows},
     parquet_file::decode,
     sort::{KeyReader, key_columns, row_key, sorted},
     tables::{self, SEQ, TableSpec},
@@ -72,7 +70,7 @@ pub(crate) fn keys_of(rows: &FactRows, table: &str) -> Vec<Vec<u8>> {
 /// Keys of rows that are to go, with their times.
 struct Wanted<'a> {
     table: &'a str,
-    keys: HashMap<Vec<u8>, i64>,
+    keys: Keys,
 }
 
 impl TableVisitor for Wanted<'_> {
@@ -87,7 +85,7 @@ impl<'a> Wanted<'a> {
     fn of(rows: &FactRows, table: &'a str) -> Self {
         let mut wanted = Wanted {
             table,
-            keys: HashMap::new(),
+            keys: Keys::new(),
         };
         rows.visit(&mut wanted);
         wanted
@@ -139,20 +137,6 @@ impl<'a> Wanted<'a> {
         }))
     }
 
-    /// Can the batch have a wanted row, as far as its times tell?
-    fn any_time_within(&self, spec: &TableSpec, batch: &RecordBatch) -> bool {
-        let times = batch
-            .column_by_name(spec.time)
-            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let Some(times) = times.filter(|t| t.null_count() == 0) else {
-            return true;
-        };
-        let (Some(from), Some(to)) = (min(times), max(times)) else {
-            return true;
-        };
-        self.keys.values().any(|time| (from..=to).contains(time))
-    }
-
     fn any_time_in(&self, file: &DataFile) -> bool {
         self.keys.values().any(|time| file.overlaps(*time, *time))
     }
@@ -164,16 +148,11 @@ fn take_from_memory(
     wanted: &mut Wanted<'_>,
 ) -> Result<()> {
     // Newest first: what changes has mostly come or changed a short time ago.
-    for batch in table.memory.iter_mut().rev() {
+    for rows in table.memory.iter_mut().rev() {
         if wanted.is_empty() {
             break;
         }
-        if !wanted.any_time_within(spec, batch) {
-            continue;
-        }
-        if let Some(kept) = wanted.take(spec, batch)? {
-            *batch = kept;
-        }
+        rows.take(spec, &mut wanted.keys)?;
     }
     drop_empty(table);
     Ok(())
@@ -253,11 +232,10 @@ fn merge_memory(spec: &TableSpec, table: &mut TableData) -> Result<()> {
         && let [.., Origin::Fresh, Origin::Fresh] = table.origins.as_slice()
         && before.num_rows() <= last.num_rows() * 2
     {
-        let merged = concat_batches(&spec.schema, [before, last]);
-        let merged = merged.map_err(|e| Error::encoding(spec.name, e))?;
+        let joined = MemoryRows::joined(spec, before, last)?;
         table.memory.truncate(table.memory.len() - 2);
         table.origins.truncate(table.origins.len() - 2);
-        table.push(merged, Origin::Fresh);
+        table.put(joined, Origin::Fresh);
     }
     Ok(())
 }
@@ -286,7 +264,8 @@ pub(crate) fn take_rows(
     let mut fresh = Vec::new();
     let mut rows = Vec::new();
     let origins = std::mem::take(&mut table.origins);
-    for (batch, origin) in std::mem::take(&mut table.memory).into_iter().zip(origins) {
+    for (rows_left, origin) in std::mem::take(&mut table.memory).iter().zip(origins) {
+        let batch = rows_left.rows().into_owned();
         match origin {
             Origin::Fresh => fresh.push(batch),
             Origin::File => rows.push(FileRows { batch, hot: false }),

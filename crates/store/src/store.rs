@@ -35,6 +35,7 @@ use crate::{
     listeners::{Listener, Listeners},
     log::{RECEIVED_COLUMNS, each_received, events_of},
     manifest::{Edit, FileList, Tail},
+    memory::batches_of,
     objects::DataObjects,
     parquet_file::decode,
     quarantine::quarantine_rows,
@@ -465,7 +466,8 @@ impl Store {
             return Ok(None);
         };
         let out = FileWriter::new(files, edit, number);
-        let written = write_log(known(LOG), &version.log().memory, &version.log_memory, &out);
+        let batches = batches_of(&version.log().memory);
+        let written = write_log(known(LOG), &batches, &version.log_memory, &out);
         let written = written.and_then(|written| {
             sync_folders(files, &out.written())?;
             Ok(written)
@@ -709,8 +711,8 @@ impl Store {
     ) -> Result<()> {
         let version = self.version();
         let log = version.log();
-        for batch in &log.memory {
-            each_received(batch, since, &mut take)?;
+        for rows in &log.memory {
+            each_received(&rows.rows(), since, &mut take)?;
         }
         let Some(files) = self.files() else {
             return Ok(());
@@ -761,7 +763,7 @@ impl Store {
                 )?);
             }
         }
-        batches.extend(table.memory.iter().cloned());
+        batches.extend(table.memory.iter().map(|rows| rows.rows().into_owned()));
         Ok(batches)
     }
 

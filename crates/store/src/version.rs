@@ -12,6 +12,7 @@ use crate::{
     DataFile, Floors,
     log::LogBlocks,
     manifest::FileList,
+    memory::MemoryRows,
     tables::{self, LOG, TableSpec},
 };
 
@@ -51,7 +52,7 @@ pub struct TableData {
     /// Parquet files.
     pub files: Vec<Arc<DataFile>>,
     /// Rows that are not in a file yet.
-    pub memory: Vec<RecordBatch>,
+    pub memory: Vec<MemoryRows>,
     /// Where each memory batch comes from.
     pub(crate) origins: Vec<Origin>,
     /// Files of the manifest whose rows are in `memory`.
@@ -90,7 +91,12 @@ impl TableData {
     }
 
     pub(crate) fn push(&mut self, batch: RecordBatch, origin: Origin) {
-        self.memory.push(batch);
+        let rows = MemoryRows::new(batch, self.time.as_deref());
+        self.put(rows, origin);
+    }
+
+    pub(crate) fn put(&mut self, rows: MemoryRows, origin: Origin) {
+        self.memory.push(rows);
         self.origins.push(origin);
     }
 

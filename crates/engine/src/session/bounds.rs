@@ -14,7 +14,7 @@ use datafusion::execution::SessionState;
 use datafusion::physical_plan::collect;
 use events::UtcMicros;
 use serde::Deserialize;
-use store::{DataFile, TableData, Version};
+use store::{DataFile, MemoryRows, TableData, Version};
 
 use super::{Pinned, Result};
 use crate::error::EngineError;
@@ -178,7 +178,8 @@ impl Seen {
 
     fn read_memory(&mut self, log: &TableData) -> Result<()> {
         let known: HashSet<usize> = self.memory.iter().filter_map(place_of).collect();
-        for batch in &log.memory {
+        let batches: Vec<RecordBatch> = log.memory.iter().map(|m| m.rows().into_owned()).collect();
+        for batch in &batches {
             if !place_of(batch).is_some_and(|place| known.contains(&place)) {
                 self.take(batch)?;
                 if let Some(times) = times_in(log, batch) {
@@ -187,7 +188,7 @@ impl Seen {
                 }
             }
         }
-        self.memory.clone_from(&log.memory);
+        self.memory = batches;
         Ok(())
     }
 
@@ -266,10 +267,12 @@ fn times_of_files(table: &TableData) -> impl Iterator<Item = (i64, i64)> {
 }
 
 fn times_of_memory(table: &TableData) -> impl Iterator<Item = (i64, i64)> {
-    table
-        .memory
-        .iter()
-        .filter_map(|batch| times_in(table, batch))
+    table.memory.iter().filter_map(|rows| times_of(table, rows))
+}
+
+fn times_of(table: &TableData, rows: &MemoryRows) -> Option<(i64, i64)> {
+    let time = table.schema.index_of(table.time.as_deref()?).ok()?;
+    times_in(table, &rows.project(&[time]).ok()?)
 }
 
 fn times_in(table: &TableData, batch: &RecordBatch) -> Option<(i64, i64)> {

@@ -6,13 +6,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
-use store::{DataFile, Version};
+use store::{DataFile, MemoryRows, Version};
 
 use super::Bounds;
 use crate::error::EngineError;
@@ -35,7 +34,7 @@ pub(crate) enum Pinned {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rows<'a> {
     pub files: &'a [Arc<DataFile>],
-    pub memory: &'a [RecordBatch],
+    pub memory: &'a [MemoryRows],
 }
 
 impl Pinned {
