@@ -215,7 +215,11 @@ pub const INGEST_DELIVERY_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const LIVE_STREAMS_MAX: usize = 1_000;
 
 /// Time between two frames, at least: what changes in between is one.
-pub const LIVE_FRAME_EVERY: Duration = Duration::from_millis(250);
+pub const LIVE_FRAME_EVERY: Duration = Duration::from_millis(125);
+
+/// Time between two frames that are sent, at least. A little less than that between two that are made,
+/// so that one which took less time to make than the one before need not wait.
+pub const LIVE_SEND_EVERY: Duration = Duration::from_millis(100);
 
 /// Time between two frames, at most, and between two ticks.
 pub const LIVE_TICK_EVERY: Duration = Duration::from_secs(1);

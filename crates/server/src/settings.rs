@@ -84,7 +84,7 @@ impl Settings {
             connections_per_token_max: limits::CONNECTIONS_PER_TOKEN_MAX,
             bytes_in_flight_max: limits::BYTES_IN_FLIGHT_MAX,
             live_streams_max: limits::LIVE_STREAMS_MAX,
-            live_frame_every: limits::LIVE_FRAME_EVERY,
+            live_frame_every: limits::LIVE_SEND_EVERY,
             live_heart_beat: limits::LIVE_HEART_BEAT,
             live_stall_max: limits::LIVE_STALL_MAX,
             live_age_max: limits::LIVE_AGE_MAX,

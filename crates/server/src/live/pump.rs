@@ -1,4 +1,5 @@
-//! Asks for frames: at once when something has happened, else each second, at most four a second.
+//! Asks for frames: at once when something has happened, else each second. At most eight a second, and
+//! fewer where that would take more than a third of a core.
 
 use std::{io, pin::Pin, sync::Arc, thread};
 
@@ -10,7 +11,7 @@ use engine::{
 use events::UtcMicros;
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::Frames;
@@ -82,6 +83,9 @@ impl Drop for FramePump {
     }
 }
 
+/// Making frames takes at most one part in so many of the time.
+const FRAME_SHARE: u32 = 3;
+
 struct Pump {
     source: Arc<dyn FrameSource>,
     queries: QueryService,
@@ -92,12 +96,10 @@ struct Pump {
 impl Pump {
     async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut arrivals = self.queries.arrivals();
-        let mut pace = interval(limits::LIVE_FRAME_EVERY);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         loop {
-            pace.tick().await;
-            let idle_until = Instant::now() + limits::LIVE_TICK_EVERY;
+            let begun = Instant::now();
+            let idle_until = begun + limits::LIVE_TICK_EVERY;
             // Seen: what arrives from here on is in the next frame.
             arrivals.borrow_and_update();
             let frame = Arc::clone(&self.source).frame((self.now)());
@@ -123,8 +125,13 @@ impl Pump {
                     failing = true;
                 }
             }
+            let next = begun + limits::LIVE_FRAME_EVERY.max(begun.elapsed() * FRAME_SHARE);
+            let something_new = async {
+                sleep_until(next).await;
+                let _ = timeout_at(idle_until, arrivals.changed()).await;
+            };
             tokio::select! {
-                _ = timeout_at(idle_until, arrivals.changed()) => {}
+                () = something_new => {}
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
         }
