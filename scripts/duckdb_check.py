@@ -19,6 +19,7 @@ import sys
 import duckdb
 
 from callgauge_cli import find_binary, micros, number
+from duckdb_question import compare_question
 
 DAY_MS = 86_400_000
 ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "Asia/Kathmandu"]
@@ -571,6 +572,7 @@ def workforce():
         "avg_concurrency": slices(f"coalesce({total('contacts * ms', over)}, 0)", ms(work)),
         "contact_time": slices(ever(work), empty=0),
         "logged_in_time": slices(ever("true"), empty=0),
+        "queue_time": slices(ms(f"{work} OR ({ring}) OR ({idle})"), empty=0),
         "agent_non_response_rate": Kpi("agent_time", "slice_at", "agent_id",
                                        rung("offers_missed"), rung("offers")),
     }
@@ -578,8 +580,8 @@ def workforce():
 
 def self_service():
     """What the menu, the bot and the pages did for customers."""
-    def session(a, b=n("true")):
-        return Kpi("sessions", "started_at", "channel", a, b)
+    def session(a, b=n("true"), **more):
+        return Kpi("sessions", "started_at", "channel", a, b, **more)
 
     def mature(days):
         return f"epoch_us(started_at) + {days * DAY_MS * 1000} <= {{horizon}}"
@@ -591,6 +593,7 @@ def self_service():
     return {
         "containment_rate": session(n("contained")),
         "self_service_completion": session(n("outcome = 'completed'")),
+        "sessions_completed": session(n("outcome = 'completed'"), None, empty=0),
         "handover_rate": session(n("outcome = 'escalated'")),
         "context_carry_rate": session(n("outcome = 'escalated' AND context_passed"),
                                       n("outcome = 'escalated'")),
@@ -743,6 +746,12 @@ class Check:
             if not same(ours, theirs, exact):
                 self.wrong.append(f"{what}: {name} is {ours}, DuckDB says {theirs}")
 
+    def one(self, what, ours, theirs, equal):
+        """One number of ours against one of theirs."""
+        self.compared += 1
+        if not equal(ours, theirs):
+            self.wrong.append(f"{what}: value is {ours}, by hand it is {theirs}")
+
     def groups(self, kpi_id, kpi, zone, rows, theirs):
         """All groups of one KPI; a group without a counted row may be missing on either side."""
         known = dict(theirs)
@@ -800,6 +809,11 @@ def main():
     for zone in arguments.zone or ZONES:
         compare_single(check, connection, tables, bounds, arguments, zone)
         compare_per_unit(check, connection, tables, bounds, arguments, zone)
+
+    def asked(ids, zone, *options):
+        return ask(arguments.bin, arguments.data, ids, zone, *options)
+
+    compare_question(check, connection, tables, bounds, asked)
     for line in check.wrong[:50]:
         print(line)
     horizon = datetime.datetime.fromtimestamp(bounds["horizon"] / 1e6, datetime.timezone.utc)

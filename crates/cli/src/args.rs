@@ -537,8 +537,8 @@ pub struct KpiShow {
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     pub compare: Option<String>,
     /// A control group to stand beside: the same period over the rows of this condition, in place of
-    /// that of --where.
-    #[arg(long, value_name = "SQL", conflicts_with = "compare")]
+    /// that of --where. With --compare only for KPIs whose value reads both.
+    #[arg(long, value_name = "SQL")]
     pub control: Option<String>,
     /// A row for every bucket, also where there is nothing.
     #[arg(long, requires = "grain")]

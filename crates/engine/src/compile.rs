@@ -130,7 +130,8 @@ impl Compiler<'_> {
 
     /// Compiles a derived KPI all of whose inputs count rows of this model by the same time.
     ///
-    /// `None` when they do not: such a KPI has no column in a view.
+    /// `None` when they do not, or when its value reads more than rows say: such a KPI has no column
+    /// in a view.
     pub(crate) fn derived(
         &self,
         kpi: &Kpi,
@@ -140,6 +141,9 @@ impl Compiler<'_> {
         let Some(first) = inputs.first() else {
             return Ok(None);
         };
+        if depends_on_the_question(kpi, catalogue) {
+            return Ok(None);
+        }
         let (Some(model), Some(time)) = (first.model(), first.time()) else {
             return Ok(None);
         };
@@ -296,6 +300,13 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// Does a KPI, or one that it is made of, read more than rows say: how long the time is that the
+/// question is of, parameters at its begin, what it is compared with?
+pub(crate) fn depends_on_the_question(kpi: &Kpi, catalogue: &Catalogue) -> bool {
+    let mut all = catalogue.made_of(kpi).into_iter();
+    all.any(|kpi| !kpi.value.is_plain() || kpi.longest_ms().is_some())
 }
 
 /// An error about one expression of one KPI.

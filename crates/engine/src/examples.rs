@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, Place, Value};
+use kpi::{Catalogue, Example, Expected, ExpectedOf, Kpi, ModelSpec, ParamValue, Place, Value};
 use store::Version;
 
 use crate::request::{KpiAnswer, KpiRequest};
@@ -293,18 +293,10 @@ fn numbers_of(answer: &KpiAnswer) -> Numbers {
 /// One partition and the example's own parameters and moments. An example is about the definition:
 /// parameters that it does not set have their defaults, whatever a site's rules say.
 fn settings(catalogue: &Catalogue, example: &Example) -> Settings {
-    let of = |kpi: &kpi::Kpi| {
-        let given = kpi.params.iter().filter_map(|p| {
-            let value = example.params.get(&p.name)?;
-            Some((p.name.clone(), value.clone()))
-        });
-        let all = kpi.params_in_force(&given.collect()).into_iter();
-        all.map(|(name, param)| (name, param.value)).collect()
-    };
     let params = catalogue
         .iter()
         .filter(|kpi| !kpi.params.is_empty())
-        .map(|kpi| (kpi.id.clone(), of(kpi)))
+        .map(|kpi| (kpi.id.clone(), params_of(kpi, example)))
         .collect();
     Settings {
         target_partitions: 1,
@@ -316,6 +308,16 @@ fn settings(catalogue: &Catalogue, example: &Example) -> Settings {
     }
 }
 
+/// The parameters of a KPI in an example.
+fn params_of(kpi: &Kpi, example: &Example) -> BTreeMap<String, ParamValue> {
+    let given = kpi.params.iter().filter_map(|p| {
+        let value = example.params.get(&p.name)?;
+        Some((p.name.clone(), value.clone()))
+    });
+    let all = kpi.params_in_force(&given.collect()).into_iter();
+    all.map(|(name, param)| (name, param.value)).collect()
+}
+
 /// The values of KPIs over other KPIs, from what the example says these are.
 fn from_inputs(catalogue: &Catalogue, example: &Example) -> Result<Numbers, EngineError> {
     let mut numbers = Numbers::new();
@@ -323,18 +325,26 @@ fn from_inputs(catalogue: &Catalogue, example: &Example) -> Result<Numbers, Engi
         if let ExpectedOf::Kpi(id) = &expected.of {
             let unknown = || EngineError::UnknownKpi(format!("there is no KPI {id}"));
             let kpi = catalogue.get(id).ok_or_else(unknown)?;
-            numbers.insert(id.clone(), derived(catalogue, kpi, &example.inputs));
+            numbers.insert(id.clone(), derived(catalogue, kpi, example));
         }
     }
     Ok(numbers)
 }
 
-fn derived(catalogue: &Catalogue, kpi: &Kpi, inputs: &[(String, f64)]) -> Option<f64> {
-    if let Some((_, given)) = inputs.iter().find(|(id, _)| *id == kpi.id) {
+fn derived(catalogue: &Catalogue, kpi: &Kpi, example: &Example) -> Option<f64> {
+    if let Some((_, given)) = example.inputs.iter().find(|(id, _)| *id == kpi.id) {
         return Some(*given);
     }
+    let longest = kpi.longest_ms().unwrap_or(i64::MAX);
+    if example.range_ms.is_some_and(|ms| ms > longest) {
+        return None;
+    }
+    let params = params_of(kpi, example);
     let value = kpi.value.eval(&mut |leaf| match leaf {
-        Value::Kpi(id) => derived(catalogue, catalogue.get(id)?, inputs),
+        Value::Kpi(id) => derived(catalogue, catalogue.get(id)?, example),
+        Value::RangeMs => example.range_ms.map(|ms| ms as f64),
+        Value::Param(name) => params.get(name)?.number(),
+        Value::Beside(side, id) => example.beside.get(&(*side, id.clone())).copied(),
         _ => None,
     });
     value.or((kpi.empty == kpi::Empty::Zero).then_some(0.0))

@@ -7,6 +7,7 @@
 
 mod answer;
 mod asking;
+mod beside;
 mod compare;
 mod modifiers;
 mod over;
@@ -58,7 +59,7 @@ pub struct KpiRequest {
     /// Also ask for another period, to stand beside this one.
     pub compare: Option<Compare>,
     /// Also ask for the same period over other rows, which stand beside it in place of another
-    /// period: a control group.
+    /// period: a control group. Both may be named for KPIs whose value reads both.
     pub control: Option<Control>,
     /// With dimensions: also a row a KPI (and bucket) over all of their values, without
     /// dimensions, from the same parts. They come last.

@@ -28,6 +28,7 @@ use futures::TryStreamExt;
 use kpi::{Catalogue, Kpi, Targets};
 use store::Version;
 
+use crate::compile::depends_on_the_question;
 use crate::error::{EngineError, missing_column};
 use crate::guard::{self, GuardLimits};
 use crate::measure;
@@ -223,10 +224,26 @@ impl Snapshot {
                 ),
                 format!("read it FROM kpi.{}", plan.model),
             ),
-            None => EngineError::refused(
-                format!("{id} is made of several tables, so no view has it as a column"),
-                format!("SELECT * FROM kpi('{id}', '1 day', NULL, '2026-03-01', '2026-04-01')"),
-            ),
+            None => {
+                let why = match depends_on_the_question(kpi, self.catalogue()) {
+                    true => "depends on the question: on its time, parameters or comparison",
+                    false => "is made of several tables",
+                };
+                let grain = match kpi.longest_ms() {
+                    Some(_) => "30 minutes",
+                    None => "1 day",
+                };
+                let compared = match kpi.value.beside().is_empty() {
+                    true => "",
+                    false => ", 'compare=previous'",
+                };
+                EngineError::refused(
+                    format!("{id} {why}, so no view has it as a column"),
+                    format!(
+                        "SELECT * FROM kpi('{id}', '{grain}', NULL, '2026-03-01', '2026-04-01'{compared})"
+                    ),
+                )
+            }
         }
     }
 

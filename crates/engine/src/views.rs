@@ -20,12 +20,13 @@ use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{count_distinct, max, min};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
-use kpi::{Agg, Catalogue, Kind};
+use kpi::{Agg, Catalogue, Kind, Kpi, ParamInForce};
 
 use crate::compile::{Compiler, KpiPlan, PartPlan};
 use crate::error::EngineError;
 use crate::functions;
 use crate::models::{self, Model};
+use crate::settings::Settings;
 
 /// Keys of metadata that never leave the engine begin so.
 pub(crate) const INTERNAL: &str = "callgauge.";
@@ -49,6 +50,8 @@ const BOOKKEEPING: [&str; 6] = [
 pub struct Views {
     models: BTreeMap<String, ModelView>,
     plans: BTreeMap<String, Arc<KpiPlan>>,
+    /// Parameters of KPIs over other KPIs, by id.
+    params: BTreeMap<String, BTreeMap<String, ParamInForce>>,
     measures: RwLock<HashMap<String, Arc<Measure>>>,
     grains: RwLock<HashMap<String, LogicalPlan>>,
     zone: String,
@@ -180,6 +183,11 @@ impl Views {
         self.plans.get(kpi)
     }
 
+    /// The parameters in force of a KPI over other KPIs.
+    pub(crate) fn params_of(&self, kpi: &str) -> Option<&BTreeMap<String, ParamInForce>> {
+        self.params.get(kpi)
+    }
+
     /// The view of a model.
     pub fn model(&self, name: &str) -> Option<&ModelView> {
         self.models.get(name)
@@ -209,14 +217,15 @@ impl Views {
         models: Vec<Model>,
         catalogue: &Catalogue,
         compiler: &dyn Fn(&Model) -> CompilerInput,
-        zone: &str,
+        settings: &Settings,
     ) -> Result<Views, EngineError> {
         let mut views = Views {
             models: BTreeMap::new(),
             plans: BTreeMap::new(),
+            params: derived_params(catalogue, settings),
             measures: RwLock::default(),
             grains: RwLock::default(),
-            zone: zone.to_owned(),
+            zone: settings.zone.clone(),
         };
         for model in models {
             let input = compiler(&model);
@@ -294,6 +303,18 @@ impl CompilerInput {
             settings: &self.settings,
         }
     }
+}
+
+/// The parameters of all KPIs over other KPIs, as they are in force.
+fn derived_params(
+    catalogue: &Catalogue,
+    settings: &Settings,
+) -> BTreeMap<String, BTreeMap<String, ParamInForce>> {
+    let none = BTreeMap::new();
+    let derived = catalogue.iter().filter(|kpi| kpi.measured().is_none());
+    let with_params = derived.filter(|kpi| !kpi.params.is_empty());
+    let of = |kpi: &Kpi| kpi.params_in_force(settings.params.get(&kpi.id).unwrap_or(&none));
+    with_params.map(|kpi| (kpi.id.clone(), of(kpi))).collect()
 }
 
 /// All KPIs that have a column in the model's view, in the order of the catalogue.

@@ -101,6 +101,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../sql/kpis/operations/order_flow.yml"),
     ),
     (
+        "sql/kpis/operations/deflection.yml",
+        include_str!("../../../sql/kpis/operations/deflection.yml"),
+    ),
+    (
         "sql/kpis/workforce/slices.yml",
         include_str!("../../../sql/kpis/workforce/slices.yml"),
     ),
@@ -115,6 +119,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "sql/kpis/workforce/forecasts.yml",
         include_str!("../../../sql/kpis/workforce/forecasts.yml"),
+    ),
+    (
+        "sql/kpis/workforce/staffing.yml",
+        include_str!("../../../sql/kpis/workforce/staffing.yml"),
     ),
     (
         "sql/kpis/quality/evaluations.yml",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::check::{ById, Checker};
-use crate::definition::{Kind, Kpi, Lifecycle};
+use crate::definition::{Kpi, Lifecycle};
 use crate::file::{KpiFile, RawKpi};
 use crate::hash;
 use crate::model::ModelSpec;
@@ -148,16 +148,20 @@ impl Catalogue {
 
     /// The measured KPIs below a derived one, each once; a measured one itself.
     pub fn inputs_of<'a>(&'a self, kpi: &'a Kpi) -> Vec<&'a Kpi> {
+        let all = self.made_of(kpi).into_iter();
+        all.filter(|kpi| kpi.measured().is_some()).collect()
+    }
+
+    /// A KPI and all that it is made of, each once, before its inputs.
+    pub fn made_of<'a>(&'a self, kpi: &'a Kpi) -> Vec<&'a Kpi> {
         let mut found: Vec<&Kpi> = Vec::new();
         let mut open = vec![kpi];
         while let Some(next) = open.pop() {
-            match &next.kind {
-                Kind::Measured(_) if found.iter().any(|k| k.id == next.id) => {}
-                Kind::Measured(_) => found.push(next),
-                Kind::Derived(derived) => {
-                    open.extend(derived.inputs.iter().rev().filter_map(|id| self.get(id)));
-                }
+            if found.iter().any(|k| k.id == next.id) {
+                continue;
             }
+            found.push(next);
+            open.extend(next.inputs().iter().rev().filter_map(|id| self.get(id)));
         }
         found
     }

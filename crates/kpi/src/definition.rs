@@ -103,6 +103,8 @@ pub struct Derived {
     pub inputs: Vec<String>,
     /// The models below, sorted.
     pub models: Vec<String>,
+    /// Over more time than this it has no value, in milliseconds.
+    pub longest_ms: Option<i64>,
 }
 
 /// One row expression and one mergeable aggregate.
@@ -460,6 +462,14 @@ impl Kpi {
         match &self.kind {
             Kind::Derived(derived) => &derived.inputs,
             Kind::Measured(_) => &[],
+        }
+    }
+
+    /// Over more time than this it has no value, in milliseconds, if there is such a length.
+    pub fn longest_ms(&self) -> Option<i64> {
+        match &self.kind {
+            Kind::Derived(derived) => derived.longest_ms,
+            Kind::Measured(_) => None,
         }
     }
 

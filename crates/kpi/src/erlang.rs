@@ -9,10 +9,12 @@
 
 mod abandoning;
 mod demand;
+mod formula;
 mod patient;
 
 pub use abandoning::ErlangA;
 pub use demand::{Goal, Load, positions};
+pub use formula::{FORMULAS, Formula};
 pub use patient::ErlangC;
 
 /// More agents than this are refused.

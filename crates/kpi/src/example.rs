@@ -9,6 +9,7 @@ use crate::param::{ParamValue, parse_duration_ms};
 use crate::place::Scalar;
 
 use crate::definition::Place;
+use crate::value::Side;
 
 /// One example of a KPI.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Example {
     pub tables: Vec<ExampleTable>,
     /// Values of the inputs of a derived KPI: its value is computed from them alone.
     pub inputs: Vec<(String, f64)>,
+    /// With them: what the inputs were in what is compared with.
+    pub beside: BTreeMap<(Side, String), f64>,
+    /// With them: the length of the time that they are of, in milliseconds.
+    pub range_ms: Option<i64>,
     /// Parameters that differ from their defaults, for every KPI that has them.
     pub params: BTreeMap<String, ParamValue>,
     /// Data are complete up to here.

@@ -60,13 +60,14 @@ pub(crate) struct RawKpi {
     pub clock: Option<At<Clock>>,
     /// The one column that decides the bucket.
     pub time: Option<At<String>>,
-    /// Typed parameters of the expressions, as `:name`.
+    /// Typed parameters of the expressions, or of `value` over other KPIs, as `:name`.
     pub params: Option<At<Named<RawParam>>>,
     /// Row conditions of every part.
     pub filters: Option<Vec<At<String>>>,
     /// The mergeable sums that the value is made of.
     pub parts: Option<At<Named<RawPart>>>,
-    /// Scalar over parts, or over other KPIs.
+    /// Scalar over parts; or over other KPIs, with parameters, `range_ms`, `baseline(input)` and
+    /// functions.
     pub value: Option<At<String>>,
     /// The KPIs that `value` is made of, each aggregated apart.
     pub inputs: Option<Vec<At<String>>>,
@@ -181,6 +182,8 @@ pub(crate) struct RawAlign {
     pub dimensions: Option<AlignDimensions>,
     /// `common`: all inputs are cut to the range where all are mature.
     pub mature: Option<AlignMature>,
+    /// A duration: over more time than this there is no value, and a note says so.
+    pub longest: Option<At<Scalar>>,
 }
 
 /// Dimensions of a derived KPI.
@@ -262,6 +265,14 @@ pub(crate) struct RawExample {
     pub tables: Option<Named<Vec<At<Named<Scalar>>>>>,
     /// Values of the inputs of a derived KPI, instead of rows.
     pub inputs: Option<Named<Scalar>>,
+    /// With `inputs`: the length of the time that they are of, as `30m`.
+    pub range: Option<At<Scalar>>,
+    /// With `inputs`: their values in the period compared with.
+    pub baseline: Option<Named<Scalar>>,
+    /// With `inputs`: their values in the control group.
+    pub control: Option<Named<Scalar>>,
+    /// With `inputs`: their values in the control group, in the period compared with.
+    pub control_baseline: Option<Named<Scalar>>,
     /// Parameters that differ from their defaults.
     pub params: Option<Named<Scalar>>,
     /// Data are complete up to this moment.
@@ -332,12 +343,13 @@ places_in!(RawKpi: kpi, version, extends, replaces, breaking, title, group, desc
     variants, examples);
 places_in!(RawParam: default, min, max, by);
 places_in!(RawPart: expr, per);
-places_in!(RawAlign: buckets);
+places_in!(RawAlign: buckets, longest);
 places_in!(RawBuckets: min, default);
 places_in!(RawUnit: kind, of, show);
 places_in!(RawThresholds: good, warn, min_n);
 places_in!(RawWindow: column, window);
-places_in!(RawExample: name, rows, tables, inputs, params, horizon, history_start, as_of, expect);
+places_in!(RawExample: name, rows, tables, inputs, range, baseline, control, control_baseline, params,
+    horizon, history_start, as_of, expect);
 
 impl crate::place::InFile for RawMaturity {
     fn set_file(&mut self, file: usize) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::definition::{Kind, Kpi, Maturity, Measured, Window};
+use crate::definition::{Derived, Kind, Kpi, Maturity, Measured, Window};
 use crate::param::{Param, ParamDefault};
 use crate::read::SourceFile;
 use crate::rowsql;
@@ -27,7 +27,7 @@ pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)], made_by: &str) -> Strin
         "format": 2,
         "over": match &kpi.kind {
             Kind::Measured(measured) => over_model(measured),
-            Kind::Derived(_) => json!(inputs),
+            Kind::Derived(derived) => over_kpis(derived, inputs),
         },
         "params": params,
         "value": kpi.value.to_string(),
@@ -39,6 +39,14 @@ pub(crate) fn of(kpi: &Kpi, inputs: &[(String, String)], made_by: &str) -> Strin
     blake3::hash(canonical.to_string().as_bytes())
         .to_hex()
         .to_string()
+}
+
+/// The same as before there were longest stretches, for what has none.
+fn over_kpis(derived: &Derived, inputs: &[(String, String)]) -> Json {
+    match derived.longest_ms {
+        None => json!(inputs),
+        Some(ms) => json!({ "inputs": inputs, "longest_ms": ms }),
+    }
 }
 
 fn over_model(measured: &Measured) -> Json {

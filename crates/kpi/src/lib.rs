@@ -55,5 +55,5 @@ pub use read::SourceFile;
 pub use status::{Goal, Limit, Status, Thresholds, status};
 pub use targets::{Target, Targets};
 pub use unit::{Show, Unit};
-pub use value::Value;
+pub use value::{Function, Side, Value};
 pub use words::{nearest, suggest};

@@ -191,6 +191,7 @@ fn facts_about(page: &mut String, kpi: &Kpi) {
         ("Of nothing", nothing.to_owned()),
         ("Counts from", maturity(&kpi.maturity)),
         ("Sample", sample(kpi)),
+        ("Longest", longest(kpi)),
         (
             "Buckets",
             format!("from {}; usually {}", kpi.buckets.min, kpi.buckets.default),
@@ -250,6 +251,14 @@ fn maturity(maturity: &Maturity) -> String {
                  says up to when"
             )
         }
+    }
+}
+
+/// Over how much time it has a value.
+fn longest(kpi: &Kpi) -> String {
+    match kpi.longest_ms() {
+        Some(ms) => format!("{}; no value over more time", duration_text(ms)),
+        None => String::new(),
     }
 }
 
@@ -329,8 +338,13 @@ fn sql(kpi: &Kpi) -> String {
             measured.time, kpi.buckets.default, kpi.id, measured.model
         ),
         Kind::Derived(_) => format!(
-            "SELECT * FROM kpi('{}', '{}', NULL, '2026-03-02', '2026-03-09')",
-            kpi.id, kpi.buckets.default
+            "SELECT * FROM kpi('{}', '{}', NULL, '2026-03-02', '2026-03-09'{})",
+            kpi.id,
+            kpi.buckets.default,
+            match kpi.value.beside().is_empty() {
+                true => "",
+                false => ", 'compare=previous'",
+            }
         ),
     };
     format!("```sql\n{text}\n```")
@@ -358,11 +372,7 @@ fn examples(page: &mut String, catalogue: &Catalogue, kpi: &Kpi, models: &[Model
             rows(page, &of, table, models);
         }
         if !example.inputs.is_empty() {
-            let inputs = example
-                .inputs
-                .iter()
-                .map(|(id, value)| format!("`{id}` = {value}"));
-            let _ = write!(page, "\nFrom {}.\n", inputs.collect::<Vec<_>>().join(", "));
+            let _ = write!(page, "\nFrom {}.\n", given(example).join(", "));
         }
         let expected: Vec<String> = example
             .expect
@@ -381,6 +391,18 @@ fn examples(page: &mut String, catalogue: &Catalogue, kpi: &Kpi, models: &[Model
             .collect();
         let _ = write!(page, "\nGives {}.\n", expected.join(", "));
     }
+}
+
+/// What an example over values of inputs is computed from.
+fn given(example: &Example) -> Vec<String> {
+    let inputs = example.inputs.iter();
+    let inputs = inputs.map(|(id, value)| format!("`{id}` = {value}"));
+    let beside = example.beside.iter();
+    let beside = beside.map(|((side, id), value)| format!("`{}({id})` = {value}", side.word()));
+    let range = example.range_ms.map(|ms| format!("`range_ms` = {ms}"));
+    let params = example.params.iter();
+    let params = params.map(|(name, value)| format!("`:{name}` = {value}"));
+    inputs.chain(beside).chain(range).chain(params).collect()
 }
 
 /// The rows of an example, with the columns that these KPIs read; without KPIs with all.

@@ -87,6 +87,15 @@ impl ParamValue {
         }
     }
 
+    /// To compute with: durations in milliseconds. A text is no number.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Duration(n) | Self::Integer(n) => Some(*n as f64),
+            Self::Number(x) => Some(*x),
+            Self::Text(_) => None,
+        }
+    }
+
     /// For programs: durations in milliseconds.
     pub fn json(&self) -> serde_json::Value {
         match self {
@@ -205,6 +214,16 @@ pub(crate) fn resolve(
 }
 
 impl ParamInForce {
+    /// The value at a moment, where it is one for all rows.
+    pub fn at(&self, at: UtcMicros) -> &ParamValue {
+        let holds = |rule: &&ParamRule| {
+            let begun = rule.valid_from.is_none_or(|from| from <= at);
+            begun && rule.valid_to.is_none_or(|to| at < to) && rule.matches.is_empty()
+        };
+        let rule = self.rules.iter().find(holds);
+        rule.map_or(&self.value, |rule| &rule.value)
+    }
+
     /// The longest duration that any row has; `None` if it is no duration.
     pub fn longest_ms(&self) -> Option<i64> {
         let all = self.rules.iter().map(|rule| &rule.value);

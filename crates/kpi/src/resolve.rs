@@ -283,6 +283,11 @@ fn inherit(own: RawKpi, base: RawKpi) -> RawKpi {
     let becomes_measured = own.model.is_some() || own.parts.is_some();
     let name = |raw: &RawKpi| raw.model.as_ref().map(|m| m.value.clone());
     let other_rows = becomes_derived || (own.model.is_some() && name(&own) != name(&base));
+    // Over other inputs a parameter is still what it was: it is no word about rows.
+    let other_params = match becomes_derived {
+        true => base.inputs.is_none(),
+        false => other_rows,
+    };
     // Limits of another scale say nothing here.
     let other_unit = own.unit.is_some() && unit_of(&own) != unit_of(&base);
     let other_scale =
@@ -296,7 +301,7 @@ fn inherit(own: RawKpi, base: RawKpi) -> RawKpi {
         grain: own.grain.or(base.grain.filter(|_| !other_rows)),
         clock: own.clock.or(base.clock.filter(|_| !becomes_derived)),
         time: own.time.or(base.time.filter(|_| !other_rows)),
-        params: merge(own.params, base.params.filter(|_| !other_rows)),
+        params: merge(own.params, base.params.filter(|_| !other_params)),
         filters: own.filters.or(base.filters.filter(|_| !other_rows)),
         parts: merge(own.parts, base.parts.filter(|_| !other_rows)),
         value: own.value.or(base.value),

@@ -1,10 +1,18 @@
 //! The `value` of a definition: a scalar over parts or over other KPIs.
 //!
 //! One rule holds wherever it is computed: every leaf becomes a Float64, then the operations follow
-//! in the written order; NULL in gives NULL out, and division by zero is NULL.
+//! in the written order; NULL in gives NULL out, and division by zero is NULL. A value over other KPIs
+//! may read more than their values: parameters, the length of the time that it is of, what an input
+//! was in the period or group compared with; and it may call a [`Function`].
+
+mod function;
+mod parse;
 
 use std::collections::BTreeSet;
 use std::fmt;
+
+pub use function::Function;
+pub(crate) use parse::{Names, parse};
 
 /// A scalar expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +38,15 @@ pub enum Value {
         /// In the unit of the histogram.
         limit: f64,
     },
+    /// `range_ms`: the length of the time that the number is of, in milliseconds, as far as something
+    /// is known of it.
+    RangeMs,
+    /// `:name`: a parameter of the KPI.
+    Param(String),
+    /// `baseline(input)`: another KPI, in what the question compares with.
+    Beside(Side, String),
+    /// A function of the closed list.
+    Call(Function, Vec<Value>),
     /// The negative.
     Neg(Box<Value>),
     /// A sum.
@@ -42,8 +59,44 @@ pub enum Value {
     Div(Box<Value>, Box<Value>),
 }
 
+/// What a question compares with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The other period.
+    Baseline,
+    /// The control group.
+    Control,
+    /// The control group in the other period.
+    ControlBaseline,
+}
+
+impl Side {
+    /// All of them.
+    pub const ALL: [Side; 3] = [Self::Baseline, Self::Control, Self::ControlBaseline];
+
+    /// As values name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Control => "control",
+            Self::ControlBaseline => "control_baseline",
+        }
+    }
+
+    /// Is it of another period?
+    pub const fn is_past(self) -> bool {
+        !matches!(self, Self::Control)
+    }
+
+    /// Is it of the control group?
+    pub const fn is_control(self) -> bool {
+        !matches!(self, Self::Baseline)
+    }
+}
+
 impl Value {
-    /// Computes the value; `leaf` gives parts, KPIs and histogram readings as Float64.
+    /// Computes the value; `leaf` gives everything that is neither a number, an operation nor a
+    /// function, as Float64.
     pub fn eval(&self, leaf: &mut dyn FnMut(&Self) -> Option<f64>) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
@@ -55,9 +108,11 @@ impl Value {
                 let (a, b) = (a.eval(leaf)?, b.eval(leaf)?);
                 (b != 0.0).then(|| a / b)
             }
-            Self::Part(_) | Self::Kpi(_) | Self::Percentile { .. } | Self::ShareWithin { .. } => {
-                leaf(self)
+            Self::Call(function, arguments) => {
+                let given: Vec<_> = arguments.iter().map(|a| a.eval(leaf)).collect();
+                function.call(&given)
             }
+            _ => leaf(self),
         }
     }
 
@@ -70,6 +125,7 @@ impl Value {
                 a.walk(visit);
                 b.walk(visit);
             }
+            Self::Call(_, arguments) => arguments.iter().for_each(|a| a.walk(visit)),
             _ => {}
         }
     }
@@ -90,11 +146,56 @@ impl Value {
     pub fn kpis(&self) -> BTreeSet<&str> {
         let mut ids = BTreeSet::new();
         self.walk(&mut |value| {
-            if let Self::Kpi(id) = value {
+            if let Self::Kpi(id) | Self::Beside(_, id) = value {
                 ids.insert(id.as_str());
             }
         });
         ids
+    }
+
+    /// The inputs that it reads in what the question compares with.
+    pub fn beside(&self) -> BTreeSet<(Side, &str)> {
+        let mut read = BTreeSet::new();
+        self.walk(&mut |value| {
+            if let Self::Beside(side, id) = value {
+                read.insert((*side, id.as_str()));
+            }
+        });
+        read
+    }
+
+    /// Names of the parameters it reads.
+    pub fn params(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        self.walk(&mut |value| {
+            if let Self::Param(name) = value {
+                names.insert(name.as_str());
+            }
+        });
+        names
+    }
+
+    /// Does it read nothing but parts, KPIs and numbers? Then the rows of a query say all of it;
+    /// else one has to know what the question is.
+    pub fn is_plain(&self) -> bool {
+        let mut plain = true;
+        self.walk(&mut |value| {
+            let more = matches!(
+                value,
+                Self::RangeMs | Self::Param(_) | Self::Beside(..) | Self::Call(..)
+            );
+            plain &= !more;
+        });
+        plain
+    }
+
+    /// Does it call a function that sums up much?
+    pub fn is_costly(&self) -> bool {
+        let mut costly = false;
+        self.walk(&mut |value| {
+            costly |= matches!(value, Self::Call(function, _) if function.is_costly());
+        });
+        costly
     }
 
     /// Is it a sum of leaves, each times a constant? Then values add up where the leaves do.
@@ -107,7 +208,7 @@ impl Value {
                 (a.is_constant() && b.is_linear()) || (a.is_linear() && b.is_constant())
             }
             Self::Div(a, b) => a.is_linear() && b.is_constant(),
-            Self::Number(_) | Self::Percentile { .. } | Self::ShareWithin { .. } => false,
+            _ => false,
         }
     }
 
@@ -153,6 +254,17 @@ impl Value {
             Self::Part(name) | Self::Kpi(name) => f.write_str(name)?,
             Self::Percentile { part, q } => write!(f, "percentile({part}, {q})")?,
             Self::ShareWithin { part, limit } => write!(f, "share_within({part}, {limit})")?,
+            Self::RangeMs => f.write_str(parse::RANGE_MS)?,
+            Self::Param(name) => write!(f, ":{name}")?,
+            Self::Beside(side, id) => write!(f, "{}({id})", side.word())?,
+            Self::Call(function, arguments) => {
+                write!(f, "{}(", function.name())?;
+                for (place, argument) in arguments.iter().enumerate() {
+                    f.write_str(if place == 0 { "" } else { ", " })?;
+                    argument.write(f, 0)?;
+                }
+                f.write_str(")")?;
+            }
             Self::Neg(a) => {
                 f.write_str("-")?;
                 a.write(f, 3)?;
@@ -181,240 +293,4 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, 0)
     }
-}
-
-/// What the names in a value may be.
-pub(crate) struct Names<'a> {
-    pub parts: &'a [&'a str],
-    pub histograms: &'a [&'a str],
-    pub kpis: &'a [&'a str],
-}
-
-/// Why a value text is refused; `offset` counts characters from the start of the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValueError {
-    pub offset: usize,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// Parses a value.
-pub(crate) fn parse(text: &str, names: &Names<'_>) -> Result<Value, ValueError> {
-    let chars: Vec<char> = text.chars().collect();
-    let mut parser = Parser {
-        chars: &chars,
-        at: 0,
-        depth: 0,
-        names,
-    };
-    let value = parser.sum()?;
-    parser.skip_space();
-    match parser.peek() {
-        None => Ok(value),
-        Some(c) => Err(parser.error(format!("unexpected `{c}`"), "write + - * / between names")),
-    }
-}
-
-/// Nested deeper than this, a value is refused instead of risking the stack.
-const DEPTH_MAX: usize = 64;
-
-struct Parser<'a> {
-    chars: &'a [char],
-    at: usize,
-    depth: usize,
-    names: &'a Names<'a>,
-}
-
-impl Parser<'_> {
-    fn sum(&mut self) -> Result<Value, ValueError> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(self.error("nested too deeply".to_owned(), "name a part of it a KPI"));
-        }
-        let mut left = self.product()?;
-        while let Some(op) = self.operator(&['+', '-']) {
-            let right = self.product()?;
-            left = if op == '+' {
-                Value::Add(Box::new(left), Box::new(right))
-            } else {
-                Value::Sub(Box::new(left), Box::new(right))
-            };
-        }
-        self.depth -= 1;
-        Ok(left)
-    }
-
-    fn product(&mut self) -> Result<Value, ValueError> {
-        let mut left = self.factor()?;
-        while let Some(op) = self.operator(&['*', '/']) {
-            let right = self.factor()?;
-            left = if op == '*' {
-                Value::Mul(Box::new(left), Box::new(right))
-            } else {
-                Value::Div(Box::new(left), Box::new(right))
-            };
-        }
-        Ok(left)
-    }
-
-    fn factor(&mut self) -> Result<Value, ValueError> {
-        self.skip_space();
-        match self.peek() {
-            Some('-') => {
-                self.at += 1;
-                self.depth += 1;
-                if self.depth > DEPTH_MAX {
-                    return Err(self.error("nested too deeply".to_owned(), "one minus is enough"));
-                }
-                let inner = self.factor()?;
-                self.depth -= 1;
-                Ok(Value::Neg(Box::new(inner)))
-            }
-            Some('(') => {
-                self.at += 1;
-                let inner = self.sum()?;
-                self.expect(')')?;
-                Ok(inner)
-            }
-            Some(c) if c.is_ascii_digit() || c == '.' => self.number().map(Value::Number),
-            Some(c) if is_name(c) => self.name(),
-            Some(c) => Err(self.error(format!("unexpected `{c}`"), "a name or a number fits here")),
-            None => Err(self.error(
-                "the value ends too early".to_owned(),
-                "a name or a number fits here",
-            )),
-        }
-    }
-
-    fn number(&mut self) -> Result<f64, ValueError> {
-        self.skip_space();
-        let start = self.at;
-        while self.peek().is_some_and(|c| c.is_ascii_digit() || c == '.') {
-            self.at += 1;
-        }
-        let text: String = self.chars[start..self.at].iter().collect();
-        text.parse().map_err(|_| ValueError {
-            offset: start,
-            message: format!("`{text}` is not a number"),
-            hint: None,
-        })
-    }
-
-    fn name(&mut self) -> Result<Value, ValueError> {
-        let start = self.at;
-        while self.peek().is_some_and(is_name) {
-            self.at += 1;
-        }
-        let name: String = self.chars[start..self.at].iter().collect();
-        self.skip_space();
-        if self.peek() == Some('(') {
-            return self.call(&name, start);
-        }
-        if self.names.histograms.contains(&name.as_str()) {
-            return Err(ValueError {
-                offset: start,
-                message: format!("part `{name}` is a histogram, not a number"),
-                hint: Some(format!(
-                    "write percentile({name}, 0.9) or share_within({name}, 20)"
-                )),
-            });
-        }
-        if self.names.parts.contains(&name.as_str()) {
-            return Ok(Value::Part(name));
-        }
-        if self.names.kpis.contains(&name.as_str()) {
-            return Ok(Value::Kpi(name));
-        }
-        let known = self.names.parts.iter().chain(self.names.kpis).copied();
-        Err(ValueError {
-            offset: start,
-            message: format!("`{name}` is neither a part nor an input of this KPI"),
-            hint: Some(crate::words::suggest(&name, known, "known here")),
-        })
-    }
-
-    fn call(&mut self, function: &str, start: usize) -> Result<Value, ValueError> {
-        if !matches!(function, "percentile" | "share_within") {
-            return Err(ValueError {
-                offset: start,
-                message: format!("there is no function `{function}` in a value"),
-                hint: Some("there are percentile(part, 0.9) and share_within(part, 20)".to_owned()),
-            });
-        }
-        self.expect('(')?;
-        self.skip_space();
-        let at_part = self.at;
-        while self.peek().is_some_and(is_name) {
-            self.at += 1;
-        }
-        let part: String = self.chars[at_part..self.at].iter().collect();
-        if !self.names.histograms.contains(&part.as_str()) {
-            let known = self.names.histograms.iter().copied();
-            return Err(ValueError {
-                offset: at_part,
-                message: format!("`{part}` is not a histogram part of this KPI"),
-                hint: Some(crate::words::suggest(&part, known, "histogram parts")),
-            });
-        }
-        self.expect(',')?;
-        self.skip_space();
-        let at_number = self.at;
-        let number = self.number()?;
-        self.expect(')')?;
-        if function == "share_within" {
-            return Ok(Value::ShareWithin {
-                part,
-                limit: number,
-            });
-        }
-        if !(number > 0.0 && number <= 1.0) {
-            return Err(ValueError {
-                offset: at_number,
-                message: format!("percentile {number} is not between 0 and 1"),
-                hint: Some("the 90th percentile is 0.9".to_owned()),
-            });
-        }
-        Ok(Value::Percentile { part, q: number })
-    }
-
-    fn operator(&mut self, wanted: &[char]) -> Option<char> {
-        self.skip_space();
-        let op = self.peek().filter(|c| wanted.contains(c))?;
-        self.at += 1;
-        Some(op)
-    }
-
-    fn expect(&mut self, wanted: char) -> Result<(), ValueError> {
-        self.skip_space();
-        if self.peek() == Some(wanted) {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(self.error(
-            format!("`{wanted}` is missing here"),
-            "count the parentheses",
-        ))
-    }
-
-    fn skip_space(&mut self) {
-        while self.peek().is_some_and(char::is_whitespace) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
-    }
-
-    fn error(&self, message: String, hint: &str) -> ValueError {
-        ValueError {
-            offset: self.at,
-            message,
-            hint: Some(hint.to_owned()),
-        }
-    }
-}
-
-const fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
 }

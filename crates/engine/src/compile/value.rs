@@ -64,6 +64,9 @@ impl ValueNode {
             Value::ShareWithin { part, limit } => {
                 Self::of_histogram(part, leaf).map(|i| ValueNode::ShareWithin(i, *limit))
             }
+            Value::RangeMs | Value::Param(_) | Value::Beside(..) | Value::Call(..) => Err(format!(
+                "`{value}` depends on the question, not on rows alone"
+            )),
         }
     }
 

@@ -8,8 +8,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono_tz::Tz;
 use events::UtcMicros;
-use kpi::{Empty, Goal, Kpi, Share, Targets, Value};
+use kpi::{Clock, Empty, Goal, Kpi, ParamInForce, Share, Side, Targets, Value};
 
+use super::beside::Beside;
 use super::posted::{Posted, Stretch, is_posted};
 use super::prepare::{Asker, Columns, Query};
 use super::{AnsweredKpi, KpiAnswer, KpiRequest, KpiRow};
@@ -47,16 +48,19 @@ pub(super) struct Asked {
 struct Spot<'a> {
     key: &'a Key,
     end: Option<i64>,
+    /// Where rows are no longer mature.
+    matured_to: Option<i64>,
     /// Is something known of it? Else there is no value, whatever nothing means for the KPI.
     known: bool,
     withheld: Vec<&'a str>,
 }
 
 impl<'a> Spot<'a> {
-    fn new(key: &'a Key, end: Option<i64>) -> Self {
+    fn new(key: &'a Key, asked: &Asked) -> Self {
         Spot {
             key,
-            end,
+            end: asked.to,
+            matured_to: asked.about.matured_to.map(|to| to.0),
             known: true,
             withheld: Vec::new(),
         }
@@ -73,6 +77,12 @@ struct Figures {
     parts: Vec<(String, Option<f64>)>,
 }
 
+/// Most rows of a KPI whose every value is a sum over many states of a queue.
+const COSTLY_ROWS_MAX: usize = 10_000;
+
+/// A quarter of an hour, in microseconds: what time is cut into that is spread over buckets.
+const QUARTER: i64 = 900_000_000;
+
 /// Most rows of an answer that has every bucket.
 const FILLED_ROWS_MAX: usize = 200_000;
 
@@ -83,6 +93,9 @@ pub(crate) struct Answering {
     asked: Vec<Asked>,
     /// Those asked for and all their inputs, by id.
     known: BTreeMap<String, Arc<Kpi>>,
+    /// Parameters of those over other KPIs, by id.
+    params: BTreeMap<String, BTreeMap<String, ParamInForce>>,
+    beside: Arc<Beside>,
     targets: Arc<Targets>,
     dims: Vec<String>,
     posted: Posted,
@@ -105,10 +118,11 @@ impl Answering {
         every: Vec<i64>,
     ) -> Self {
         let mut known = BTreeMap::new();
-        let mut open: Vec<&Kpi> = asked.iter().map(|a| &*a.kpi).collect();
-        while let Some(kpi) = open.pop() {
-            open.extend(kpi.inputs().iter().filter_map(|id| asker.catalogue.get(id)));
+        let mut params = BTreeMap::new();
+        for kpi in asked.iter().flat_map(|a| asker.catalogue.made_of(&a.kpi)) {
             known.insert(kpi.id.clone(), Arc::new(kpi.clone()));
+            let own = asker.views.params_of(&kpi.id);
+            params.extend(own.map(|own| (kpi.id.clone(), own.clone())));
         }
         let answer = KpiAnswer {
             rows: Vec::new(),
@@ -128,6 +142,8 @@ impl Answering {
         Answering {
             asked,
             known,
+            params,
+            beside: Arc::default(),
             targets: Arc::clone(asker.targets),
             dims: request.by.clone(),
             posted,
@@ -154,6 +170,11 @@ impl Answering {
         again.answer.bounds = bounds;
         again.every = every;
         again
+    }
+
+    /// What inputs were in what the question compares with.
+    pub(super) fn stand_beside(&mut self, beside: &Arc<Beside>) {
+        self.beside = Arc::clone(beside);
     }
 
     /// The KPIs asked for.
@@ -253,10 +274,15 @@ impl Answering {
         }
         let mut keys = self.keys_of(kpi, end);
         self.fill(&mut keys);
+        self.refuse_too_many(kpi, keys.len())?;
+        about.note = self.not_named(kpi);
         let mut rows = Vec::new();
         for key in keys {
-            let mut spot = Spot::new(&key, end);
+            let mut spot = Spot::new(&key, asked);
             spot.known = self.is_known(asked, &inputs, &spot);
+            if spot.known && about.note.is_none() {
+                about.note = self.too_long_below(kpi, &key);
+            }
             let withheld = self.withheld(asked, &inputs, &key);
             if let Some(input) = withheld.first()
                 && spot.known
@@ -270,15 +296,67 @@ impl Answering {
         Ok(rows)
     }
 
+    /// Who asks for very many values that take long each keeps a thread for all that time.
+    fn refuse_too_many(&self, kpi: &Kpi, rows: usize) -> Result<(), EngineError> {
+        let costly = || self.made_of(kpi).iter().any(|kpi| kpi.value.is_costly());
+        if rows <= COSTLY_ROWS_MAX || !costly() {
+            return Ok(());
+        }
+        Err(EngineError::refused(
+            format!("{} would be computed for {rows} groups and buckets", kpi.id),
+            format!("at most {COSTLY_ROWS_MAX}: ask for a shorter range or fewer dimensions"),
+        ))
+    }
+
+    /// Why there is no value at all: the question does not name what the value reads.
+    fn not_named(&self, kpi: &Kpi) -> Option<String> {
+        let all = self.made_of(kpi);
+        let mut read = all.iter().flat_map(|kpi| kpi.value.beside());
+        let (side, _) = read.find(|(side, _)| !self.beside.has(*side))?;
+        let id = &kpi.id;
+        Some(match side {
+            Side::Baseline => format!("{id} needs a baseline: --compare FROM..TO"),
+            Side::Control => format!("{id} needs a control group: --control CONDITION"),
+            Side::ControlBaseline => {
+                format!("{id} needs a baseline and a control group: --compare, --control")
+            }
+        })
+    }
+
+    /// Why there is no value: the time is longer than that of one value.
+    fn too_long_below(&self, kpi: &Kpi, key: &Key) -> Option<String> {
+        let all = self.made_of(kpi);
+        let too_long = all.iter().find(|kpi| self.is_too_long(kpi, key))?;
+        let longest = kpi::duration_text(too_long.longest_ms()?);
+        Some(format!(
+            "{} has no value over more than {longest}: ask for smaller buckets, as --grain 30m; the \
+             mean of a day is not that of its busy hours",
+            kpi.id
+        ))
+    }
+
+    fn is_too_long(&self, kpi: &Kpi, key: &Key) -> bool {
+        let Some(longest) = kpi.longest_ms() else {
+            return false;
+        };
+        let bounds = &self.answer.bounds;
+        let (from, to) = self.answer.stretch(self.buckets.as_ref(), key.1);
+        let from = from.or(bounds.known_from.map(|at| at.0));
+        let to = to.unwrap_or(bounds.as_of.0);
+        from.is_some_and(|from| to.saturating_sub(from) / 1_000 > longest)
+    }
+
+    /// A KPI and those that it is made of.
+    fn made_of<'a>(&'a self, kpi: &'a Kpi) -> Vec<&'a Kpi> {
+        let inputs = kpi.inputs().iter().filter_map(|id| self.known.get(id));
+        let below = inputs.flat_map(|input| self.made_of(input));
+        std::iter::once(kpi).chain(below).collect()
+    }
+
     /// The KPIs over rows that a KPI is made of; itself, if it is one.
     fn measured_below<'a>(&'a self, kpi: &'a Kpi) -> Vec<&'a Kpi> {
-        if kpi.measured().is_some() {
-            return vec![kpi];
-        }
-        let inputs = kpi.inputs().iter().filter_map(|id| self.known.get(id));
-        inputs
-            .flat_map(|input| self.measured_below(input))
-            .collect()
+        let all = self.made_of(kpi).into_iter();
+        all.filter(|kpi| kpi.measured().is_some()).collect()
     }
 
     /// Is something known of a group: can something be known of its stretch of time, or does a row
@@ -416,7 +494,7 @@ impl Answering {
 
     /// The value of a KPI in a group; where it has no row, what nothing means for it.
     fn value(&self, kpi: &Kpi, spot: &Spot<'_>) -> Option<f64> {
-        if spot.withheld.contains(&kpi.id.as_str()) {
+        if spot.withheld.contains(&kpi.id.as_str()) || self.is_too_long(kpi, spot.key) {
             return None;
         }
         let value = if kpi.measured().is_some() {
@@ -434,8 +512,41 @@ impl Answering {
                 parts.iter().find(|(part, _)| part == name)?.1
             }
             Value::Kpi(id) => self.value(self.known.get(id)?, spot),
+            Value::Beside(side, id) => {
+                let input = self.known.get(id)?;
+                self.beside.value(*side, input, spot.key)
+            }
+            Value::Param(name) => {
+                let param = self.params.get(&kpi.id)?.get(name)?;
+                param.at(self.moment(spot.key.1)).number()
+            }
+            Value::RangeMs => self.range_ms(kpi, spot),
             _ => None,
         })
+    }
+
+    /// The length of the time that a value is of, as far as something is known of it. Where all inputs
+    /// are time that is spread, those quarters are meant that begin in the range: they count whole.
+    fn range_ms(&self, kpi: &Kpi, spot: &Spot<'_>) -> Option<f64> {
+        let bounds = &self.answer.bounds;
+        let (from, to) = self.answer.stretch(self.buckets.as_ref(), spot.key.1);
+        let mut measured = self.measured_below(kpi).into_iter();
+        let is_spread = measured.all(|k| k.measured().is_some_and(|m| m.clock == Clock::Spread));
+        let next = |at: i64| match is_spread {
+            true => (at.saturating_sub(1).div_euclid(QUARTER) + 1).saturating_mul(QUARTER),
+            false => at,
+        };
+        let known_from = bounds.known_from?.0;
+        let from = from.map_or(known_from, |from| next(from).max(known_from));
+        let ends = [to.map(next), spot.matured_to, Some(bounds.as_of.0)];
+        let to = ends.into_iter().flatten().min()?;
+        (from < to).then(|| (to - from) as f64 / 1_000.0)
+    }
+
+    /// The moment that decides what holds for a bucket.
+    fn moment(&self, period: Option<i64>) -> UtcMicros {
+        let start = period.map(UtcMicros).or(self.answer.from);
+        start.unwrap_or(self.answer.as_of)
     }
 
     fn goal(&self, kpi: &Kpi, dims: &[(String, Option<String>)], period: Option<i64>) -> Goal {
@@ -443,11 +554,7 @@ impl Answering {
             .iter()
             .filter_map(|(d, v)| Some((d.as_str(), v.as_deref()?)))
             .collect();
-        let at = period
-            .map(UtcMicros)
-            .or(self.answer.from)
-            .unwrap_or(self.answer.as_of);
-        self.targets.goal(kpi, &named, at)
+        self.targets.goal(kpi, &named, self.moment(period))
     }
 
     /// The one currency behind a KPI of money.

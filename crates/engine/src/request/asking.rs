@@ -4,17 +4,23 @@
 //! `callgauge kpi`, `GET /api/v1/kpi` and the table function `kpi()` all go through here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use events::UtcMicros;
+use kpi::Side;
 
+use super::beside::{Beside, Period};
 use super::{
     Asker, Compare, Control, KpiAnswer, KpiRequest, KpiRow, Only, Posted, Prepared, Query, over,
 };
 use crate::EngineError;
 use crate::session::Snapshot;
+
+/// Questions beside a question, each with the other period that it is about, if it is of one.
+type Others = Vec<(KpiRequest, Option<Compare>)>;
 
 /// Runs the queries of requests.
 pub(crate) trait Runner: Sync {
@@ -62,11 +68,12 @@ impl<R: Runner> Asking<'_, R> {
 
     /// The answer, with what stands beside it if that is asked for.
     async fn compared(&self, request: &KpiRequest) -> Result<KpiAnswer, EngineError> {
-        let mut answer = self.one_period(request).await?;
+        let beside = Arc::new(self.beside(request).await?);
+        let mut answer = self.one_period(request, &beside).await?;
         let asker = &self.asker;
         let zone = asker.zone(request)?;
         let kpis = asker.kpis(request)?;
-        let history_start = asker.bounds.history_start;
+        let alone = Arc::default();
         let mut periods = Vec::new();
         let others = asker.others(request)?;
         let ranges: Vec<_> = others
@@ -74,13 +81,10 @@ impl<R: Runner> Asking<'_, R> {
             .map(|(other, _)| (other.from, other.to))
             .collect();
         for (other, compare) in others {
-            // A week from before the first event would make the mean smaller, and means nothing.
-            let begins = other.from.unwrap_or(history_start);
-            let is_mean = request.compare.is_some_and(Compare::is_mean);
-            if is_mean && begins < history_start {
+            if asker.is_early(request, &other) {
                 continue;
             }
-            match self.one_period(&other).await {
+            match self.one_period(&other, &alone).await {
                 Ok(beside) => {
                     periods.push(answer.beside(&beside, compare, zone));
                     // Nobody looks at where another period begins: it has to be said.
@@ -110,6 +114,38 @@ impl<R: Runner> Asking<'_, R> {
         Ok(answer)
     }
 
+    /// What inputs were in what the question compares with, as far as a value reads that.
+    async fn beside(&self, request: &KpiRequest) -> Result<Beside, EngineError> {
+        let asker = &self.asker;
+        let (mut beside, alone) = (Beside::default(), Arc::default());
+        for (side, ids) in asker.read_beside(request)? {
+            let of_inputs = KpiRequest {
+                ids: ids.into_iter().collect(),
+                totals: false,
+                ..request.clone()
+            };
+            let Some(others) = asker.beside(&of_inputs, side)? else {
+                continue;
+            };
+            let mut periods = Vec::new();
+            for (other, compare) in others {
+                if asker.is_early(request, &other) {
+                    continue;
+                }
+                match self.one_period(&other, &alone).await {
+                    Ok(found) => {
+                        let zone = asker.zone(request)?;
+                        periods.push(Period::new(request, found, compare, zone));
+                    }
+                    Err(error) if error.is_about_the_data() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            beside.add(side, periods);
+        }
+        Ok(beside)
+    }
+
     /// Of each row: has the control group none of the rows that it counts? What is in both groups
     /// makes them alike, and an interval of their difference would say that it is certain. The
     /// answer says of which KPIs they overlap.
@@ -126,7 +162,7 @@ impl<R: Runner> Asking<'_, R> {
             control: None,
             ..request.clone()
         };
-        let shared = match self.one_period(&in_both).await {
+        let shared = match self.one_period(&in_both, &Arc::default()).await {
             Ok(shared) => shared,
             Err(error) if error.is_about_the_data() => return Ok(vec![false; answer.rows.len()]),
             Err(error) => return Err(error),
@@ -159,15 +195,23 @@ impl<R: Runner> Asking<'_, R> {
     }
 
     /// The answer about one period.
-    async fn one_period(&self, request: &KpiRequest) -> Result<KpiAnswer, EngineError> {
+    async fn one_period(
+        &self,
+        request: &KpiRequest,
+        beside: &Arc<Beside>,
+    ) -> Result<KpiAnswer, EngineError> {
         match request.over {
             Some(over) => over::ask(self, request, over).await,
-            None => self.within(request).await,
+            None => self.within(request, beside).await,
         }
     }
 
     /// The same, every value over its own bucket.
-    pub(super) async fn within(&self, request: &KpiRequest) -> Result<KpiAnswer, EngineError> {
+    pub(super) async fn within(
+        &self,
+        request: &KpiRequest,
+        beside: &Arc<Beside>,
+    ) -> Result<KpiAnswer, EngineError> {
         let (asker, session) = (&self.asker, self.session);
         let mut posted = Posted::unknown(asker.zone(request)?);
         for question in asker.questions(request, session)? {
@@ -175,6 +219,7 @@ impl<R: Runner> Asking<'_, R> {
             posted.take(&question, request.by.len(), &found)?;
         }
         let mut prepared = asker.prepare(request, posted, session)?;
+        prepared.stand_beside(beside);
         for query in prepared.queries().to_vec() {
             let failed = match self.run(&mut prepared, &query).await? {
                 None => continue,
@@ -216,6 +261,9 @@ impl Asker<'_> {
     pub(crate) fn check(&self, request: &KpiRequest) -> Result<Prepared, EngineError> {
         let zone = self.zone(request)?;
         self.others(request)?;
+        for side in self.read_beside(request)?.into_keys() {
+            self.beside(request, side)?;
+        }
         if let Some(over) = request.over {
             over::check(request, over, zone)?;
         }
@@ -223,24 +271,47 @@ impl Asker<'_> {
     }
 
     /// What is asked beside a request: other periods, or other rows of the same one.
-    fn others(
-        &self,
-        request: &KpiRequest,
-    ) -> Result<Vec<(KpiRequest, Option<Compare>)>, EngineError> {
+    fn others(&self, request: &KpiRequest) -> Result<Others, EngineError> {
         match (request.compare, &request.control) {
             (None, None) => Ok(Vec::new()),
-            (Some(_), Some(_)) => Err(EngineError::refused(
+            (Some(_), Some(_)) if !self.all_read_control(request)? => Err(EngineError::refused(
                 "one can be compared with another period or with other rows, not with both",
-                "leave one of them out",
+                "leave one of them out, or ask for KPIs alone whose value reads both",
             )),
             (None, Some(control)) => Ok(vec![(other_rows(request, control)?, None)]),
-            (Some(compare), None) => {
-                compare.check_kpis(self.catalogue, &self.kpis(request)?)?;
-                let zone = self.zone(request)?;
-                let other = |single: Compare| Ok((single.other(request, zone)?, Some(single)));
-                compare.singles().into_iter().map(other).collect()
-            }
+            // The control group is in the value already.
+            (Some(compare), _) => self.past(request, compare),
         }
+    }
+
+    /// The same question about other periods.
+    fn past(&self, request: &KpiRequest, compare: Compare) -> Result<Others, EngineError> {
+        compare.check_kpis(self.catalogue, &self.kpis(request)?)?;
+        let zone = self.zone(request)?;
+        let other = |single: Compare| Ok((single.other(request, zone)?, Some(single)));
+        compare.singles().into_iter().map(other).collect()
+    }
+
+    /// The same question about what a value reads in what the question compares with; `None` if that
+    /// is not named.
+    fn beside(&self, request: &KpiRequest, side: Side) -> Result<Option<Others>, EngineError> {
+        let of_group = match (&request.control, side.is_control()) {
+            (_, false) => request.clone(),
+            (Some(control), true) => other_rows(request, control)?,
+            (None, true) => return Ok(None),
+        };
+        match (request.compare, side.is_past()) {
+            (_, false) => Ok(Some(vec![(of_group, None)])),
+            (Some(compare), true) => self.past(&of_group, compare).map(Some),
+            (None, true) => Ok(None),
+        }
+    }
+
+    /// A week from before the first event would make a mean smaller, and means nothing.
+    fn is_early(&self, request: &KpiRequest, other: &KpiRequest) -> bool {
+        let history_start = self.bounds.history_start;
+        let begins = other.from.unwrap_or(history_start);
+        request.compare.is_some_and(Compare::is_mean) && begins < history_start
     }
 }
 

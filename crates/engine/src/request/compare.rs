@@ -197,25 +197,11 @@ impl KpiAnswer {
         compare: Option<Compare>,
         zone: Tz,
     ) -> Vec<Option<KpiRow>> {
-        let calendar = self.grain.map(|grain| Calendar::new(grain, zone));
-        let starts = |answer: &KpiAnswer| -> Vec<i64> {
-            match (&calendar, answer.from, answer.to) {
-                (Some(calendar), Some(from), Some(to)) => calendar.starts(from.0, to.0).collect(),
-                _ => Vec::new(),
-            }
-        };
-        let counterparts: BTreeMap<i64, i64> = match (compare, &calendar) {
-            (_, None) => BTreeMap::new(),
-            (None, Some(_)) => starts(self).into_iter().map(|at| (at, at)).collect(),
-            (Some(Compare::Previous), Some(_)) => {
-                starts(self).into_iter().zip(starts(other)).collect()
-            }
-            (Some(compare), Some(calendar)) => {
-                let beside = |at: i64| calendar.bucket(compare.moved(UtcMicros(at), zone).0).start;
-                starts(self)
-                    .into_iter()
-                    .map(|at| (at, beside(at)))
-                    .collect()
+        let counterparts = match self.grain.map(|grain| Calendar::new(grain, zone)) {
+            None => BTreeMap::new(),
+            Some(calendar) => {
+                let ranges = [(self.from, self.to), (other.from, other.to)];
+                counterparts(&calendar, compare, ranges, zone)
             }
         };
         let known: BTreeMap<_, _> = other
@@ -264,6 +250,31 @@ impl KpiAnswer {
     }
 }
 
+/// The start of the bucket that each bucket of the first range is compared with, in the second: first
+/// beside first, or each beside the one at the same place of the calendar.
+pub(super) fn counterparts(
+    calendar: &Calendar,
+    compare: Option<Compare>,
+    [own, other]: [(Option<UtcMicros>, Option<UtcMicros>); 2],
+    zone: Tz,
+) -> BTreeMap<i64, i64> {
+    let starts = |(from, to): (Option<UtcMicros>, Option<UtcMicros>)| -> Vec<i64> {
+        match from.zip(to) {
+            Some((from, to)) => calendar.starts(from.0, to.0).collect(),
+            None => Vec::new(),
+        }
+    };
+    let own = starts(own).into_iter();
+    match compare {
+        None => own.map(|at| (at, at)).collect(),
+        Some(Compare::Previous) => own.zip(starts(other)).collect(),
+        Some(compare) => {
+            let beside = |at: i64| calendar.bucket(compare.moved(UtcMicros(at), zone).0).start;
+            own.map(|at| (at, beside(at))).collect()
+        }
+    }
+}
+
 /// Why sums of money cannot stand beside each other, if they are of several currencies.
 fn of_other_money(row: &KpiRow, found: &[Option<&KpiRow>]) -> Option<String> {
     let all = found.iter().flatten().copied().chain([row]);
@@ -291,7 +302,7 @@ fn operands(rows: &[Option<&KpiRow>]) -> (f64, f64) {
 }
 
 /// The mean of a KPI over some periods: of a ratio, that of all of them together.
-fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
+pub(super) fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
     if kpi.value.ratio().is_some() {
         let (above, below) = operands(periods);
         return match below == 0.0 {

@@ -50,6 +50,7 @@ pub(super) async fn ask<R: Runner>(
         check_cut(kpi, request)?;
     }
     let windows = windows(request, over, asker.zone(request)?)?;
+    let alone = std::sync::Arc::default();
     let (mut whole, mut failed): (Option<KpiAnswer>, _) = (None, None);
     let mut rows: Vec<KpiRow> = Vec::new();
     for window in &windows {
@@ -61,7 +62,7 @@ pub(super) async fn ask<R: Runner>(
             over: None,
             ..request.clone()
         };
-        let mut answer = match asking.within(&one).await {
+        let mut answer = match asking.within(&one, &alone).await {
             Ok(answer) => answer,
             Err(error) if error.is_about_the_data() && !asking.whole => {
                 failed = failed.or(Some(error));

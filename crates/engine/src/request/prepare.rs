@@ -18,6 +18,7 @@ use events::UtcMicros;
 use kpi::{Agg, Catalogue, Clock, Kpi, Maturity, ParamInForce, Targets, UnitKind, Window};
 
 use super::answer::Asked;
+use super::beside::Beside;
 use super::posted::{Posted, is_posted};
 use super::{AnsweredKpi, Answering, KpiRequest, Only, SERIES_BUCKETS_MAX};
 use crate::error::missing_column;
@@ -32,6 +33,8 @@ use crate::{EngineError, KpiPlan, UsedKpi};
 
 /// Most dimensions of one request.
 const DIMENSIONS_MAX: usize = 8;
+/// A day, in microseconds.
+const DAY_US: i64 = 86_400_000_000;
 /// Most KPIs of one request.
 const KPIS_MAX: usize = 200;
 
@@ -77,6 +80,11 @@ impl Prepared {
             queries: Arc::clone(&self.queries),
             answering: self.answering.over(range, bounds, every),
         }
+    }
+
+    /// What inputs were in what the question compares with.
+    pub(super) fn stand_beside(&mut self, beside: &Arc<Beside>) {
+        self.answering.stand_beside(beside);
     }
 
     /// Takes a query's result.
@@ -253,7 +261,7 @@ impl<'a> Asker<'a> {
     fn about(&self, kpi: &Kpi, matured_to: Option<i64>) -> Result<AnsweredKpi, EngineError> {
         let mut params: BTreeMap<String, ParamInForce> = BTreeMap::new();
         let mut clocks: Vec<Clock> = Vec::new();
-        for input in self.catalogue.inputs_of(kpi) {
+        for input in self.catalogue.made_of(kpi) {
             let clock = input.measured().map(|m| m.clock);
             clocks.extend(clock.filter(|clock| !clocks.contains(clock)));
             let prefix = if input.id == kpi.id {
@@ -261,9 +269,13 @@ impl<'a> Asker<'a> {
             } else {
                 format!("{}.", input.id)
             };
-            let own = &self.plan_of(input)?.params;
+            let own = match input.measured() {
+                Some(_) => Some(&self.plan_of(input)?.params),
+                None => self.views.params_of(&input.id),
+            };
             params.extend(
-                own.iter()
+                own.into_iter()
+                    .flatten()
                     .map(|(name, v)| (format!("{prefix}{name}"), v.clone())),
             );
         }
@@ -286,7 +298,8 @@ impl<'a> Asker<'a> {
 
     /// Up to where rows count. Lines that are posted late: to the end of the newest day. A KPI
     /// over several models: whole days on which every input is mature and posted; days of the
-    /// lines if it has some, else of the request's zone. `i64::MIN`: nothing is posted at all.
+    /// lines if it has some, else of the request's zone, and where rows are mature within the day whole
+    /// buckets. `i64::MIN`: nothing is posted at all.
     fn matured_to(&self, kpi: &Kpi, posted: &Posted, zone: Tz) -> Result<Option<i64>, EngineError> {
         let window_end = |kpi: &Kpi| -> Result<Option<i64>, EngineError> {
             let Maturity::Window { window, .. } = &kpi.maturity else {
@@ -328,8 +341,13 @@ impl<'a> Asker<'a> {
         let mature = ends.into_iter().min();
         let late: Vec<&Kpi> = inputs.into_iter().filter(|i| is_posted(i)).collect();
         if late.is_empty() {
-            let day = Calendar::new(Grain::D1, zone);
-            return Ok(mature.map(|end| day.bucket(end).start));
+            let within_the_day = |end: i64| self.bounds.horizon.0.saturating_sub(end) < DAY_US;
+            let step = match mature.is_some_and(within_the_day) {
+                true => kpi.buckets.min.min(Grain::D1),
+                false => Grain::D1,
+            };
+            let whole = Calendar::new(step, zone);
+            return Ok(mature.map(|end| whole.bucket(end).start));
         }
         let until = |end: i64| late.iter().map(|kpi| last_end(kpi, end)).min();
         Ok(until(mature.unwrap_or(i64::MAX)))

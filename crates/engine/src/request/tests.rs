@@ -1,5 +1,7 @@
 //! Requests over a few hand-written facts and the built-in catalogue.
 
+mod question;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -81,6 +83,7 @@ struct World {
     visits: Vec<QueueVisit>,
     costs: Vec<Cost>,
     orders: Vec<Order>,
+    interactions: Vec<Interaction>,
     horizon: &'static str,
 }
 
@@ -91,6 +94,7 @@ impl Default for World {
             visits: visits(),
             costs: Vec::new(),
             orders: Vec::new(),
+            interactions: Vec::new(),
             horizon,
         }
     }
@@ -105,7 +109,7 @@ impl World {
         add("queue_visits", store::batch(&self.visits, 1));
         add("costs", store::batch(&self.costs, 1));
         add("orders", store::batch(&self.orders, 1));
-        add("interactions", store::batch::<Interaction>(&[], 1));
+        add("interactions", store::batch(&self.interactions, 1));
         add("legs", store::batch::<Leg>(&[], 1));
         let models = model_specs().expect("the models plan");
         let catalogue = Arc::new(Catalogue::builtin(&models).expect("a sound catalogue"));
@@ -567,6 +571,7 @@ async fn what_a_kpi_does_not_have_is_refused_with_what_it_has() {
 fn trade(horizon: &'static str) -> World {
     let days = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"];
     World {
+        interactions: Vec::new(),
         visits: Vec::new(),
         costs: days[..3]
             .iter()

@@ -226,7 +226,7 @@ impl Base {
             state: Arc::clone(&state),
             settings: Arc::clone(settings),
         };
-        Views::build(self.models.clone(), catalogue, &input, &settings.zone)
+        Views::build(self.models.clone(), catalogue, &input, settings)
     }
 
     /// The session of queries: with the measure rule, `kpi()` and the metadata tables.

@@ -10,8 +10,9 @@ use crate::example::{
     USUAL_HORIZON, cell, expected_value, whole_row,
 };
 use crate::file::RawExample;
-use crate::param::ParamValue;
+use crate::param::{ParamValue, parse_duration_ms};
 use crate::place::{At, Named, Pos, Scalar};
+use crate::value::Side;
 use crate::words;
 
 use super::{Checked, Checker, Noted};
@@ -33,7 +34,9 @@ impl Checker<'_> {
         Ok(Example {
             name: raw.name.value.clone(),
             kpi: kpi.id.clone(),
-            inputs: self.inputs(kpi, raw)?,
+            inputs: self.inputs(kpi, raw.inputs.as_ref())?,
+            beside: self.beside(kpi, raw)?,
+            range_ms: self.range(raw)?,
             params: self.example_params(raw, &concerned)?,
             tables,
             horizon,
@@ -227,8 +230,47 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn inputs(&mut self, kpi: &Kpi, raw: &RawExample) -> Checked<Vec<(String, f64)>> {
-        let Some(given) = &raw.inputs else {
+    /// What the inputs are in what is compared with.
+    fn beside(&mut self, kpi: &Kpi, raw: &RawExample) -> Checked<BTreeMap<(Side, String), f64>> {
+        let sides = [
+            (Side::Baseline, &raw.baseline),
+            (Side::Control, &raw.control),
+            (Side::ControlBaseline, &raw.control_baseline),
+        ];
+        let mut beside = BTreeMap::new();
+        for (side, given) in sides {
+            self.only_of_inputs(raw, side.word(), given.is_some())?;
+            let values = self.inputs(kpi, given.as_ref())?.into_iter();
+            beside.extend(values.map(|(id, value)| ((side, id), value)));
+        }
+        Ok(beside)
+    }
+
+    fn range(&mut self, raw: &RawExample) -> Checked<Option<i64>> {
+        self.only_of_inputs(raw, "range", raw.range.is_some())?;
+        let Some(range) = &raw.range else {
+            return Ok(None);
+        };
+        match parse_duration_ms(&range.to_string()).filter(|ms| *ms > 0) {
+            Some(ms) => Ok(Some(ms)),
+            None => {
+                let message = format!("`{}` is not a duration", range.value);
+                Err(self.note(range.pos, message, "write it as 30m"))
+            }
+        }
+    }
+
+    /// What goes with values of inputs only: rows have times of their own.
+    fn only_of_inputs(&mut self, raw: &RawExample, key: &str, given: bool) -> Checked<()> {
+        if !given || raw.inputs.is_some() {
+            return Ok(());
+        }
+        let message = format!("`{key}` goes with `inputs`");
+        Err(self.note(raw.name.pos, message, "give the values of the inputs"))
+    }
+
+    fn inputs(&mut self, kpi: &Kpi, given: Option<&Named<Scalar>>) -> Checked<Vec<(String, f64)>> {
+        let Some(given) = given else {
             return Ok(Vec::new());
         };
         let mut inputs = Vec::new();

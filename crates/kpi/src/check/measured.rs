@@ -42,7 +42,7 @@ impl<'a> Checker<'a> {
         let model = self.model(raw)?;
         self.not_for_measured(raw);
         let time = self.time(raw, model);
-        let params = self.params(raw, model)?;
+        let params = self.params(raw, Some(model))?;
         let filters = self.filters(raw, model, &params);
         let exprs = self.parts(raw, model, &params)?;
         let value = self.value_of_parts(raw, &exprs);
@@ -56,7 +56,7 @@ impl<'a> Checker<'a> {
         let maturity = self.maturity(raw, model, &params, exprs.iter().chain(&filters))?;
         let read = lineage(&time, filters.iter().chain(&exprs));
         let supporting = self.supporting(raw, model, &time, &read);
-        let params = used_params(params, exprs.iter().chain(&filters), &maturity);
+        let params = params_read(params, exprs.iter().chain(&filters), &maturity);
         let measured = Measured {
             model: model.name.clone(),
             grain: grain?,
@@ -249,6 +249,7 @@ impl<'a> Checker<'a> {
                 parts: &parts,
                 histograms: &histograms,
                 kpis: &[],
+                params: &[],
             },
         )
     }
@@ -486,7 +487,7 @@ fn lineage<'e>(time: &str, exprs: impl Iterator<Item = &'e Expr>) -> BTreeSet<St
 }
 
 /// The parameters that are read, and those that they take their default from.
-fn used_params<'e>(
+fn params_read<'e>(
     params: Vec<Param>,
     exprs: impl Iterator<Item = &'e Expr>,
     maturity: &Maturity,
@@ -499,6 +500,11 @@ fn used_params<'e>(
     {
         names.insert(name.clone());
     }
+    used_params(params, names)
+}
+
+/// The parameters of these names, and those that they take their default from.
+pub(super) fn used_params(params: Vec<Param>, mut names: BTreeSet<String>) -> Vec<Param> {
     loop {
         let behind = params
             .iter()

@@ -12,7 +12,12 @@ use crate::words;
 use super::{Checked, Checker};
 
 impl Checker<'_> {
-    pub(super) fn params(&mut self, raw: &RawKpi, model: &ModelSpec) -> Checked<Vec<Param>> {
+    /// The parameters of a definition; without a model, of one over other KPIs.
+    pub(super) fn params(
+        &mut self,
+        raw: &RawKpi,
+        model: Option<&ModelSpec>,
+    ) -> Checked<Vec<Param>> {
         let entries = raw.params.as_ref().map_or(&[][..], |params| &params.0);
         let mut params = Vec::new();
         for (name, param) in entries {
@@ -25,7 +30,12 @@ impl Checker<'_> {
         Ok(params)
     }
 
-    fn param(&mut self, name: &str, raw: &At<RawParam>, model: &ModelSpec) -> Checked<Param> {
+    fn param(
+        &mut self,
+        name: &str,
+        raw: &At<RawParam>,
+        model: Option<&ModelSpec>,
+    ) -> Checked<Param> {
         if let Err((message, hint)) = check_id(name) {
             return Err(self.note(raw.pos, message, hint));
         }
@@ -39,15 +49,7 @@ impl Checker<'_> {
             }
             _ => ParamDefault::Value(self.param_value(raw.kind, &raw.default)?),
         };
-        let mut by = Vec::new();
-        for dimension in raw.by.iter().flatten() {
-            if self.column(dimension, model)? != ColumnKind::Text {
-                let message = format!("`{}` is not a text", dimension.value);
-                let hint = "a parameter may differ by columns of text";
-                return Err(self.note(dimension.pos, message, hint));
-            }
-            by.push(dimension.value.clone());
-        }
+        let by = self.differs_by(name, raw, model)?;
         let mut bound = |v: &Option<At<Scalar>>| {
             v.as_ref()
                 .map(|v| self.param_value(raw.kind, v))
@@ -66,6 +68,33 @@ impl Checker<'_> {
             rules: Vec::new(),
         };
         self.param_bounds(raw, param)
+    }
+
+    /// The dimensions that a parameter may differ by: rows have them, the total of an input has not.
+    fn differs_by(
+        &mut self,
+        name: &str,
+        raw: &At<RawParam>,
+        model: Option<&ModelSpec>,
+    ) -> Checked<Vec<String>> {
+        let mut by = Vec::new();
+        if model.is_none() && raw.kind == ParamKind::Text {
+            let message = format!("`:{name}` is a text, and nothing is computed with one here");
+            return Err(self.note(raw.pos, message, "take a duration, an integer or a number"));
+        }
+        for dimension in raw.by.iter().flatten() {
+            let Some(model) = model else {
+                let message = format!("`:{name}` of a KPI with `inputs` is one for all rows");
+                return Err(self.note(dimension.pos, message, "take `by` away"));
+            };
+            if self.column(dimension, model)? != ColumnKind::Text {
+                let message = format!("`{}` is not a text", dimension.value);
+                let hint = "a parameter may differ by columns of text";
+                return Err(self.note(dimension.pos, message, hint));
+            }
+            by.push(dimension.value.clone());
+        }
+        Ok(by)
     }
 
     fn param_value(&mut self, kind: ParamKind, value: &At<Scalar>) -> Checked<ParamValue> {

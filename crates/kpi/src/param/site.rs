@@ -180,7 +180,7 @@ fn scope(source: &SourceFile, entry: &At<RawEntry>) -> Result<Scope, Refusal> {
 fn param_of<'a>(kpi: &'a Kpi, name: &str, value: &At<Scalar>) -> Result<&'a Param, Refusal> {
     let found = kpi.params.iter().find(|p| p.name == name);
     found.ok_or_else(|| {
-        let hint = if kpi.measured().is_none() {
+        let hint = if kpi.measured().is_none() && kpi.params.is_empty() {
             format!("it is made of other KPIs: {}", kpi.inputs().join(", "))
         } else {
             let known = kpi.params.iter().map(|p| p.name.as_str());

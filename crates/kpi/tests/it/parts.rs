@@ -2,7 +2,8 @@
 
 use kpi::rowsql::{self, TokenKind};
 use kpi::{
-    Catalogue, Param, ParamValue, Show, Unit, UnitKind, Value, duration_text, parse_duration_ms,
+    Catalogue, Param, ParamValue, Show, Side, Unit, UnitKind, Value, duration_text,
+    parse_duration_ms,
 };
 
 use crate::{catalogue, models};
@@ -253,4 +254,124 @@ fn an_override_of_a_parameter_is_typed_and_bounded() {
     let values =
         fcr.params_in_force(&[("window".to_owned(), ParamValue::Duration(259_200_000))].into());
     assert_eq!(values["lookback"].value, ParamValue::Duration(259_200_000));
+}
+
+/// The value of a KPI over two others, `a` and `b`, with a parameter.
+fn over_kpis(text: &str) -> Value {
+    let file = format!(
+        r#"format: 1
+kpis:
+- kpi: a
+  version: 1
+  title: {{ en: A }}
+  group: mine
+  description: A.
+  formula: a
+  model: queue_visits
+  grain: queue_visit
+  clock: cohort
+  time: entered_at
+  parts: {{ n: {{ agg: count_if, expr: answered }} }}
+  value: n
+  empty: no_value
+  maturity: none
+  dimensions: []
+  unit: {{ kind: number }}
+  direction: neutral
+  variants: [{{ kpi: b, version: 1, title: {{ en: B }} }}]
+  examples: [{{ name: none, rows: [], expect: {{ a: 0, b: 0 }} }}]
+- kpi: v
+  version: 1
+  title: {{ en: V }}
+  group: mine
+  description: V.
+  formula: v
+  inputs: [a, b]
+  params: {{ p: {{ type: duration, default: 2s }} }}
+  value: "{text} + 0 * (a + b + :p)"
+  empty: no_value
+  unit: {{ kind: number }}
+  direction: neutral
+  examples: [{{ name: none, inputs: {{ a: 1 }}, expect: {{ v: null }} }}]
+"#
+    );
+    let source = kpi::SourceFile {
+        name: "v.yml".to_owned(),
+        text: file,
+    };
+    let catalogue = Catalogue::load(&[vec![source]], &models())
+        .unwrap_or_else(|problems| panic!("{}", problems[0]));
+    match &catalogue.get("v").expect("loaded").value {
+        Value::Add(value, _) => (**value).clone(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_value_over_kpis_reads_back_as_the_same_value() {
+    for text in [
+        "range_ms",
+        "a / range_ms * :p",
+        "baseline(a) / control(b) - control_baseline(a)",
+        "first_of(a, -b, a + b)",
+        "2 * erlang_c_agents(a, range_ms, b, 0.8, :p)",
+        "scheduled_agents(erlang_c_agents(a, 1800000, b, 0.8, :p, 0.85), 0.3)",
+    ] {
+        let parsed = over_kpis(text);
+        assert_eq!(parsed.to_string(), text);
+        assert_eq!(over_kpis(&parsed.to_string()), parsed);
+        assert!(!parsed.is_linear() && !parsed.is_plain(), "{text}");
+    }
+    assert!(over_kpis("a - 2 * b").is_plain());
+}
+
+fn computed(text: &str, a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    over_kpis(text).eval(&mut |leaf| match leaf {
+        Value::Kpi(id) if id == "a" => a,
+        Value::Kpi(id) if id == "b" => b,
+        Value::Beside(Side::Baseline, _) => Some(10.0),
+        Value::Param(_) => Some(20_000.0),
+        Value::RangeMs => Some(1_800_000.0),
+        _ => None,
+    })
+}
+
+#[test]
+fn functions_are_those_of_staffing() {
+    let agents = "erlang_c_agents(a, range_ms, b, 0.8, :p)";
+    assert_eq!(computed(agents, Some(100.0), Some(180_000.0)), Some(14.0));
+    let level = |agents: f64| {
+        let text = format!("erlang_c_service_level(a, range_ms, b, {agents}, :p)");
+        computed(&text, Some(100.0), Some(180_000.0))
+    };
+    let (fewer, more) = (level(13.0).expect("known"), level(14.0).expect("known"));
+    let between = level(13.25).expect("known");
+    assert!((between - (0.75 * fewer + 0.25 * more)).abs() < 1e-12);
+    assert_eq!(
+        level(10.5),
+        None,
+        "with ten agents the queue grows for ever"
+    );
+}
+
+#[test]
+fn an_argument_without_a_value_gives_none_but_no_calls_take_no_agents() {
+    let agents = "erlang_c_agents(a, range_ms, b, 0.8, :p)";
+    assert_eq!(computed(agents, Some(100.0), None), None);
+    assert_eq!(computed(agents, None, Some(180_000.0)), None);
+    assert_eq!(computed(agents, Some(0.0), None), Some(0.0));
+    let level = "erlang_c_service_level(a, range_ms, b, 3, :p)";
+    assert_eq!(computed(level, Some(0.0), Some(1_000.0)), None, "and not 1");
+    assert_eq!(computed("erlang_b(a, b)", Some(0.0), None), None);
+    assert_eq!(computed("first_of(b, a)", Some(3.0), None), Some(3.0));
+    assert_eq!(computed("first_of(b, a)", None, None), None);
+    assert_eq!(computed("a / baseline(a)", Some(5.0), None), Some(0.5));
+    assert_eq!(computed("a / control(a)", Some(5.0), None), None);
+}
+
+#[test]
+fn what_nobody_could_sum_up_has_no_value() {
+    // A thousand calls in a second, and a patience of years.
+    let text = "erlang_a_avg_wait(a, 1000, b, 50000, 100000000000)";
+    assert_eq!(computed(text, Some(1_000.0), Some(60_000.0)), None);
 }

@@ -1114,6 +1114,143 @@ fn a_kpi_that_is_no_input_is_refused() {
     );
 }
 
+/// What is said of the value of the KPI over other KPIs.
+#[track_caller]
+fn refuses_value(value: &str, expected: &str) {
+    refuses(
+        "value: late_visits * in_time",
+        &format!("value: {value}"),
+        expected,
+    );
+}
+
+#[test]
+fn a_function_over_kpis_that_there_is_not_is_refused() {
+    refuses_value(
+        "erlang_c_agent(late_visits, in_time)",
+        "a.yml:56:10: lateness: there is no function `erlang_c_agent` in a value
+  hint: did you mean `erlang_c_agents`?",
+    );
+    refuses_value(
+        "log(late_visits, in_time)",
+        "a.yml:56:10: lateness: there is no function `log` in a value
+  hint: functions: baseline, control, control_baseline, first_of, erlang_b, erlang_c_wait_probability, \
+         erlang_c_asa, erlang_c_occupancy, erlang_c_service_level, erlang_c_agents, \
+         erlang_a_wait_probability, erlang_a_abandonment, ...",
+    );
+}
+
+#[test]
+fn a_function_with_too_few_or_too_many_arguments_is_refused() {
+    refuses_value(
+        "erlang_c_asa(late_visits, range_ms, in_time)",
+        "a.yml:56:10: lateness: erlang_c_asa does not take 3 argument(s)
+  hint: erlang_c_asa takes (calls, interval_ms, aht_ms, agents)",
+    );
+    refuses_value(
+        "late_visits * first_of(in_time)",
+        "a.yml:56:24: lateness: first_of does not take 1 argument(s)
+  hint: first_of takes (a, b [, ...])",
+    );
+    refuses_value(
+        "erlang_b(late_visits, in_time",
+        "a.yml:56:39: lateness: `)` is missing here
+  hint: count the parentheses",
+    );
+}
+
+#[test]
+fn a_baseline_of_what_is_no_input_is_refused() {
+    refuses_value(
+        "late_visits * baseline(in_tim)",
+        "a.yml:56:33: lateness: `in_tim` is no input of this KPI
+  hint: did you mean `in_time`?",
+    );
+}
+
+#[test]
+fn a_parameter_over_kpis_that_there_is_not_is_refused() {
+    refuses_value(
+        "late_visits * in_time * :weight",
+        "a.yml:56:34: lateness: there is no parameter `:weight` here
+  hint: `params`: none",
+    );
+}
+
+#[test]
+fn what_depends_on_the_question_is_not_for_parts() {
+    for (value, said) in [
+        (
+            "met / base * range_ms",
+            "`range_ms` is neither a part nor an input of this KPI",
+        ),
+        ("met / base * :limit", "there is no parameter `:limit` here"),
+        (
+            "met / base * baseline(met)",
+            "there is no function `baseline` in a value",
+        ),
+        (
+            "first_of(met, base)",
+            "there is no function `first_of` in a value",
+        ),
+    ] {
+        let told = error(&with("value: met / base", &format!("value: \"{value}\"")));
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn parameters_over_kpis_are_numbers_for_all_rows_and_are_read() {
+    let value = "  value: late_visits * in_time";
+    refuses(
+        value,
+        &format!("  params: {{ a: {{ type: integer, default: 2 }} }}\n{value}"),
+        "a.yml:56:16: lateness: `value` does not read the parameter `:a`
+  hint: use it or take it away",
+    );
+    refuses(
+        value,
+        &format!("  params: {{ a: {{ type: text, default: b }} }}\n{value} * :a"),
+        "a.yml:56:16: lateness: `:a` is a text, and nothing is computed with one here
+  hint: take a duration, an integer or a number",
+    );
+    refuses(
+        value,
+        &format!(
+            "  params: {{ a: {{ type: integer, default: 2, by: [queue_id] }} }}\n{value} * :a"
+        ),
+        "a.yml:56:50: lateness: `:a` of a KPI with `inputs` is one for all rows
+  hint: take `by` away",
+    );
+}
+
+#[test]
+fn a_longest_time_that_is_none_is_refused() {
+    let value = "  value: late_visits * in_time";
+    refuses(
+        value,
+        &format!("{value}\n  align: {{ longest: soon }}"),
+        "a.yml:57:21: lateness: `soon` is not a duration
+  hint: write `longest: 1h`",
+    );
+}
+
+#[test]
+fn a_range_or_a_baseline_beside_rows_is_refused() {
+    refuses(
+        "  - name: one\n",
+        "  - name: one\n    range: 30m\n",
+        "a.yml:29:11: in_time: `range` goes with `inputs`
+  hint: give the values of the inputs",
+    );
+    refuses(
+        "  - name: one\n",
+        "  - name: one\n    baseline: { in_time: 1 }\n",
+        "a.yml:29:11: in_time: `baseline` goes with `inputs`
+  hint: give the values of the inputs",
+    );
+}
+
 #[test]
 fn inputs_in_a_circle_is_refused() {
     refuses(

@@ -329,7 +329,7 @@ metric=wait_p90&compare=avg4w&window=today | 400 | kpi_misuse | percentile
 metric=offered&compare=-1d&window=today&grain=1mo | 400 | kpi_misuse | no counterpart
 metric=offered&compare=2026-03-02..2026-03-01&window=today | 400 | bad_parameter | is empty
 metric=offered&compare=2026-03-01..2026-03-02&window=today&grain=1h | 400 | kpi_misuse | baseline
-metric=offered&compare=-1d&control=queue_id:a&window=today | 400 | bad_parameter | exclude
+metric=offered&compare=-1d&control=queue_id:a&window=today | 400 | kpi_misuse | not with both
 metric=offered&control=x&window=today | 400 | bad_parameter | dimension:value
 metric=offered&totals=true | 400 | bad_parameter | needs `by`
 metric=offered&totals=yes | 400 | bad_parameter | true or false

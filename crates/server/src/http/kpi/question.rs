@@ -78,7 +78,8 @@ pub(in crate::http) const PARAMETERS: &[Parameter] = &[
         place: Place::Repeated,
         kind: Kind::Text,
         about: "In place of `compare`: the same period over a control group, whose filters, written \
-                as `filter`, hold in place of those.",
+                as `filter`, hold in place of those. With `compare` only for KPIs that read both, as \
+                deflection_index_control.",
     },
     query(
         "rolling",
@@ -175,9 +176,6 @@ impl Question {
         let is_open = request.from.is_none() || request.to.is_none();
         if request.compare.is_some() && is_open {
             return Err(wrong("compare", "needs a `window`, or `from` and `to`"));
-        }
-        if request.compare.is_some() && request.control.is_some() {
-            return Err(wrong("control", "and `compare` exclude each other"));
         }
         if request.over.is_some() && (is_open || request.grain.is_none()) {
             let name = if parameters.get("rolling").is_some() {
