@@ -15,6 +15,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import zoneinfo
 
 import duckdb
 
@@ -69,6 +70,12 @@ def open_tables(data):
     if {"self_service", "interactions"} <= tables.keys():
         connection.execute(SESSIONS)
         tables["sessions"] = []
+    if {"queue_visits", "callbacks", "cases"} <= tables.keys():
+        connection.execute(SNAPSHOTS.format(**bounds))
+        tables["snapshots"] = []
+        lay_out_calendars(connection, "calendars" in tables)
+        connection.execute(BUSINESS)
+        tables["business_cases"] = tables["business_callbacks"] = []
     return connection, set(tables), bounds
 
 
@@ -249,17 +256,129 @@ FROM self_service s
 """
 
 
+# What was open at the end of each quarter of an hour up to the horizon, also where nothing was: each
+# item is put into every quarter at whose end it had begun and not ended.
+SNAPSHOTS = """
+CREATE TABLE snapshots AS
+WITH spans AS (
+  SELECT 'visit' AS kind, queue_id, channel, epoch_us(entered_at) AS since, epoch_us(left_at) AS until
+  FROM queue_visits
+  WHERE NOT is_test AND NOT blocked AND visit_kind <> 'internal' AND (waiting OR left_at IS NOT NULL)
+  UNION ALL
+  SELECT kind, queue_id, channel, epoch_us(requested_at), epoch_us(coalesce(connected_at, closed_at))
+  FROM callbacks
+  WHERE NOT is_test AND (outcome IS NULL OR coalesce(connected_at, closed_at) IS NOT NULL)
+  UNION ALL
+  SELECT 'case', NULL, channel, epoch_us(opened_at), CASE WHEN NOT is_open THEN epoch_us(solved_at) END
+  FROM cases WHERE NOT is_test AND (is_open OR solved_at IS NOT NULL)
+),
+ends AS (
+  SELECT *, unnest(generate_series(
+    since // 900000000 + 1, least(coalesce(until, {horizon}), {horizon}) // 900000000)) AS quarter
+  FROM spans
+),
+counted AS (
+  SELECT kind, queue_id, channel, quarter, count(*) AS open_count,
+         max(quarter * 900000000 - since) // 1000 AS oldest_ms
+  FROM ends GROUP BY ALL
+),
+series AS (SELECT DISTINCT kind, queue_id, channel FROM spans),
+quarters AS (
+  SELECT unnest(generate_series(
+    (SELECT min(since) FROM spans) // 900000000 + 1, {horizon} // 900000000)) AS quarter
+)
+SELECT s.*, false AS is_test, concat_ws('/', s.kind, s.queue_id, s.channel) AS series,
+       make_timestamptz((q.quarter - 1) * 900000000) AS slice_at,
+       coalesce(open_count, 0) AS score, coalesce(oldest_ms, 0) AS oldest_ms
+FROM series s CROSS JOIN quarters q LEFT JOIN counted c
+  ON s.kind = c.kind AND s.queue_id IS NOT DISTINCT FROM c.queue_id
+  AND s.channel IS NOT DISTINCT FROM c.channel AND q.quarter = c.quarter
+"""
+
+# Cases and callbacks with the part of their time in which their calendar was open; NULL where it
+# began before anything was said of the calendar.
+BUSINESS = """
+CREATE MACRO hours(name, a, b) AS CASE WHEN a >= (SELECT min(since) FROM said WHERE calendar = name) THEN (
+  SELECT coalesce(sum(greatest(least(b, close_us) - greatest(a, open_us), 0)), 0) // 1000
+  FROM open_hours WHERE calendar = name) END;
+CREATE TABLE business_cases AS
+SELECT *, hours('default', epoch_us(opened_at), epoch_us(first_solved_at)) AS first_business,
+       hours('default', epoch_us(opened_at), epoch_us(solved_at)) AS full_business,
+       hours('default', epoch_us(opened_at), epoch_us(closed_at)) AS close_business
+FROM cases;
+CREATE TABLE business_callbacks AS
+SELECT c.*, hours(CASE WHEN v.site_id IN (SELECT calendar FROM said) THEN v.site_id ELSE 'default' END,
+                  epoch_us(requested_at), epoch_us(connected_at)) AS business
+FROM callbacks c LEFT JOIN queue_visits v USING (tenant_id, visit_id)
+"""
+
+WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def hours_of_day(text, date):
+    """The stretches of a date in minutes, of `mon-fri 09:00-18:00; sat 10:00-14:00`."""
+    found = []
+    for part in text.split(";"):
+        days, _, hours = part.strip().partition(" ")
+        first, _, last = days.partition("-")
+        first, last = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
+        if date.weekday() in {(first + i) % 7 for i in range((last - first) % 7 + 1)}:
+            found += stretches_of(hours)
+    return found
+
+
+def stretches_of(hours):
+    """Minutes of `09:00-12:00, 13:00-18:00`; a close before the open is on the next day."""
+    def minute(clock):
+        return int(clock[:2]) * 60 + int(clock[3:])
+
+    pairs = [] if hours == "closed" else [span.strip().split("-") for span in hours.split(",")]
+    return [(minute(a), minute(b) + (1440 if b < a else 0)) for a, b in pairs]
+
+
+def lay_out_calendars(connection, told):
+    """Tables `said` (calendars and since when) and `open_hours` (when each was open)."""
+    connection.execute("CREATE TABLE said (calendar TEXT, since BIGINT)")
+    connection.execute("CREATE TABLE open_hours (calendar TEXT, open_us BIGINT, close_us BIGINT)")
+    if not told:
+        return
+    rows = connection.execute(
+        "SELECT calendar, day, epoch_us(valid_from), coalesce(epoch_us(valid_to), 4102444800000000), "
+        "zone, hours FROM calendars WHERE NOT is_test").fetchall()
+    span = connection.execute(
+        "SELECT min(opened_at)::DATE - 3, max(opened_at)::DATE + 60 FROM cases").fetchone()
+    for name, day, since, until, zone, hours in rows:
+        if day:
+            continue
+        connection.execute("INSERT INTO said VALUES (?, ?)", [name, since])
+        zone = zoneinfo.ZoneInfo(zone)
+        for ahead in range((span[1] - span[0]).days):
+            date = span[0] + datetime.timedelta(days=ahead)
+            midnight = datetime.datetime(date.year, date.month, date.day)
+            begin = round(midnight.replace(tzinfo=zone).timestamp() * 1e6)
+            own = [row[5] for row in rows if row[0] == name and row[1] == str(date)
+                   and row[2] <= begin < row[3] and row[5] != "usual"]
+            for minutes in stretches_of(own[0]) if own else hours_of_day(hours, date):
+                ends = [midnight + datetime.timedelta(minutes=m) for m in minutes]
+                a, b = (round(end.replace(tzinfo=zone).timestamp() * 1e6) for end in ends)
+                if max(a, since) < min(b, until):
+                    connection.execute("INSERT INTO open_hours VALUES (?, ?, ?)",
+                                       [name, max(a, since), min(b, until)])
+
+
 # ---- the KPIs, by hand ------------------------------------------------------------------------
 
 class Kpi:
     """One KPI: aggregates over rows of one table, and the value made of them."""
 
     def __init__(self, table, time, cut, a, b=None, where="true", factor=1.0, empty=None,
-                 last_of=None):
+                 last_of=None, together=None):
         self.table, self.time, self.cut, self.where = table, time, cut, where
         self.a, self.b, self.factor, self.empty = a, b, factor, empty
         # Only the last row of each value of this column counts, group by group.
         self.last_of = last_of
+        # How many rows there were at once at most, each up to this time, instead of `a`.
+        self.together = together
 
     def value(self, a, b):
         """The value from its aggregates."""
@@ -342,6 +461,14 @@ def visits():
         "blocked_rate": cohort(n("blocked"), n("true")),
         "avg_patience": cohort(total("wait_ms", "answered OR abandoned"), timed("abandoned")),
     }
+    halves, hours = (f"histogram(epoch_us(entered_at) // {minutes * 60_000_000}) "
+                     "FILTER (WHERE NOT blocked)" for minutes in (30, 60))
+    kpis["peak_interval_volume"] = cohort(f"list_max(map_values({halves}))")
+    kpis["peak_hour_volume"] = cohort(f"list_max(map_values({hours}))")
+    kpis["peak_factor"] = cohort(f"list_max(map_values({halves}))",
+                                 f"{n('NOT blocked')} / len(map_keys({halves}))")
+    kpis["peak_in_queue"] = Kpi("queue_visits", "entered_at", "queue_id", "", together="left_at",
+                                where=f"{customer} AND (waiting OR left_at IS NOT NULL)")
     for outcome in ("callback", "voicemail", "overflow", "timeout"):
         kpis[f"{outcome}_rate"] = cohort(n(f"outcome = '{outcome}'"), n("NOT blocked"))
     for percent in (50, 90, 95):
@@ -543,6 +670,36 @@ def quality():
     }
 
 
+def open_items():
+    """What was open at the end of each day, of every queue and channel at its last quarter."""
+    def at_end(kind, a="sum(score)", cut="queue_id"):
+        over = "epoch_us(slice_at) + 900000000 <= {horizon}"
+        return Kpi("snapshots", "slice_at", cut, a, where=f"kind = '{kind}' AND {over}", empty=0,
+                   last_of="series")
+
+    return {
+        "waiting_now": at_end("visit"),
+        "longest_waiting_now": at_end("visit", "max(oldest_ms)"),
+        "open_callbacks": at_end("callback"),
+        "open_cases": at_end("case", cut="channel"),
+    }
+
+
+def business_hours():
+    """Lengths in the hours of calendars."""
+    def took(time, column, more="true"):
+        return Kpi("business_cases", time, "channel", f"sum({column})", f"count({column})",
+                   f"NOT merged AND {more}")
+
+    return {
+        "resolution_time_first_business": took("first_solved_at", "first_business"),
+        "resolution_time_full_business": took("solved_at", "full_business", "NOT is_open"),
+        "complaint_closure_time_business": took("closed_at", "close_business", "complaint"),
+        "voicemail_return_time": Kpi("business_callbacks", "connected_at", "queue_id",
+                                     "sum(business)", "count(business)", "kind = 'voicemail'"),
+    }
+
+
 def workforce():
     """What agents did with their time."""
     def slices(a, b=None, **more):
@@ -636,7 +793,7 @@ def trade():
 def all_kpis():
     """Every KPI over one table, by id."""
     return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **quality(),
-            **workforce(), **self_service(), **trade()}
+            **workforce(), **self_service(), **trade(), **open_items(), **business_hours()}
 
 
 # KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).
@@ -673,9 +830,30 @@ def by_hand(connection, kpi, bounds, zone, split):
     if kpi.last_of:
         rows_of = (f"(SELECT * FROM {rows_of} QUALIFY row_number() OVER (PARTITION BY "
                    f"{keys[0]}, {keys[1]}, {kpi.last_of} ORDER BY {kpi.time} DESC, score DESC) = 1)")
+    if kpi.together:
+        return together_by_hand(connection, kpi, keys, rows_of)
     sql = f"SELECT {keys[0]}, {keys[1]}, {a}, {b} FROM {rows_of} {group}"
     rows = connection.execute(sql.format(**bounds)).fetchall()
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def together_by_hand(connection, kpi, keys, rows_of):
+    """How many rows there were at once at most: the most that were there when one came."""
+    rows = connection.execute(
+        f"""WITH own AS (
+              SELECT {keys[0]} AS k, {keys[1]} AS d, row_number() OVER () AS i,
+                     epoch_us({kpi.time}) AS t,
+                     coalesce(epoch_us({kpi.together}), 4102444800000000) AS u
+              FROM {rows_of}
+            ),
+            there AS (
+              SELECT a.k, a.d, a.i, count(b.i) AS there FROM own a LEFT JOIN own b
+              ON a.k IS NOT DISTINCT FROM b.k AND a.d IS NOT DISTINCT FROM b.d
+                AND b.t <= a.t AND b.u > a.t
+              GROUP BY ALL
+            )
+            SELECT k, d, max(there) FROM there GROUP BY ALL""").fetchall()
+    return {(row[0], row[1]): (row[2], None) for row in rows}
 
 
 def per_unit_by_hand(connection, kpi, bounds):

@@ -16,9 +16,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use kpi::{Agg, Catalogue, Empty, Kind, Kpi, ParamInForce, Value};
+use kpi::{Agg, Catalogue, Empty, Kind, Kpi, ParamInForce, Per, Value};
 
 use crate::error::EngineError;
+use crate::functions;
 use crate::settings::Settings;
 
 pub(crate) use currency::two_currencies;
@@ -247,20 +248,33 @@ impl Compiler<'_> {
             }
         };
         let data_type = self.part_type(kpi, part, arg.as_ref())?;
-        let arg = match (arg, &part.per, kpi.time()) {
-            (Some(value), Some(per), Some(time)) => Some(crate::functions::latest_row(
-                value,
-                self.row_expr(kpi, time, params)?,
-                self.row_expr(kpi, per, params)?,
-            )),
-            (arg, ..) => arg,
-        };
+        let arg = arg.map(|value| self.taken(kpi, part, value, params));
+        let arg = arg.transpose()?;
         Ok(PartPlan {
             name: part.name.clone(),
             agg: part.agg,
             arg,
             filter,
             data_type,
+        })
+    }
+
+    /// What the aggregate takes of a row: its value, for some together with its time.
+    fn taken(
+        &self,
+        kpi: &Kpi,
+        part: &kpi::Part,
+        value: Expr,
+        params: &BTreeMap<String, ParamInForce>,
+    ) -> Result<Expr, EngineError> {
+        let time = || self.row_expr(kpi, kpi.time().unwrap_or_default(), params);
+        Ok(match &part.per {
+            Some(Per::Column(per)) => {
+                functions::latest_row(value, time()?, self.row_expr(kpi, per, params)?)
+            }
+            Some(Per::Width { ms }) => functions::stretch_row(value, time()?, *ms),
+            None if part.agg == Agg::PeakOpen => functions::open_row(time()?, value),
+            None => value,
         })
     }
 
@@ -283,19 +297,18 @@ impl Compiler<'_> {
             (Agg::Sum, DataType::Decimal128(_, _)) => Ok(MONEY_SUM),
             (Agg::Min | Agg::Max, DataType::Int64 | DataType::Decimal128(_, _)) => Ok(of),
             (Agg::Histogram, DataType::Int64) => Ok(DataType::Binary),
-            (Agg::LastByTime, DataType::Int64) => Ok(DataType::Int64),
+            (Agg::LastByTime | Agg::MaxLastByTime | Agg::Peak, DataType::Int64)
+            | (Agg::PeakOpen, DataType::Timestamp(_, _)) => Ok(DataType::Int64),
             (Agg::TimeWeighted, _) => {
                 Err(about(kpi, &part.expr, "this aggregate is not built yet"))
             }
             (agg, _) => {
-                let text = format!(
-                    "{agg:?} needs a whole number{}, this is {of}",
-                    if agg == Agg::Histogram {
-                        ""
-                    } else {
-                        " or a decimal"
-                    },
-                );
+                let needs = match agg {
+                    Agg::PeakOpen => "a time",
+                    Agg::Sum | Agg::Min | Agg::Max => "a whole number or a decimal",
+                    _ => "a whole number",
+                };
+                let text = format!("{agg:?} needs {needs}, this is {of}");
                 Err(about(kpi, &part.expr, text))
             }
         }

@@ -1,9 +1,10 @@
 //! The SQL functions that KPIs are made of, and those that repair what DataFusion gets wrong.
 //!
 //! Aggregates: `checked_sum` (also registered as `sum`), `count_if`, `histogram`,
-//! `merge_histogram`, `last_by_time`. Scalars: `kpi_bucket`, `percentile`, `share_within`, `histogram_count`,
-//! `ms_between`, `to_timestamp`, and workforce maths (`erlang_*`). All are immutable and keep memory
-//! that they report honestly.
+//! `merge_histogram`, `last_by_time`, `max_last_by_time`, `peak`, `peak_open`. Scalars:
+//! `kpi_bucket`, `percentile`, `share_within`, `histogram_count`, `ms_between`, `business_ms`,
+//! `to_timestamp`, and workforce maths (`erlang_*`). All are immutable and keep memory that they
+//! report honestly.
 //!
 //! Of DataFusion's own functions a query may call those of a list ([`names_by_kind`]); what BI
 //! tools know from other databases and it lacks is here too.
@@ -13,6 +14,7 @@ pub mod calendar;
 mod allowed;
 mod bound;
 mod bucket;
+mod business;
 mod capped;
 mod checked_sum;
 mod count_if;
@@ -22,6 +24,7 @@ mod interval;
 mod last_by_time;
 mod operators;
 mod parts;
+mod peak;
 mod selection;
 mod session_facts;
 mod time;
@@ -60,6 +63,7 @@ pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
     all.extend(histogram::READERS.iter().cloned());
     all.extend([
         Arc::clone(&time::MS_BETWEEN),
+        Arc::clone(&business::BUSINESS_MS),
         Arc::clone(&time::TO_TIMESTAMP),
         Arc::clone(&interval::INTERVAL_TIMES),
     ]);
@@ -106,7 +110,8 @@ pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     ]
     .into_iter()
     .chain([&histogram::HISTOGRAM, &histogram::MERGE])
-    .chain([&last_by_time::LAST_BY_TIME])
+    .chain([&last_by_time::LAST_BY_TIME, &last_by_time::MAX])
+    .chain([&peak::PEAK, &peak::PEAK_OPEN])
     .map(|udaf| Arc::clone(udaf))
     .collect()
 }
@@ -132,7 +137,32 @@ pub(crate) fn last_by_time(row: Expr) -> Expr {
     last_by_time::LAST_BY_TIME.call(vec![row])
 }
 
-/// The argument of [`last_by_time`].
+/// Of each key the value of its latest row, and of these the greatest: Int64, NULL of nothing.
+pub(crate) fn max_last_by_time(row: Expr) -> Expr {
+    last_by_time::MAX.call(vec![row])
+}
+
+/// The greatest sum of a stretch of time: Int64, NULL of nothing. `row` is what [`stretch_row`] makes.
+pub(crate) fn peak(row: Expr) -> Expr {
+    peak::PEAK.call(vec![row])
+}
+
+/// The argument of [`peak`].
+pub(crate) fn stretch_row(value: Expr, time: Expr, width_ms: i64) -> Expr {
+    peak::stretch_row(value, time, width_ms)
+}
+
+/// How many were open at once at most: Int64, NULL of nothing. `row` is what [`open_row`] makes.
+pub(crate) fn peak_open(row: Expr) -> Expr {
+    peak::PEAK_OPEN.call(vec![row])
+}
+
+/// The argument of [`peak_open`].
+pub(crate) fn open_row(from: Expr, until: Expr) -> Expr {
+    peak::open_row(from, until)
+}
+
+/// The argument of [`last_by_time`] and [`max_last_by_time`].
 pub(crate) fn latest_row(value: Expr, time: Expr, key: Expr) -> Expr {
     last_by_time::row(value, time, key)
 }
@@ -161,6 +191,15 @@ pub(crate) fn histogram_count(h: Expr) -> Expr {
 pub(crate) fn kpi_bucket(ts: Expr, grain: &str, zone: &str) -> Expr {
     static BUCKET: LazyLock<ScalarUDF> = LazyLock::new(|| bucket::udf("UTC"));
     BUCKET.call(vec![ts, lit(grain), lit(zone)])
+}
+
+/// Is what an aggregate is given one struct with columns of these types? Else it would read them as
+/// what they are not.
+fn is_row_of(given: &[DataType], wanted: &[DataType]) -> bool {
+    match given {
+        [DataType::Struct(fields)] => fields.iter().map(|field| field.data_type()).eq(wanted),
+        _ => false,
+    }
 }
 
 /// The text of an argument that must be a literal.

@@ -162,7 +162,8 @@ fn parts(catalogue: &Catalogue) -> Columns {
         "expr",
         all.iter().map(|(.., p)| Some(p.expr.clone())).collect(),
     );
-    columns.text("per", all.iter().map(|(.., p)| p.per.clone()).collect());
+    let per = |p: &kpi::Part| p.per.as_ref().map(ToString::to_string);
+    columns.text("per", all.iter().map(|(.., p)| per(p)).collect());
     columns.texts(
         "columns",
         all.iter().map(|(.., p)| p.columns.clone()).collect(),
@@ -294,6 +295,9 @@ fn agg(agg: Agg) -> &'static str {
         Agg::Distinct => "distinct",
         Agg::Histogram => "histogram",
         Agg::LastByTime => "last_by_time",
+        Agg::MaxLastByTime => "max_last_by_time",
+        Agg::Peak => "peak",
+        Agg::PeakOpen => "peak_open",
         Agg::TimeWeighted => "time_weighted",
     }
 }

@@ -20,7 +20,11 @@ use crate::settings::Settings;
 
 /// Name and SELECT of every model. One that reads another stands after it; `:horizon` is up to where
 /// the data are complete.
-pub(crate) const MODELS: [(&str, &str); 20] = [
+pub(crate) const MODELS: [(&str, &str); 22] = [
+    (
+        "business_calendars",
+        include_str!("../../../sql/models/business_calendars.sql"),
+    ),
     (
         "queue_visits",
         include_str!("../../../sql/models/queue_visits.sql"),
@@ -85,6 +89,10 @@ pub(crate) const MODELS: [(&str, &str); 20] = [
     (
         "forecasts",
         include_str!("../../../sql/models/forecasts.sql"),
+    ),
+    (
+        "open_snapshots",
+        include_str!("../../../sql/models/open_snapshots.sql"),
     ),
 ];
 

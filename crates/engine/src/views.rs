@@ -104,9 +104,12 @@ pub(crate) enum Fold {
     Distinct,
     Histogram,
     LastByTime,
+    MaxLastByTime,
+    Peak,
+    PeakOpen,
     MergeCount,
     MergeHistogram,
-    /// Distinct or latest rows cannot be merged from their numbers.
+    /// Distinct or latest rows and peaks cannot be merged from their numbers.
     Unmergeable,
 }
 
@@ -119,6 +122,9 @@ impl Fold {
             Agg::Distinct => Fold::Distinct,
             Agg::Histogram => Fold::Histogram,
             Agg::LastByTime => Fold::LastByTime,
+            Agg::MaxLastByTime => Fold::MaxLastByTime,
+            Agg::Peak => Fold::Peak,
+            Agg::PeakOpen => Fold::PeakOpen,
             Agg::Sum | Agg::TimeWeighted => Fold::Sum,
         }
     }
@@ -127,7 +133,9 @@ impl Fold {
         match agg {
             Agg::CountIf => Fold::MergeCount,
             Agg::Histogram => Fold::MergeHistogram,
-            Agg::Distinct | Agg::LastByTime => Fold::Unmergeable,
+            Agg::Distinct | Agg::LastByTime | Agg::MaxLastByTime | Agg::Peak | Agg::PeakOpen => {
+                Fold::Unmergeable
+            }
             other => Fold::of_rows(other),
         }
     }
@@ -147,6 +155,9 @@ impl Fold {
             Fold::Distinct => count_distinct(arg),
             Fold::Histogram => functions::histogram(arg),
             Fold::LastByTime => functions::last_by_time(arg),
+            Fold::MaxLastByTime => functions::max_last_by_time(arg),
+            Fold::Peak => functions::peak(arg),
+            Fold::PeakOpen => functions::peak_open(arg),
             Fold::MergeHistogram => functions::merge_histogram(arg),
         })
     }

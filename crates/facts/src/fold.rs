@@ -149,7 +149,7 @@ fn rows_of(g: &Gathered<'_>, sink: &mut Sink<'_>) -> agents::Settled {
     plans::schedule_rows(g, sink);
     forecasts::forecast_rows(g, sink);
     customers::customer_rows(g, sink);
-    references::code_rows(g, sink);
+    references::reference_rows(g, sink);
     alerts::alert_rows(g, sink);
     agents::agent_rows(g, sink)
 }

@@ -6,6 +6,7 @@
 //! rows each batch adds and removes. This crate knows no Arrow, no SQL and no KPI, does no I/O
 //! and never looks at the clock.
 
+pub mod calendar;
 mod edit;
 mod fold;
 mod folder;

@@ -240,6 +240,22 @@ fact_tables! {
         sales_valid: Option<bool>,
     }
 
+    /// When a place was open, for some time.
+    CalendarHours = "calendars", key [calendar, day, valid_from], time "valid_from" {
+        /// `default`, or the id of a site.
+        calendar: Text,
+        /// The date that has hours of its own; empty: the days of the week.
+        day: Text,
+        valid_from: UtcMicros,
+        /// NULL: until further notice.
+        valid_to: Option<UtcMicros>,
+        /// Of the days of the week: the zone of their hours.
+        zone: Option<Text>,
+        /// `mon-fri 09:00-18:00; sat 10:00-14:00`; of a date `closed`, `10:00-14:00` or `usual`. NULL: it
+        /// was said and could not be read.
+        hours: Option<Text>,
+    }
+
     /// What a customer was to us for some time.
     Customer = "customers", key [customer_id, valid_from], time "valid_from" {
         customer_id: Text, valid_from: UtcMicros, valid_to: Option<UtcMicros>,
@@ -303,7 +319,10 @@ fact_tables! {
         callback_id: Text, kind: Text, visit_id: Option<Text>, interaction_id: Option<Text>,
         queue_id: Text, channel: Option<Text>, requested_at: UtcMicros,
         scheduled_for: Option<UtcMicros>, first_attempt_at: Option<UtcMicros>,
-        connected_at: Option<UtcMicros>, attempts: i64, outcome: Option<Text>,
+        connected_at: Option<UtcMicros>,
+        /// When it was told that it is settled, and the outcome with it.
+        closed_at: Option<UtcMicros>,
+        attempts: i64, outcome: Option<Text>,
         wait_from_request_ms: Option<i64>,
         /// From the first queue entry to the connection.
         wait_total_ms: Option<i64>,

@@ -105,6 +105,14 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../sql/kpis/operations/deflection.yml"),
     ),
     (
+        "sql/kpis/operations/open.yml",
+        include_str!("../../../sql/kpis/operations/open.yml"),
+    ),
+    (
+        "sql/kpis/operations/peaks.yml",
+        include_str!("../../../sql/kpis/operations/peaks.yml"),
+    ),
+    (
         "sql/kpis/workforce/slices.yml",
         include_str!("../../../sql/kpis/workforce/slices.yml"),
     ),

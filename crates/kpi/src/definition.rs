@@ -116,12 +116,33 @@ pub struct Part {
     pub agg: Agg,
     /// SQL over the columns of one row.
     pub expr: String,
-    /// Of `last_by_time`: the column that tells whose latest row counts.
-    pub per: Option<String>,
+    /// By what its rows are put together first.
+    pub per: Option<Per>,
     /// Columns that `expr` reads, sorted.
     pub columns: Vec<String>,
     /// Parameters that `expr` reads, sorted, without `horizon`, `history_start`, `as_of`.
     pub params: Vec<String>,
+}
+
+/// By what the rows of a part are put together before they become one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// Of each value of this column only the latest row counts: `last_by_time`, `max_last_by_time`.
+    Column(String),
+    /// Rows of one stretch of this length, counted from midnight UTC, are added up: `peak`.
+    Width {
+        /// A divisor of a day, in whole minutes.
+        ms: i64,
+    },
+}
+
+impl fmt::Display for Per {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(name) => f.write_str(name),
+            Self::Width { ms } => f.write_str(&crate::param::duration_text(*ms)),
+        }
+    }
 }
 
 /// Titles by language.
@@ -179,6 +200,14 @@ pub enum Agg {
     /// Whole numbers: of each value of `per` that of its latest row by the KPI's time, summed.
     /// Nothing is NULL.
     LastByTime,
+    /// As `last_by_time`, but the greatest of the latest rows instead of their sum.
+    MaxLastByTime,
+    /// Whole numbers: summed by stretches of the KPI's time as long as `per`, then the greatest of
+    /// these sums. Nothing is NULL.
+    Peak,
+    /// How many were open at once at most: each from the KPI's time up to and without the time
+    /// that the expression says, or open still where that is NULL. Nothing is NULL.
+    PeakOpen,
     /// Value times the time it held.
     TimeWeighted,
 }
@@ -401,6 +430,8 @@ pub enum Additivity {
     Distinct,
     /// Adds over entities, not over time.
     SemiAdditive,
+    /// Sums by moments or stretches merge, and the greatest of them is taken after that.
+    Peak,
     /// Each model is merged on shared dimensions first.
     CrossModel,
 }
@@ -413,7 +444,8 @@ impl Agg {
             Self::Histogram => Additivity::Histogram,
             Self::Min | Self::Max => Additivity::Extreme,
             Self::Distinct => Additivity::Distinct,
-            Self::LastByTime | Self::TimeWeighted => Additivity::SemiAdditive,
+            Self::LastByTime | Self::MaxLastByTime | Self::TimeWeighted => Additivity::SemiAdditive,
+            Self::Peak | Self::PeakOpen => Additivity::Peak,
         }
     }
 }
@@ -502,6 +534,7 @@ impl Kpi {
         };
         let has = |class| measured.parts.iter().any(|p| p.agg.additivity() == class);
         let inherent = [
+            Additivity::Peak,
             Additivity::Distinct,
             Additivity::Extreme,
             Additivity::Histogram,

@@ -158,7 +158,7 @@ pub(crate) const USUAL_HORIZON: UtcMicros = UtcMicros(1_782_864_000_000_000);
 pub(crate) const USUAL_HISTORY_START: UtcMicros = UtcMicros(1_735_689_600_000_000);
 
 /// What a column holds that a row does not name; others hold NULL, an empty text, 0 or false.
-const NEUTRAL: [(&str, &str, &str); 38] = [
+const NEUTRAL: [(&str, &str, &str); 40] = [
     ("queue_visits", "visit_kind", "customer"),
     ("queue_visits", "channel", "voice"),
     ("queue_visits", "direction", "inbound"),
@@ -194,6 +194,8 @@ const NEUTRAL: [(&str, &str, &str); 38] = [
     ("schedules", "activity", "queue"),
     ("forecasts", "channel", "voice"),
     ("forecasts", "version", "1"),
+    ("open_snapshots", "kind", "visit"),
+    ("open_snapshots", "channel", "voice"),
     ("*", "tenant_id", "default"),
     ("*", "source", "example"),
     ("*", "fact_rev", "1"),

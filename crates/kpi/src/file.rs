@@ -164,7 +164,8 @@ pub(crate) struct RawPart {
     pub agg: Agg,
     /// SQL over the columns of one row.
     pub expr: At<String>,
-    /// Of `last_by_time`: the column that tells whose latest row counts.
+    /// Of `last_by_time` and `max_last_by_time`: the column that tells whose latest row counts. Of
+    /// `peak`: how long the stretches are that are added up, such as `30m`.
     pub per: Option<At<String>>,
 }
 

@@ -56,7 +56,7 @@ fn over_model(measured: &Measured) -> Json {
             format!("{:?}", part.agg),
             rowsql::canonical(&part.expr),
         ];
-        said.extend(part.per.clone());
+        said.extend(part.per.as_ref().map(ToString::to_string));
         json!(said)
     });
     let mut parts: Vec<Json> = parts.collect();

@@ -38,7 +38,7 @@ pub use builtin::{builtin_files, builtin_targets};
 pub use catalogue::Catalogue;
 pub use definition::{
     Additivity, Agg, Bucket, Buckets, Clock, Derived, Direction, Empty, Kind, Kpi, Lifecycle,
-    Maturity, Measured, ParamKind, Part, Place, Source, Title, UnitKind, Window,
+    Maturity, Measured, ParamKind, Part, Per, Place, Source, Title, UnitKind, Window,
 };
 pub use ewt::{Ahead, Ewt};
 pub use example::{Cell, Example, ExampleRow, ExampleTable, Expected, ExpectedOf};

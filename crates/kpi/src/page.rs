@@ -150,6 +150,12 @@ fn measured_of(page: &mut String, kpi: &Kpi, measured: &Measured) {
 }
 
 fn aggregate(part: &Part) -> String {
+    let per = || {
+        part.per
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
     match part.agg {
         Agg::CountIf => "the number for which it is true".to_owned(),
         Agg::Sum => "the sum".to_owned(),
@@ -157,10 +163,13 @@ fn aggregate(part: &Part) -> String {
         Agg::Max => "the greatest".to_owned(),
         Agg::Distinct => "the number of different ones".to_owned(),
         Agg::Histogram => "an exact histogram".to_owned(),
-        Agg::LastByTime => format!(
-            "of each `{}` the latest, summed",
-            part.per.as_deref().unwrap_or_default()
+        Agg::LastByTime => format!("of each `{}` the latest, summed", per()),
+        Agg::MaxLastByTime => format!("of each `{}` the latest, the greatest of these", per()),
+        Agg::Peak => format!(
+            "the sum of each {} (from midnight UTC), the greatest of these",
+            per()
         ),
+        Agg::PeakOpen => "how many were open at once at most, each up to that time".to_owned(),
         Agg::TimeWeighted => "the sum, weighted by time".to_owned(),
     }
 }
@@ -324,6 +333,10 @@ fn adding_up(additivity: Additivity) -> &'static str {
             "Who is in two groups or periods counts once in the total: values do not add up."
         }
         Additivity::SemiAdditive => "Values add up over groups, not over time.",
+        Additivity::Peak => {
+            "Groups have their peaks at different times: values do not add up. Rows of all groups are put \
+             together first, then the greatest is taken."
+        }
         Additivity::CrossModel => {
             "Its inputs are aggregated apart and meet in their totals: rows of one are never joined to \
              rows of another."

@@ -1,4 +1,5 @@
 //! `last_by_time(row)`: of each key the value of its latest row, summed over the keys.
+//! `max_last_by_time(row)`: the greatest of them instead.
 //!
 //! A row is a struct of value, time and key, as [`row`] makes it; one with NULL in any of them is
 //! left out. Of rows of one key at the same time the greatest value counts, so that the order of
@@ -19,16 +20,28 @@ use datafusion::logical_expr::{
     lit,
 };
 
-use super::instant_type;
+use super::{instant_type, is_row_of};
 use crate::EngineError;
 
-/// The function.
-pub(super) static LAST_BY_TIME: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| {
-    let signature = Signature::any(1, Volatility::Immutable);
-    Arc::new(AggregateUDF::from(LastByTime { signature }))
-});
+/// `last_by_time`.
+pub(super) static LAST_BY_TIME: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| udaf(Put::Summed));
+/// `max_last_by_time`.
+pub(super) static MAX: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| udaf(Put::Greatest));
 
-/// What the function takes of a row.
+fn udaf(put: Put) -> Arc<AggregateUDF> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(AggregateUDF::from(LastByTime { put, signature }))
+}
+
+/// How the latest values of the keys are put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Put {
+    #[default]
+    Summed,
+    Greatest,
+}
+
+/// What the functions take of a row.
 pub(super) fn row(value: Expr, time: Expr, key: Expr) -> Expr {
     named_struct(vec![
         lit("value"),
@@ -42,12 +55,16 @@ pub(super) fn row(value: Expr, time: Expr, key: Expr) -> Expr {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct LastByTime {
+    put: Put,
     signature: Signature,
 }
 
 impl AggregateUDFImpl for LastByTime {
     fn name(&self) -> &str {
-        "last_by_time"
+        match self.put {
+            Put::Summed => "last_by_time",
+            Put::Greatest => "max_last_by_time",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -55,10 +72,13 @@ impl AggregateUDFImpl for LastByTime {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        match given {
-            [DataType::Struct(fields)] if fields.len() == 3 => Ok(DataType::Int64),
-            _ => plan_err!("last_by_time() is for KPI definitions: use first_value(x ORDER BY t)"),
+        if is_row_of(given, &[DataType::Int64, instant_type(), DataType::Utf8]) {
+            return Ok(DataType::Int64);
         }
+        plan_err!(
+            "{}() is for KPI definitions: use first_value(x ORDER BY t)",
+            self.name()
+        )
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -68,9 +88,13 @@ impl AggregateUDFImpl for LastByTime {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if args.is_distinct {
-            return plan_err!("last_by_time takes no DISTINCT");
+            return plan_err!("{} takes no DISTINCT", self.name());
         }
-        Ok(Box::new(Last::default()))
+        let put = self.put;
+        Ok(Box::new(Last {
+            put,
+            ..Last::default()
+        }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -85,6 +109,7 @@ impl AggregateUDFImpl for LastByTime {
 /// Time and value of the latest row, by key.
 #[derive(Debug, Default)]
 struct Last {
+    put: Put,
     of: HashMap<Box<str>, (i64, i64)>,
     key_bytes: usize,
 }
@@ -168,6 +193,9 @@ impl Accumulator for Last {
             return Ok(ScalarValue::Int64(None));
         }
         let mut values = self.of.values().map(|(_, value)| *value);
+        if self.put == Put::Greatest {
+            return Ok(ScalarValue::Int64(values.max()));
+        }
         let sum = values.try_fold(0_i64, |sum, value| sum.checked_add(value));
         match sum {
             Some(sum) => Ok(ScalarValue::Int64(Some(sum))),
@@ -211,6 +239,16 @@ mod tests {
         assert_eq!(sum(last(&turned)), Some(6));
         assert_eq!(sum(last(&[("a", 1, 3), ("a", 1, 7)])), Some(7), "a tie");
         assert_eq!(sum(last(&[])), None);
+    }
+
+    #[test]
+    fn the_greatest_is_one_of_the_latest() {
+        let mut last = last(&[("a", 1, 99), ("a", 2, 3), ("b", 1, 4), ("c", 1, -1)]);
+        last.put = Put::Greatest;
+        assert_eq!(sum(last), Some(4));
+        let (put, of) = (Put::Greatest, HashMap::new());
+        let key_bytes = 0;
+        assert_eq!(sum(Last { put, of, key_bytes }), None);
     }
 
     #[test]

@@ -355,12 +355,24 @@ fn fits(kpi: &Kpi, catalogue: &Catalogue, views: &Views) -> Result<bool, EngineE
         let (Some(plan), Maturity::None) = (plan, &input.maturity) else {
             return Ok(false);
         };
-        let is_table = facts::FactRows::TABLES.iter().any(|t| t.name == plan.model);
-        if !is_table || input.unit.kind == UnitKind::Currency || !is_lasting(plan)? {
+        if !is_of_table(plan)? || input.unit.kind == UnitKind::Currency || !is_lasting(plan)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Does the KPI read columns of a fact table only, none that its model adds to them?
+fn is_of_table(plan: &Arc<KpiPlan>) -> Result<bool, EngineError> {
+    let table = facts::FactRows::TABLES
+        .iter()
+        .find(|t| t.name == plan.model);
+    let Some(table) = table else {
+        return Ok(false);
+    };
+    let columns = columns_of(&[plan])?;
+    let mut read = columns.iter().chain([&plan.time]);
+    Ok(read.all(|name| table.column(name).is_some()))
 }
 
 /// Does what a row counts for depend on the row alone?

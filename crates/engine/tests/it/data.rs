@@ -5,8 +5,8 @@ use std::sync::Arc;
 use engine::{Engine, Settings, model_specs};
 use events::{Decimal, Text, UtcMicros};
 use facts::{
-    AgentTime, Alert, Common, Cost, Customer, FactEdit, FactRows, Interaction, Leg, Order,
-    QueueVisit, ScheduleTime, Survey,
+    AgentTime, Alert, CalendarHours, Callback, Case, Common, Cost, Customer, FactEdit, FactRows,
+    Interaction, Leg, Order, QueueVisit, ScheduleTime, Survey,
 };
 use kpi::Catalogue;
 use store::{Commit, Mode, Store};
@@ -137,6 +137,9 @@ fn halves(rows: FactRows) -> (FactRows, FactRows) {
     (first.ScheduleTime, second.ScheduleTime) = split(&rows.ScheduleTime);
     (first.Customer, second.Customer) = split(&rows.Customer);
     (first.Alert, second.Alert) = split(&rows.Alert);
+    (first.Case, second.Case) = split(&rows.Case);
+    (first.Callback, second.Callback) = split(&rows.Callback);
+    (first.CalendarHours, second.CalendarHours) = split(&rows.CalendarHours);
     (first, second)
 }
 
@@ -152,6 +155,9 @@ fn rows() -> FactRows {
         ScheduleTime: schedule_time(),
         Customer: customers(),
         Alert: (0..12).map(alert).collect(),
+        Case: cases(),
+        Callback: callbacks(),
+        CalendarHours: calendars(),
         ..FactRows::default()
     }
 }
@@ -495,6 +501,120 @@ fn piece(what: &str, span: &str, quarter: i64, (from, to): (i64, i64)) -> AgentT
 }
 
 /// Alerts of three queues, six hours apart; every third came to critical, the last is open.
+/// Minutes after the begin of day 0.
+fn minute(minutes: i64) -> UtcMicros {
+    DAY_0.plus_ms(minutes * 60_000)
+}
+
+/// Cases that end and begin on the quarter of an hour, one of no length, one open, one open again, one
+/// that is over since nobody knows when, one after the horizon, a test and one of another tenant.
+fn cases() -> Vec<Case> {
+    let day = 1_440;
+    let case = |(id, opened, solved): (&str, i64, Option<i64>)| {
+        let (opened_at, solved_at) = (minute(opened), solved.map(minute));
+        let took = solved_at.map(|at| at.ms_since(opened_at));
+        Case {
+            common: common(false),
+            case_id: id.into(),
+            channel: Some("email".into()),
+            opened_at,
+            promise_at: minute(opened + 7 * day),
+            first_solved_at: solved_at,
+            solved_at,
+            closed_at: solved_at,
+            is_open: solved.is_none(),
+            close_ms: took,
+            first_solve_ms: took,
+            full_solve_ms: took,
+            ..Case::default()
+        }
+    };
+    let mut all = [
+        ("on the quarter", 7, Some(30)),
+        ("within a quarter", 15, Some(20)),
+        ("open", 10, None),
+        ("over, nobody knows when", 10, None),
+        ("test", 0, None),
+        ("other tenant", 5, Some(2 * day)),
+        ("no channel", 5 * day, Some(7 * day + 183)),
+        ("no length", 60, Some(60)),
+        ("after the horizon", 30 * day, None),
+        ("open again", day, Some(2 * day)),
+        ("over the weekend", 4 * day + 570, Some(7 * day + 90)),
+    ]
+    .map(case);
+    all[3].is_open = false;
+    all[4].common.is_test = true;
+    all[5].common.tenant_id = "other".into();
+    all[6].channel = None;
+    all[9].is_open = true;
+    all[9].full_solve_ms = None;
+    all.into()
+}
+
+/// On the Friday of week 0: answered, closed without an answer, open, settled nobody knows when; and
+/// voicemails of visits with a site and without one, returned on Monday.
+fn callbacks() -> Vec<Callback> {
+    let friday = 4 * 1_440;
+    let callback = |(id, visit, asked, connected): (&str, i64, i64, Option<i64>)| {
+        let (requested_at, connected_at) = (minute(friday + asked), connected.map(minute));
+        Callback {
+            common: common(false),
+            callback_id: id.into(),
+            kind: if id.starts_with('v') {
+                "voicemail"
+            } else {
+                "callback"
+            }
+            .into(),
+            visit_id: Some(self::id("v", visit)),
+            queue_id: "sales".into(),
+            channel: Some("voice".into()),
+            requested_at,
+            connected_at,
+            closed_at: connected_at,
+            outcome: connected.map(|_| "done".into()),
+            wait_from_request_ms: connected_at.map(|at| at.ms_since(requested_at)),
+            ..Callback::default()
+        }
+    };
+    let monday = 7 * 1_440;
+    let mut all = [
+        ("c1", 0, 540, Some(friday + 580)),
+        ("c2", 1, 545, None),
+        ("c3", 2, 550, None),
+        ("c4", 3, 555, None),
+        ("v1", 2, 570, Some(monday + 90)),
+        ("v2", 3, 570, Some(monday + 90)),
+    ]
+    .map(callback);
+    (all[1].closed_at, all[1].outcome) = (Some(minute(friday + 590)), Some("failed".into()));
+    all[3].outcome = Some("failed".into());
+    all.into()
+}
+
+/// Shanghai's office hours from day 0 on, shorter ones from day 7 on; the site is open day and night.
+fn calendars() -> Vec<CalendarHours> {
+    let hours = |(calendar, (from, to), zone, hours): (&str, (i64, Option<i64>), &str, &str)| {
+        CalendarHours {
+            common: common(false),
+            calendar: calendar.into(),
+            valid_from: minute(from * 1_440),
+            valid_to: to.map(|to| minute(to * 1_440)),
+            zone: Some(zone.into()),
+            hours: Some(hours.into()),
+            ..CalendarHours::default()
+        }
+    };
+    let office = "mon-fri 09:00-12:00, 13:00-18:00";
+    let all = [
+        ("default", (0, Some(7)), "Asia/Shanghai", office),
+        ("default", (7, None), "Asia/Shanghai", "mon-fri 09:00-10:00"),
+        ("north", (0, None), "UTC", "mon-sun 00:00-24:00"),
+    ];
+    all.map(hours).into()
+}
+
 fn alert(i: i64) -> Alert {
     let started_at = DAY_0.plus_ms(i * 21_600_000);
     let (warn_ms, critical_ms) = (60_000 * (i + 1), if i % 3 == 0 { 90_000 } else { 0 });

@@ -168,6 +168,13 @@ async fn every_aggregate_gives_its_value() {
             "200",
         ),
         (
+            "{ agg: max_last_by_time, expr: \"wait_ms\", per: channel }",
+            "a",
+            "30000",
+        ),
+        ("{ agg: peak, expr: \"wait_ms\", per: 15m }", "a", "36000"),
+        ("{ agg: peak_open, expr: \"left_at\" }", "a", "4"),
+        (
             "{ agg: histogram, expr: \"wait_up_s\" }",
             "percentile(a, 0.5)",
             "5",
@@ -200,8 +207,24 @@ async fn every_aggregate_gives_its_value() {
 }
 
 #[tokio::test]
-async fn latest_rows_are_not_put_together_from_numbers_of_a_grain_view() {
-    let part = "{ agg: last_by_time, expr: \"wait_ms\", per: channel }";
+async fn what_is_open_is_counted_only_where_the_condition_of_its_case_holds() {
+    let part = "{ agg: peak_open, expr: \"CASE WHEN channel = 'chat' THEN left_at END\" }";
+    assert_eq!(value(part, "a").await, "2");
+}
+
+#[tokio::test]
+async fn latest_rows_and_peaks_are_not_put_together_from_numbers_of_a_grain_view() {
+    for part in [
+        "{ agg: last_by_time, expr: \"wait_ms\", per: channel }",
+        "{ agg: max_last_by_time, expr: \"wait_ms\", per: channel }",
+        "{ agg: peak, expr: \"wait_ms\", per: 1h }",
+        "{ agg: peak_open, expr: \"entered_at + INTERVAL '1 second' * (wait_ms / 1000)\" }",
+    ] {
+        not_put_together(part).await;
+    }
+}
+
+async fn not_put_together(part: &str) {
     let batch = store::batch(&[visit(Some(1_000), "voice")], 1).expect("a batch");
     let version = Version::from_batches(HashMap::from([("queue_visits".to_owned(), vec![batch])]));
     let engine = engine(&visits(part, "a"), version).expect("an engine");
@@ -209,7 +232,12 @@ async fn latest_rows_are_not_put_together_from_numbers_of_a_grain_view() {
         .sql("SELECT own_kpi FROM kpi.queue_visits_1d")
         .await
         .expect("its own value");
-    assert_eq!(text_rows(&day)[0][0], "1000");
+    let expected = if part.contains("peak_open") {
+        "1"
+    } else {
+        "1000"
+    };
+    assert_eq!(text_rows(&day)[0][0], expected);
     let again = engine
         .sql("SELECT MEASURE(own_kpi) FROM kpi.queue_visits_1d")
         .await;

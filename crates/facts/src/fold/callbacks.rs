@@ -61,8 +61,9 @@ fn callback_row(
         scheduled_for: draft.scheduled_for,
         first_attempt_at: draft.attempts.first().copied(),
         connected_at,
+        closed_at: draft.closed.map(|(at, _)| at),
         attempts: draft.attempts.len() as i64,
-        outcome: draft.outcome.map(|o| Text::new_static(o.as_str())),
+        outcome: draft.closed.map(|(_, o)| Text::new_static(o.as_str())),
         wait_from_request_ms: wait_from(Some(requested_at)),
         wait_total_ms: wait_from(first_entry.or(Some(requested_at))),
     }

@@ -2,32 +2,38 @@
 
 use events::UtcMicros;
 
-use crate::{CodeMeaning, Customer};
+use crate::{CalendarHours, CodeMeaning, Customer};
 
 /// A row that holds from a moment until another.
 pub(super) trait Dated {
-    /// When it begins, and where to say when it ends.
-    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>);
+    /// Where it says when it begins and when it ends.
+    fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>);
 }
 
 impl Dated for Customer {
-    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>) {
-        (self.valid_from, &mut self.valid_to)
+    fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>) {
+        (&mut self.valid_from, &mut self.valid_to)
     }
 }
 
 impl Dated for CodeMeaning {
-    fn span(&mut self) -> (UtcMicros, &mut Option<UtcMicros>) {
-        (self.valid_from, &mut self.valid_to)
+    fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>) {
+        (&mut self.valid_from, &mut self.valid_to)
+    }
+}
+
+impl Dated for CalendarHours {
+    fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>) {
+        (&mut self.valid_from, &mut self.valid_to)
     }
 }
 
 /// Adds the row that follows; of rows that begin at one moment the last counts.
 pub(super) fn follow<R: Dated>(rows: &mut Vec<R>, mut row: R) {
-    let (begin, _) = row.span();
+    let begin = *row.span().0;
     if let Some(last) = rows.last_mut() {
         let (last_begin, last_end) = last.span();
-        if last_begin == begin {
+        if *last_begin == begin {
             *last = row;
             return;
         }

@@ -99,7 +99,7 @@ draft! {
         scheduled_for: Option<UtcMicros>,
         attempts: Vec<UtcMicros>,
         connected_at: Option<UtcMicros>,
-        outcome: Option<CallbackOutcome>,
+        closed: Option<(UtcMicros, CallbackOutcome)>,
     }
 }
 

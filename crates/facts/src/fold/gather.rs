@@ -406,7 +406,7 @@ impl<'a> Gathered<'a> {
             }
             E::CallbackClosed(d) => {
                 let callback = self.callback(&d.callback_id, at, callback_fields!(d));
-                callback.outcome.get_or_insert(d.outcome);
+                callback.closed.get_or_insert((at, d.outcome));
             }
             E::AlertChanged(d) => self.alert(&d.alert_id, AlertStep::Changed(at, d)),
             E::AlertAcknowledged(d) => self.alert(&d.alert_id, AlertStep::Acknowledged(at, d)),

@@ -166,7 +166,7 @@ fn a_callback_keeps_its_last_agreed_time_and_its_outcome() {
     let rows = s.fold();
     let cb = callback(&rows, "cb1");
     assert_eq!(
-        (cb.scheduled_for, cb.outcome.as_deref()),
-        (Some(at(900.0)), Some("expired"))
+        (cb.scheduled_for, cb.outcome.as_deref(), cb.closed_at),
+        (Some(at(900.0)), Some("expired"), Some(at(2_000.0)))
     );
 }

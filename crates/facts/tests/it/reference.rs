@@ -252,3 +252,79 @@ fn what_is_not_understood_of_a_meaning_is_noted_and_the_rest_counts() {
     assert_eq!(rows.CodeMeaning[0].owner_dept.as_deref(), Some("shop"));
     assert_eq!(issues(&rows), ["bad_reference", "bad_reference"]);
 }
+
+#[test]
+fn hours_of_a_place_change_and_a_date_has_its_own() {
+    let mut s = Scene::new();
+    let office = "mon-fri 09:00-18:00 ; zone=Asia/Shanghai; sat 10:00-14:00";
+    meaning(&mut s, 0.0, "calendar/default", office, None);
+    meaning(&mut s, 100.0, "calendar/default", "zone=UTC", None);
+    meaning(&mut s, 0.0, "holiday/site/1/2026-10-01", "closed", None);
+    meaning(
+        &mut s,
+        50.0,
+        "holiday/site/1/2026-10-01",
+        " 10:00-12:00 ",
+        Some(true),
+    );
+    let mut rows = s.fold().CalendarHours;
+    rows.sort_by_key(|row| (row.calendar.clone(), row.valid_from));
+    let [first, second, holiday] = rows.as_slice() else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(
+        (first.hours.as_deref(), first.zone.as_deref()),
+        (
+            Some("mon-fri 09:00-18:00; sat 10:00-14:00"),
+            Some("Asia/Shanghai")
+        )
+    );
+    assert_eq!(
+        (first.valid_from, first.valid_to),
+        (at(0.0), Some(at(100.0)))
+    );
+    assert_eq!(second.hours.as_deref(), Some("mon-sun closed"));
+    assert_eq!(
+        (holiday.calendar.as_str(), holiday.day.as_str()),
+        ("site/1", "2026-10-01")
+    );
+    assert_eq!(holiday.hours.as_deref(), Some("10:00-12:00"));
+    assert!(holiday.valid_from < at(-1e9) && holiday.zone.is_none());
+}
+
+#[test]
+fn hours_that_cannot_be_read_are_noted_and_not_known() {
+    let mut s = Scene::new();
+    meaning(
+        &mut s,
+        0.0,
+        "calendar/default",
+        "mon-fri 09:00-18:00; zone=UTC",
+        None,
+    );
+    meaning(
+        &mut s,
+        100.0,
+        "calendar/default",
+        "mon-fri 9 to 5; zone=UTC",
+        None,
+    );
+    meaning(&mut s, 0.0, "holiday/default/2026-13-01", "closed", None);
+    meaning(&mut s, 0.0, "holiday/default/2026-10-01", "shut", None);
+    let rows = s.fold();
+    let mut hours: Vec<_> = rows
+        .CalendarHours
+        .iter()
+        .map(|row| (row.day.as_str(), row.valid_from, row.hours.is_some()))
+        .collect();
+    hours.sort_unstable();
+    assert_eq!(
+        hours,
+        [
+            ("", at(0.0), true),
+            ("", at(100.0), false),
+            ("2026-10-01", at(0.0), false)
+        ]
+    );
+    assert_eq!(issues(&rows), ["bad_reference"; 3]);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::definition::{
-    Agg, Bucket, Buckets, Kind, Kpi, Maturity, Measured, ParamKind, Part, Window,
+    Agg, Bucket, Buckets, Kind, Kpi, Maturity, Measured, ParamKind, Part, Per, Window,
 };
 use crate::file::{RawBuckets, RawKpi, RawMaturity, RawPart, RawWindow};
 use crate::model::{ColumnKind, ModelSpec};
@@ -16,13 +16,15 @@ use crate::words;
 
 use super::{Checked, Checker};
 
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
 /// A checked expression with what it reads.
 struct Expr {
     name: String,
     agg: Agg,
     sql: String,
-    /// Of `last_by_time`.
-    per: Option<String>,
+    per: Option<Per>,
     used: Used,
     pos: Pos,
 }
@@ -30,7 +32,10 @@ struct Expr {
 impl Expr {
     /// The columns that it reads.
     fn columns(&self) -> BTreeSet<String> {
-        let per = self.per.iter().cloned();
+        let per = match &self.per {
+            Some(Per::Column(name)) => Some(name.clone()),
+            Some(Per::Width { .. }) | None => None,
+        };
         self.used.column_names().into_iter().chain(per).collect()
     }
 }
@@ -177,24 +182,51 @@ impl<'a> Checker<'a> {
         checked.into_iter().collect()
     }
 
-    /// The column that tells whose latest row counts: of `last_by_time` and of nothing else.
-    fn per(&mut self, part: &RawPart, model: &ModelSpec) -> Checked<Option<String>> {
-        match (part.agg == Agg::LastByTime, &part.per) {
-            (true, Some(per)) => match self.column(per, model)? {
-                ColumnKind::Texts => {
-                    let message = format!("column `{}` is a list", per.value);
-                    Err(self.note(per.pos, message, "name a column with one value a row"))
-                }
-                _ => Ok(Some(per.value.clone())),
-            },
-            (true, None) => {
-                let message = "last_by_time needs `per`: whose latest row counts";
+    /// The column that tells whose latest row counts, or the length of what is added up: of the
+    /// aggregates that need it, and of nothing else.
+    fn per(&mut self, part: &RawPart, model: &ModelSpec) -> Checked<Option<Per>> {
+        let latest = matches!(part.agg, Agg::LastByTime | Agg::MaxLastByTime);
+        match &part.per {
+            Some(per) if latest => self.per_column(per, model).map(Some),
+            Some(per) if part.agg == Agg::Peak => self.per_width(per).map(Some),
+            None if latest => {
+                let name = if part.agg == Agg::LastByTime {
+                    ""
+                } else {
+                    "max_"
+                };
+                let message = format!("{name}last_by_time needs `per`: whose latest row counts");
                 Err(self.note(part.expr.pos, message, "write `per: customer_id`"))
             }
-            (false, Some(per)) => {
-                Err(self.note(per.pos, "`per` is for last_by_time", "take it away"))
+            None if part.agg == Agg::Peak => {
+                let message = "peak needs `per`: how long the stretches are that are added up";
+                Err(self.note(part.expr.pos, message, "write `per: 30m`"))
             }
-            (false, None) => Ok(None),
+            Some(per) => {
+                let message = "`per` is for last_by_time, max_last_by_time and peak";
+                Err(self.note(per.pos, message, "take it away"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn per_column(&mut self, per: &At<String>, model: &ModelSpec) -> Checked<Per> {
+        if self.column(per, model)? == ColumnKind::Texts {
+            let message = format!("column `{}` is a list", per.value);
+            return Err(self.note(per.pos, message, "name a column with one value a row"));
+        }
+        Ok(Per::Column(per.value.clone()))
+    }
+
+    /// Stretches begin at midnight, so a day is a number of them.
+    fn per_width(&mut self, per: &At<String>) -> Checked<Per> {
+        match param::parse_duration_ms(per) {
+            Some(ms) if ms > 0 && ms % MINUTE_MS == 0 && DAY_MS % ms == 0 => Ok(Per::Width { ms }),
+            _ => {
+                let message = format!("a day is no number of stretches of `{}`", per.value);
+                let hint = "write 15m, 30m, 1h or another part of a day in whole minutes";
+                Err(self.note(per.pos, message, hint))
+            }
         }
     }
 

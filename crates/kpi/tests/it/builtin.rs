@@ -195,6 +195,9 @@ fn additivity_is_computed_from_the_parts() {
     assert_eq!(class("wait_p90"), Additivity::Histogram);
     assert_eq!(class("offered_interactions"), Additivity::Distinct);
     assert_eq!(class("repeat_customers"), Additivity::Distinct);
+    assert_eq!(class("waiting_now"), Additivity::SemiAdditive);
+    assert_eq!(class("peak_factor"), Additivity::Peak);
+    assert_eq!(class("peak_in_queue"), Additivity::Peak);
     assert_eq!(class("cost_per_valid_order"), Additivity::CrossModel);
 }
 

@@ -18,23 +18,10 @@ const MISSING: &[(&str, &str)] = &[
         "turnover turnover_period turnover_voluntary sales_per_agent sales_per_agent_gross",
     ),
     ("skills by day", "skill_coverage"),
-    (
-        "business calendars",
-        "resolution_time_first_business resolution_time_full_business \
-         complaint_closure_time_business voicemail_return_time",
-    ),
     ("cost of a contact", "cost_by_reason avoidable_cost"),
     (
         "complaints linked to the one before",
         "complaint_rate_repeat",
-    ),
-    (
-        "what is open at a moment",
-        "waiting_now longest_waiting_now open_callbacks open_cases",
-    ),
-    (
-        "peaks and time-weighted means",
-        "peak_interval_volume peak_hour_volume peak_factor peak_in_queue",
     ),
     ("reasons held at their weights", "deflection_index_mix"),
     ("agents free at a moment", "ewt ewt_queue_length ewt_simple"),

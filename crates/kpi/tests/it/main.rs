@@ -92,6 +92,23 @@ const SELECTS: &[(&str, &str, &str)] = &[
          missing_ms:int? shrink_ms:int?",
     ),
     (
+        "cases",
+        "cases",
+        "first_solve_business_ms:int? full_solve_business_ms:int? close_business_ms:int?",
+    ),
+    ("callbacks", "callbacks", "business_ms:int?"),
+    (
+        "business_calendars",
+        "",
+        "tenant_id:text is_test:bool calendar:text valid_from:time? opening:text?",
+    ),
+    (
+        "open_snapshots",
+        "",
+        "tenant_id:text is_test:bool kind:text queue_id:text? channel:text? slice_at:time as_of:time?
+         series:text open_count:int? oldest_since:time? oldest_ms:int? open_ms:int?",
+    ),
+    (
         "forecasts",
         "forecasts",
         "actual_offered:int abs_error:int is_latest:bool",

@@ -156,7 +156,7 @@ fn a_word_that_is_not_in_the_list_is_refused() {
         r#"agg: count_if, expr: "answered AND wait_ms <="#,
         r#"agg: count_of, expr: "answered AND wait_ms <="#,
         "a.yml:17:17: `count_of` is not one of: count_if, sum, min, max, distinct, histogram, \
-last_by_time, time_weighted
+last_by_time, max_last_by_time, peak, peak_open, time_weighted
   hint: did you mean `count_if`?",
     );
 }
@@ -172,7 +172,7 @@ fn the_latest_row_needs_to_know_whose_and_nothing_else_may() {
     refuses(
         r#"base: { agg: count_if, expr: "answered" }"#,
         r#"base: { agg: count_if, expr: "answered", per: customer_id }"#,
-        "a.yml:18:51: in_time: `per` is for last_by_time
+        "a.yml:18:51: in_time: `per` is for last_by_time, max_last_by_time and peak
   hint: take it away",
     );
     refuses(
@@ -180,6 +180,33 @@ fn the_latest_row_needs_to_know_whose_and_nothing_else_may() {
         r#"base: { agg: last_by_time, expr: "wait_ms", per: costumer_id }"#,
         "a.yml:18:54: in_time: model `queue_visits` has no column `costumer_id`
   hint: did you mean `customer_id`?",
+    );
+}
+
+#[test]
+fn a_peak_needs_stretches_that_fill_a_day() {
+    let part = r#"base: { agg: count_if, expr: "answered" }"#;
+    refuses(
+        part,
+        r#"base: { agg: peak, expr: "1" }"#,
+        "a.yml:18:30: in_time: peak needs `per`: how long the stretches are that are added up
+  hint: write `per: 30m`",
+    );
+    for width in ["7m", "90s", "2d", "0", "half"] {
+        refuses(
+            part,
+            &format!(r#"base: {{ agg: peak, expr: "1", per: {width} }}"#),
+            &format!(
+                "a.yml:18:40: in_time: a day is no number of stretches of `{width}`
+  hint: write 15m, 30m, 1h or another part of a day in whole minutes"
+            ),
+        );
+    }
+    refuses(
+        part,
+        r#"base: { agg: peak_open, expr: "left_at", per: 30m }"#,
+        "a.yml:18:51: in_time: `per` is for last_by_time, max_last_by_time and peak
+  hint: take it away",
     );
 }
 
