@@ -281,6 +281,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// Our own scalar functions by kind.
 const OWN_NUMERIC: &[&str] = &["histogram_count", "percentile", "share_within"];
 const OWN_DATETIME: &[&str] = &[
+    "business_ms",
     "day",
     "dayofmonth",
     "hour",
