@@ -19,6 +19,7 @@ import zoneinfo
 
 import duckdb
 
+import duckdb_office as office
 from callgauge_cli import find_binary, micros, number
 from duckdb_question import compare_question
 
@@ -65,6 +66,7 @@ def open_tables(data):
         connection.execute(MOMENTS)
         tables["moments"] = []
         if "legs" in tables:
+            connection.execute(PORTIONS)
             connection.execute(SHARES)
             tables["shared_legs"] = []
     if {"self_service", "interactions"} <= tables.keys():
@@ -76,7 +78,7 @@ def open_tables(data):
         lay_out_calendars(connection, "calendars" in tables)
         connection.execute(BUSINESS)
         tables["business_cases"] = tables["business_callbacks"] = []
-    return connection, set(tables), bounds
+    return connection, set(tables) | office.make_tables(connection, set(tables)), bounds
 
 
 def find_bounds(connection, files):
@@ -96,6 +98,7 @@ def find_bounds(connection, files):
     return {
         "horizon": horizon,
         "history_start": max(starts, default=first),
+        "known_from": min([*starts, first]),
         "as_of": max(last, horizon),
     }
 
@@ -213,10 +216,10 @@ WHERE u > t AND a.from_ms <= t AND a.to_ms >= u
 GROUP BY ALL
 """
 
-# Legs with their part of their agent's time. Of each stretch in which the same legs are at work, every
+# Legs' parts of their agent's time in a quarter of an hour. Of each stretch in which the same legs are at work, every
 # leg but the first by its id gets a whole k-th, and the first what is left of the stretch.
-SHARES = """
-CREATE TABLE shared_legs AS
+PORTIONS = """
+CREATE TABLE portions AS
 WITH edges AS (
   SELECT tenant_id, is_test, agent_id, slice_at,
          list_sort(list_distinct(flatten(list([from_ms, to_ms])))) AS edge
@@ -226,17 +229,21 @@ stretches AS (
   SELECT * EXCLUDE (edge), unnest(list_zip(edge[:-2], edge[2:])) AS stretch FROM edges
 ),
 crews AS (
-  SELECT tenant_id, is_test, stretch[2] - stretch[1] AS ms, list(span_id ORDER BY span_id) AS crew
+  SELECT tenant_id, is_test, slice_at, stretch[2] - stretch[1] AS ms,
+         list(span_id ORDER BY span_id) AS crew
   FROM stretches JOIN agent_time USING (tenant_id, is_test, agent_id, slice_at)
   WHERE timeline = 'contact' AND from_ms < stretch[2] AND to_ms > stretch[1]
   GROUP BY tenant_id, is_test, agent_id, slice_at, stretch
-),
-portions AS (
-  SELECT tenant_id, is_test, crew[1] AS leg_id, ms - (len(crew) - 1) * (ms // len(crew)) AS portion
-  FROM crews
-  UNION ALL
-  SELECT tenant_id, is_test, unnest(crew[2:]), ms // len(crew) FROM crews
 )
+SELECT tenant_id, is_test, slice_at, crew[1] AS leg_id,
+       ms - (len(crew) - 1) * (ms // len(crew)) AS portion
+FROM crews
+UNION ALL
+SELECT tenant_id, is_test, slice_at, unnest(crew[2:]), ms // len(crew) FROM crews
+"""
+
+SHARES = """
+CREATE TABLE shared_legs AS
 SELECT l.*, coalesce((
   SELECT sum(portion) FROM portions p
   WHERE p.tenant_id = l.tenant_id AND p.is_test = l.is_test AND p.leg_id = l.leg_id
@@ -372,7 +379,8 @@ class Kpi:
     """One KPI: aggregates over rows of one table, and the value made of them."""
 
     def __init__(self, table, time, cut, a, b=None, where="true", factor=1.0, empty=None,
-                 last_of=None, together=None):
+                 last_of=None, together=None, grain="1d"):
+        self.grain = grain
         self.table, self.time, self.cut, self.where = table, time, cut, where
         self.a, self.b, self.factor, self.empty = a, b, factor, empty
         # Only the last row of each value of this column counts, group by group.
@@ -793,7 +801,8 @@ def trade():
 def all_kpis():
     """Every KPI over one table, by id."""
     return {**visits(), **legs(), **interactions(), **repeats(), **surveys(), **quality(),
-            **workforce(), **self_service(), **trade(), **open_items(), **business_hours()}
+            **workforce(), **self_service(), **trade(), **open_items(), **business_hours(),
+            **office.kpis(Kpi)}
 
 
 # KPIs over two tables: cost, what it is divided by, and for how long that is not final (days).
@@ -811,18 +820,19 @@ PER_UNIT = {
 
 # ---- both sides -------------------------------------------------------------------------------
 
-def local_day(column, zone):
-    """The start of the local day as microseconds."""
-    local = f"date_trunc('day', {column} AT TIME ZONE '{zone}')"
+def local_day(column, zone, grain="1d"):
+    """The start of the local day, or month, as microseconds."""
+    unit = {"1d": "day", "1mo": "month"}[grain]
+    local = f"date_trunc('{unit}', {column} AT TIME ZONE '{zone}')"
     return f"epoch_us({local} AT TIME ZONE '{zone}')"
 
 
 def by_hand(connection, kpi, bounds, zone, split):
     """The KPI from DuckDB: {(cut, day): (a, b)}."""
-    keys = [kpi.cut, local_day(kpi.time, zone)] if split else ["NULL", "NULL"]
+    keys = [kpi.cut, local_day(kpi.time, zone, kpi.grain)] if split else ["NULL", "NULL"]
     group = "GROUP BY 1, 2" if split else ""
     a, b = kpi.a, kpi.b or "NULL"
-    if split and kpi.table == "costs":
+    if split and kpi.table in ("costs", "contact_money"):
         # Days of another zone than that of the lines have no cost of their own.
         a = f"CASE WHEN bool_and({keys[1]} = epoch_us(day_at)) THEN {a} END"
     counted = f"NOT is_test AND {kpi.time} IS NOT NULL AND {kpi.where}"
@@ -951,14 +961,14 @@ class Check:
 def compare_single(check, connection, tables, bounds, arguments, zone):
     """Every KPI over one table, in total and by group and day."""
     kpis = {i: k for i, k in all_kpis().items() if k.table in tables}
-    cuts = sorted({kpi.cut for kpi in kpis.values()})
+    cuts = sorted({(kpi.cut, kpi.grain) for kpi in kpis.values()})
     for row in ask(arguments.bin, arguments.data, kpis, zone):
         kpi = kpis[row["kpi"]]
         theirs = by_hand(connection, kpi, bounds, zone, split=False)
         check.row(f"{row['kpi']} ({zone})", kpi, row, theirs[(None, None)])
-    for cut in cuts:
-        ids = [i for i, kpi in kpis.items() if kpi.cut == cut]
-        rows = ask(arguments.bin, arguments.data, ids, zone, "--by", cut, "--grain", "1d")
+    for cut, grain in cuts:
+        ids = [i for i, kpi in kpis.items() if (kpi.cut, kpi.grain) == (cut, grain)]
+        rows = ask(arguments.bin, arguments.data, ids, zone, "--by", cut, "--grain", grain)
         for kpi_id in ids:
             kpi = kpis[kpi_id]
             theirs = by_hand(connection, kpi, bounds, zone, split=True)
@@ -974,6 +984,16 @@ def compare_per_unit(check, connection, tables, bounds, arguments, zone):
         check.row(f"{row['kpi']} ({zone})", Kpi("", "", "", "", "b"), row, pair)
 
 
+def compare_office(check, connection, tables, bounds, arguments, zone):
+    """The KPIs over two tables of which one has days or months of the report's zone, in total."""
+    expected = office.totals(connection, tables, bounds, zone)
+    for row in ask(arguments.bin, arguments.data, expected, zone) if expected else []:
+        ours, theirs = number(row["value"]), number(expected[row["kpi"]])
+        check.compared += 1
+        if not same(ours, theirs, False):
+            check.wrong.append(f"{row['kpi']} ({zone}): value is {ours}, DuckDB says {theirs}")
+
+
 def main():
     """Compares and reports."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -985,8 +1005,10 @@ def main():
     connection, tables, bounds = open_tables(arguments.data)
     check = Check(bounds["horizon"])
     for zone in arguments.zone or ZONES:
+        office.zone_tables(connection, tables, bounds, zone)
         compare_single(check, connection, tables, bounds, arguments, zone)
         compare_per_unit(check, connection, tables, bounds, arguments, zone)
+        compare_office(check, connection, tables, bounds, arguments, zone)
 
     def asked(ids, zone, *options):
         return ask(arguments.bin, arguments.data, ids, zone, *options)

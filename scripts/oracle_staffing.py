@@ -2,9 +2,9 @@
 board, and shrinkage of published schedules."""
 import datetime
 
-from callgauge_cli import UTC, micros
+from callgauge_cli import UTC, micros, rfc3339
 from oracle_agents import clocks, status
-from oracle_ask import Question, sql
+from oracle_ask import Question, count_if, ratio, sql
 from oracle_worlds import BASE, DAY, SECOND, Unsupported, World
 
 HOUR = 3600 * SECOND
@@ -185,11 +185,44 @@ def planned(world, agent, start, end, activity="queue"):
               tracked=True)
 
 
-NO_HEADCOUNT = "agent.hired and agent.left make no fact: no headcount, so no KPI of turnover"
+TODAY = BASE - BASE % DAY
 
 
-def turnover(case, expected=None):
-    raise Unsupported(NO_HEADCOUNT)
+def days_of(case):
+    """How many days a case of turnover is about."""
+    return case["inputs"]["totals"][0].get("days", 30)
+
+
+def turnover(case):
+    """Agents of whom some leave and some come, half of each in the first half of the days: so the mean
+    number of agents is that of start and end."""
+    world, row, days = World(), case["inputs"]["totals"][0], days_of(case)
+    came = row["headcount_end"] - row["headcount_start"] + row["leavers"]
+
+    def told(event_type, agent, at):
+        world.add(BASE, event_type, agent_id=agent, effective_on=rfc3339(at)[:10])
+    for n in range(row["headcount_start"]):
+        told("agent.hired", f"agent{n}", TODAY - 100 * DAY)
+    for n in range(row["leavers"]):
+        told("agent.left", f"agent{n}", TODAY + (days - 1 - (days + n % 2) // 2) * DAY)
+    for n in range(came):
+        told("agent.hired", f"new{n}", TODAY + (days - (days + n % 2) // 2) * DAY)
+    world.watermark()
+    return world
+
+
+def turnover_of(case, expected):
+    """Leavers of the days over the agents of the first day, or over their mean."""
+    days = days_of(case)
+    if expected["variant"] == "leavers / headcount at the start":
+        first = f"day_at = TIMESTAMP '{rfc3339(TODAY)}'"
+        return ratio(count_if("left_company"), count_if(first), "facts.headcount")
+    return Question(kpi="turnover_period", span=(TODAY, TODAY + days * DAY), num_factor=1 / days,
+                    den_factor=1 / days)
+
+
+def turnover_annual(case, expected):
+    return Question(kpi="turnover", span=(TODAY, TODAY + days_of(case) * DAY))
 
 
 METRICS = {

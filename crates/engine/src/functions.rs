@@ -25,6 +25,7 @@ mod last_by_time;
 mod operators;
 mod parts;
 mod peak;
+mod report;
 mod selection;
 mod session_facts;
 mod time;
@@ -42,7 +43,7 @@ use crate::service::{ErrorKind, QueryError};
 
 pub use allowed::{FunctionNames, names_by_kind};
 pub(crate) use allowed::{builtin_aggregates, builtin_scalars, builtin_tables, builtin_windows};
-pub(crate) use bound::{Bound, HORIZON_CALL, bound, horizon_function};
+pub(crate) use bound::{Bound, bound, with_calls};
 pub(crate) use operators::OperatorPlanner;
 pub(crate) use parts::takes_unit;
 pub(crate) use whole::over_whole_batches;
@@ -71,6 +72,11 @@ pub(crate) fn scalar_functions(default_zone: &str) -> Vec<Arc<ScalarUDF>> {
     all.extend(parts::ALL.iter().cloned());
     all.extend(session_facts::ALL.iter().cloned());
     all
+}
+
+/// What only the SELECTs of models may call: bounds of the data, days and months of the report's zone.
+pub(crate) fn model_functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    bound::model_functions().into_iter().chain(report::all())
 }
 
 /// Is it a function of one row, to which the planner passes over FILTER, DISTINCT and the like?

@@ -19,8 +19,9 @@ use crate::session;
 use crate::settings::Settings;
 
 /// Name and SELECT of every model. One that reads another stands after it; `:horizon` is up to where
-/// the data are complete.
-pub(crate) const MODELS: [(&str, &str); 22] = [
+/// the data are complete, `:known_from` where they begin, and `report_day` and the like are of the zone
+/// for which is asked.
+pub(crate) const MODELS: [(&str, &str); 28] = [
     (
         "business_calendars",
         include_str!("../../../sql/models/business_calendars.sql"),
@@ -63,6 +64,10 @@ pub(crate) const MODELS: [(&str, &str); 22] = [
         include_str!("../../../sql/models/agent_slices.sql"),
     ),
     (
+        "leg_slices",
+        include_str!("../../../sql/models/leg_slices.sql"),
+    ),
+    (
         "leg_shares",
         include_str!("../../../sql/models/leg_shares.sql"),
     ),
@@ -79,12 +84,32 @@ pub(crate) const MODELS: [(&str, &str); 22] = [
         include_str!("../../../sql/models/customer_contacts.sql"),
     ),
     (
+        "complaint_links",
+        include_str!("../../../sql/models/complaint_links.sql"),
+    ),
+    (
+        "customer_months",
+        include_str!("../../../sql/models/customer_months.sql"),
+    ),
+    (
         "order_contacts",
         include_str!("../../../sql/models/order_contacts.sql"),
     ),
     (
         "schedules",
         include_str!("../../../sql/models/schedules.sql"),
+    ),
+    (
+        "headcount",
+        include_str!("../../../sql/models/headcount.sql"),
+    ),
+    (
+        "agent_skills",
+        include_str!("../../../sql/models/agent_skills.sql"),
+    ),
+    (
+        "contact_costs",
+        include_str!("../../../sql/models/contact_costs.sql"),
     ),
     (
         "forecasts",

@@ -291,6 +291,9 @@ impl Engine {
         snapshot: &Snapshot,
         request: &KpiRequest,
     ) -> Result<KpiAnswer, EngineError> {
+        let zone = request.zone.as_deref().unwrap_or(&snapshot.settings().zone);
+        let zone = parse_zone(zone).map_err(|e| EngineError::Invalid(e.to_string()))?;
+        let snapshot = &snapshot.in_zone(zone);
         let state = snapshot.state();
         let asker = Asker {
             catalogue: snapshot.catalogue(),

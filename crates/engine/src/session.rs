@@ -16,6 +16,7 @@ mod pinned;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use chrono_tz::Tz;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::TaskContext;
@@ -30,6 +31,7 @@ use store::Version;
 
 use crate::compile::depends_on_the_question;
 use crate::error::{EngineError, missing_column};
+use crate::functions::calendar::parse_zone;
 use crate::guard::{self, GuardLimits};
 use crate::measure;
 use crate::result::{self, QueryResult, ResultMeta};
@@ -57,6 +59,8 @@ pub struct Snapshot {
     compiled: Arc<Compiled>,
     /// Memory, spill folder and caches of its queries.
     runtime: Arc<RuntimeEnv>,
+    /// Whose days and months models count.
+    zone: Tz,
 }
 
 impl Snapshot {
@@ -66,11 +70,14 @@ impl Snapshot {
         compiled: Arc<Compiled>,
         runtime: Arc<RuntimeEnv>,
     ) -> Snapshot {
+        // Whoever takes the settings has read the zone already.
+        let zone = parse_zone(&compiled.settings.zone).unwrap_or(Tz::UTC);
         Snapshot {
             version,
             bounds,
             compiled,
             runtime,
+            zone,
         }
     }
 
@@ -78,6 +85,14 @@ impl Snapshot {
     pub(crate) fn under(&self, runtime: Arc<RuntimeEnv>) -> Snapshot {
         Snapshot {
             runtime,
+            ..self.clone()
+        }
+    }
+
+    /// The same version for a report of another zone.
+    pub(crate) fn in_zone(&self, zone: Tz) -> Snapshot {
+        Snapshot {
+            zone,
             ..self.clone()
         }
     }
@@ -119,6 +134,7 @@ impl Snapshot {
         Now {
             bounds: self.bounds,
             revision: self.version.committed_seq,
+            zone: self.zone,
         }
     }
 
@@ -146,6 +162,8 @@ impl Snapshot {
             &compiled.masked
         });
         session.apply(&mut state, compiled);
+        // Functions see the options as they are when this is said, so what was `SET` comes before.
+        state.mark_start_execution();
         state
     }
 

@@ -166,11 +166,11 @@ vocabulary! {
         supervisor_id: Option<Text>, skills: Option<Vec<Text>>,
         skills_required: Option<Vec<Text>>, fte: Option<Decimal>,
     }
-    /// An agent joins the company.
+    /// An agent joins the company; `effective_on` is the first day with it.
     AgentHired = "agent.hired", rank 0 {
         agent_id: Text, effective_on: Date, voluntary: Option<bool>,
     }
-    /// An agent leaves the company.
+    /// An agent leaves the company; `effective_on` is the last day with it.
     AgentLeft = "agent.left", rank 99 {
         agent_id: Text, effective_on: Date, voluntary: Option<bool>,
     }

@@ -16,6 +16,7 @@ mod customers;
 mod dated;
 mod drafts;
 mod effective;
+mod employment;
 mod evaluations;
 mod forecasts;
 mod gather;
@@ -149,6 +150,7 @@ fn rows_of(g: &Gathered<'_>, sink: &mut Sink<'_>) -> agents::Settled {
     plans::schedule_rows(g, sink);
     forecasts::forecast_rows(g, sink);
     customers::customer_rows(g, sink);
+    employment::agent_rows(g, sink);
     references::reference_rows(g, sink);
     alerts::alert_rows(g, sink);
     agents::agent_rows(g, sink)

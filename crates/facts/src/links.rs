@@ -26,7 +26,7 @@ pub enum LinkKind {
     Cost,
     /// Sessions and states of one agent.
     Agent,
-    /// Profile changes, hire and capacity of one agent.
+    /// Profile changes, hire, leaving and capacity of one agent.
     Profile,
     /// Schedules and absences of one agent.
     Plan,
@@ -111,9 +111,10 @@ impl LinkKind {
     }
 
     /// Do its events tell how far the sources have come? Alerts are what this program itself has
-    /// found: no contact may be given up because of one.
+    /// found, and profiles are kept by other people than contacts are: no contact may be given up
+    /// because of one.
     pub(crate) const fn tells_time(self) -> bool {
-        !matches!(self, LinkKind::Alert)
+        !matches!(self, LinkKind::Alert | LinkKind::Profile)
     }
 
     /// Is it part of a contact's story, or an alert's?
@@ -125,7 +126,7 @@ impl LinkKind {
     pub(crate) const fn is_folded(self) -> bool {
         !matches!(
             self,
-            LinkKind::Profile | LinkKind::Watermark | LinkKind::Message | LinkKind::Single
+            LinkKind::Watermark | LinkKind::Message | LinkKind::Single
         )
     }
 }
@@ -374,7 +375,7 @@ fn agent_links(data: &EventData) -> Option<Links<'_>> {
         E::AgentProfileChanged(d) => Links::one(K::Profile, &d.agent_id),
         E::AgentCapacityChanged(d) => Links::one(K::Profile, &d.agent_id),
         E::AgentHired(d) => Links::one(K::Profile, &d.agent_id),
-        E::AgentLeft(d) => Links::one(K::Plan, &d.agent_id),
+        E::AgentLeft(d) => Links::one(K::Profile, &d.agent_id),
         E::SchedulePublished(d) => Links::one(K::Plan, &d.agent_id),
         E::AbsenceRecorded(d) => Links::one(K::Plan, &d.agent_id),
         _ => return None,

@@ -1,4 +1,7 @@
 //! Agent profiles: who was in which team, at which site, at which time.
+//!
+//! What facts of contacts show of their agents. The table of the agents themselves is folded as any
+//! other entity (`fold/employment.rs`), of the same events.
 
 use std::sync::Arc;
 
@@ -50,7 +53,7 @@ impl Profile {
 }
 
 /// The profile history of all agents, made of `agent.profile_changed`, `agent.hired` and
-/// `agent.capacity_changed` events.
+/// `agent.capacity_changed` events; who has left keeps the last profile.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
     tenants: HashMap<Text, Tenant>,
@@ -135,11 +138,13 @@ impl Changed {
     }
 }
 
-/// The agent whose profile an event changes.
+/// The agent whose profile, or employment, an event changes. All of them are kept here, so that a
+/// restored folder has every event of the agents that it knows.
 pub fn profiled(data: &EventData) -> Option<&Text> {
     match data {
         EventData::AgentProfileChanged(d) => Some(&d.agent_id),
         EventData::AgentHired(d) => Some(&d.agent_id),
+        EventData::AgentLeft(d) => Some(&d.agent_id),
         EventData::AgentCapacityChanged(d) => Some(&d.agent_id),
         _ => None,
     }

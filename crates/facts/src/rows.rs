@@ -256,6 +256,32 @@ fact_tables! {
         hours: Option<Text>,
     }
 
+    /// What was known of an agent for some time: profile and employment.
+    ///
+    /// Rows of one agent follow each other without a gap, also after the agent has left.
+    Agent = "agents", key [agent_id, valid_from], time "valid_from" {
+        agent_id: Text, valid_from: UtcMicros,
+        /// NULL: until further notice.
+        valid_to: Option<UtcMicros>,
+        /// From the day of hire to the last day, both whole days of UTC; without a day of hire from
+        /// the first that was told.
+        employed: bool,
+        /// First day of this employment, or of the last one, as `YYYY-MM-DD`.
+        hired_on: Option<Text>,
+        /// Its last day; NULL as long as none was told.
+        left_on: Option<Text>,
+        /// Did the agent want to leave? NULL if that was not told.
+        voluntary: Option<bool>,
+        /// Carried over where a change does not name it, as is all of the profile.
+        team_id: Option<Text>,
+        site_id: Option<Text>, supervisor_id: Option<Text>,
+        /// Skills that the agent has.
+        skills: Vec<Text>,
+        /// Skills that the agent should have.
+        skills_required: Vec<Text>,
+        fte: Option<Decimal>,
+    }
+
     /// What a customer was to us for some time.
     Customer = "customers", key [customer_id, valid_from], time "valid_from" {
         customer_id: Text, valid_from: UtcMicros, valid_to: Option<UtcMicros>,

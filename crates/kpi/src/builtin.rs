@@ -85,6 +85,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../sql/kpis/customer/loyalty.yml"),
     ),
     (
+        "sql/kpis/customer/retention.yml",
+        include_str!("../../../sql/kpis/customer/retention.yml"),
+    ),
+    (
         "sql/kpis/operations/self_service.yml",
         include_str!("../../../sql/kpis/operations/self_service.yml"),
     ),
@@ -133,12 +137,24 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../sql/kpis/workforce/staffing.yml"),
     ),
     (
+        "sql/kpis/workforce/employment.yml",
+        include_str!("../../../sql/kpis/workforce/employment.yml"),
+    ),
+    (
         "sql/kpis/quality/evaluations.yml",
         include_str!("../../../sql/kpis/quality/evaluations.yml"),
     ),
     (
         "sql/kpis/financial/cost_per_minute.yml",
         include_str!("../../../sql/kpis/financial/cost_per_minute.yml"),
+    ),
+    (
+        "sql/kpis/financial/customer_cost.yml",
+        include_str!("../../../sql/kpis/financial/customer_cost.yml"),
+    ),
+    (
+        "sql/kpis/financial/contact_cost.yml",
+        include_str!("../../../sql/kpis/financial/contact_cost.yml"),
     ),
 ];
 

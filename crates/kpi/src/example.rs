@@ -158,7 +158,7 @@ pub(crate) const USUAL_HORIZON: UtcMicros = UtcMicros(1_782_864_000_000_000);
 pub(crate) const USUAL_HISTORY_START: UtcMicros = UtcMicros(1_735_689_600_000_000);
 
 /// What a column holds that a row does not name; others hold NULL, an empty text, 0 or false.
-const NEUTRAL: [(&str, &str, &str); 40] = [
+const NEUTRAL: [(&str, &str, &str); 47] = [
     ("queue_visits", "visit_kind", "customer"),
     ("queue_visits", "channel", "voice"),
     ("queue_visits", "direction", "inbound"),
@@ -196,6 +196,13 @@ const NEUTRAL: [(&str, &str, &str); 40] = [
     ("forecasts", "version", "1"),
     ("open_snapshots", "kind", "visit"),
     ("open_snapshots", "channel", "voice"),
+    ("complaint_links", "channel", "voice"),
+    ("complaint_links", "direction", "inbound"),
+    ("customer_months", "month_ends_at", "2026-02-01T00:00:00Z"),
+    ("contact_costs", "pool", "labour"),
+    ("contact_costs", "purpose", "service"),
+    ("contact_costs", "currency", "EUR"),
+    ("contact_costs", "contact_no", "1"),
     ("*", "tenant_id", "default"),
     ("*", "source", "example"),
     ("*", "fact_rev", "1"),

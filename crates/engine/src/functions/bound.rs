@@ -1,4 +1,4 @@
-//! `:horizon`, `:history_start` and `:as_of` in compiled KPIs.
+//! `:horizon`, `:history_start` and `:as_of` in compiled KPIs, `:horizon` and `:known_from` in models.
 //!
 //! A KPI is compiled once, for all versions. So a bound is a call that the optimiser replaces by
 //! the instant that the session has pinned, before files are pruned by it. It is not registered
@@ -27,14 +27,22 @@ pub(crate) enum Bound {
     HistoryStart,
     /// What counts as now.
     AsOf,
+    /// Of before this moment nothing is known, of no source. Models only.
+    KnownFrom,
 }
 
-/// What `:horizon` in a model's SELECT becomes: a call without arguments.
-pub(crate) const HORIZON_CALL: &str = "horizon()";
+/// The bounds that a model's SELECT may name, and what each becomes: a call without arguments.
+const OF_MODELS: [(&str, &str); 2] = [(":horizon", "horizon()"), (":known_from", "known_from()")];
 
-/// The function behind [`HORIZON_CALL`], for the session that plans the models only.
-pub(crate) fn horizon_function() -> Arc<ScalarUDF> {
-    udf(Bound::Horizon, 0)
+/// A model's SELECT with calls in place of the bounds that it names.
+pub(crate) fn with_calls(select: &str) -> String {
+    let called = |text: String, (name, call): &(&str, &str)| text.replace(name, call);
+    OF_MODELS.iter().fold(select.to_owned(), called)
+}
+
+/// The functions behind those calls, for the session that plans the models only.
+pub(crate) fn model_functions() -> [Arc<ScalarUDF>; 2] {
+    [udf(Bound::Horizon, 0), udf(Bound::KnownFrom, 0)]
 }
 
 /// The instant of a bound, less some milliseconds.
@@ -76,6 +84,8 @@ impl BoundOfData {
             Bound::Horizon => bounds.horizon,
             Bound::HistoryStart => bounds.history_start,
             Bound::AsOf => bounds.as_of,
+            // Nothing is stored at all: then there are no rows that this could cut.
+            Bound::KnownFrom => bounds.known_from.unwrap_or(bounds.history_start),
         };
         Ok(at.0.saturating_sub(self.less_ms.saturating_mul(1_000)))
     }
@@ -87,6 +97,7 @@ impl ScalarUDFImpl for BoundOfData {
             Bound::Horizon => "horizon",
             Bound::HistoryStart => "history_start",
             Bound::AsOf => "as_of",
+            Bound::KnownFrom => "known_from",
         }
     }
 

@@ -39,7 +39,7 @@ impl KpiBucket {
     }
 }
 
-fn invalid(error: CalendarError) -> DataFusionError {
+pub(super) fn invalid(error: CalendarError) -> DataFusionError {
     EngineError::Invalid(format!("kpi_bucket: {error}")).into()
 }
 

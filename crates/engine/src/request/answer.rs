@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono_tz::Tz;
 use events::UtcMicros;
-use kpi::{Clock, Empty, Goal, Kpi, ParamInForce, Share, Side, Targets, Value};
+use kpi::{Clock, Empty, Goal, Kpi, ParamInForce, Share, Side, Targets, UnitKind, Value};
 
 use super::beside::Beside;
 use super::posted::{Posted, Stretch, is_posted};
@@ -432,6 +432,7 @@ impl Answering {
             .zip(key.0.iter().cloned())
             .collect();
         let goal = self.goal(kpi, &dims, key.1);
+        let is_money = kpi.unit.kind == UnitKind::Currency;
         Ok(KpiRow {
             kpi: kpi.id.clone(),
             period_start: key.1.map(UtcMicros),
@@ -440,7 +441,8 @@ impl Answering {
             denominator,
             n,
             interval: share.map(Share::interval),
-            currency: self.currency(kpi, spot)?,
+            // Money over money is a plain number.
+            currency: self.currency(kpi, spot)?.filter(|_| is_money),
             target: goal.target,
             status: kpi::status(value, n, &goal, kpi.direction),
             previous: None,

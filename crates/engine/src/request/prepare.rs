@@ -184,6 +184,7 @@ impl<'a> Asker<'a> {
         let mut asked = Vec::new();
         for kpi in self.kpis(request)? {
             check_cut(kpi, request)?;
+            check_bounds(kpi, request, tz)?;
             let matured_to = self.matured_to(kpi, &posted, tz)?;
             let derived = kpi.measured().is_none();
             let cut = matured_to.filter(|_| derived).into_iter();
@@ -299,7 +300,7 @@ impl<'a> Asker<'a> {
     /// Up to where rows count. Lines that are posted late: to the end of the newest day. A KPI
     /// over several models: whole days on which every input is mature and posted; days of the
     /// lines if it has some, else of the request's zone, and where rows are mature within the day whole
-    /// buckets. `i64::MIN`: nothing is posted at all.
+    /// buckets. Whole months, if it has none shorter. `i64::MIN`: nothing is posted at all.
     fn matured_to(&self, kpi: &Kpi, posted: &Posted, zone: Tz) -> Result<Option<i64>, EngineError> {
         let window_end = |kpi: &Kpi| -> Result<Option<i64>, EngineError> {
             let Maturity::Window { window, .. } = &kpi.maturity else {
@@ -340,17 +341,22 @@ impl<'a> Asker<'a> {
         }
         let mature = ends.into_iter().min();
         let late: Vec<&Kpi> = inputs.into_iter().filter(|i| is_posted(i)).collect();
+        let grain = kpi.buckets.min.max(Grain::D1);
+        let whole = |end: i64| Calendar::new(grain, zone).bucket(end).start;
         if late.is_empty() {
             let within_the_day = |end: i64| self.bounds.horizon.0.saturating_sub(end) < DAY_US;
             let step = match mature.is_some_and(within_the_day) {
-                true => kpi.buckets.min.min(Grain::D1),
-                false => Grain::D1,
+                true => kpi.buckets.min,
+                false => grain,
             };
             let whole = Calendar::new(step, zone);
             return Ok(mature.map(|end| whole.bucket(end).start));
         }
         let until = |end: i64| late.iter().map(|kpi| last_end(kpi, end)).min();
-        Ok(until(mature.unwrap_or(i64::MAX)))
+        let end = until(mature.unwrap_or(i64::MAX));
+        // Days end where the lines say; longer buckets are the request's.
+        let is_longer = |end: &i64| grain > Grain::D1 && *end > i64::MIN;
+        Ok(end.map(|end| if is_longer(&end) { whole(end) } else { end }))
     }
 
     fn query(
@@ -509,6 +515,27 @@ pub(super) fn check_cut(kpi: &Kpi, request: &KpiRequest) -> Result<(), EngineErr
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// A KPI over several models puts what happened in a stretch beside what was posted for it. If one of
+/// them knows whole months only, so must the stretch be.
+fn check_bounds(kpi: &Kpi, request: &KpiRequest, zone: Tz) -> Result<(), EngineError> {
+    let grain = kpi.buckets.min;
+    if kpi.measured().is_some() || grain <= Grain::D1 {
+        return Ok(());
+    }
+    let calendar = Calendar::new(grain, zone);
+    let is_within = |at: &UtcMicros| calendar.bucket(at.0).start != at.0;
+    match request.from.into_iter().chain(request.to).find(is_within) {
+        None => Ok(()),
+        Some(at) => Err(EngineError::refused(
+            format!(
+                "{} is of whole buckets of {grain}, and {at} is within one",
+                kpi.id
+            ),
+            format!("begin and end where a bucket of {grain} begins in {zone}"),
+        )),
     }
 }
 

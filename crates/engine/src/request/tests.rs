@@ -553,6 +553,8 @@ async fn what_a_kpi_does_not_have_is_refused_with_what_it_has() {
     let mut wrong = request(&["cost_per_valid_order"]);
     wrong.grain = Some(Grain::H1);
     assert!(refusal(&wrong).await.contains("smallest bucket is 1d"));
+    let months = refusal(&request(&["retention_cost"])).await;
+    assert!(months.contains("whole buckets of 1mo"), "{months}");
     assert!(
         refusal(&request(&["servise_level"]))
             .await

@@ -315,14 +315,15 @@ pub(crate) fn plan_models(version: &Version, settings: &Settings) -> Result<Vec<
 fn models_of(state: &SessionState, facts: &MemorySchemaProvider) -> Result<Vec<Model>> {
     let mut models = Vec::new();
     let mut planner = state.clone();
-    planner.register_udf(functions::horizon_function())?;
+    for function in functions::model_functions() {
+        planner.register_udf(function)?;
+    }
     for (name, select) in MODELS {
         let is_fact = facts::FactRows::TABLES.iter().any(|t| t.name == name);
         let given = !is_fact && facts.table_exist(name);
         let rows = format!("SELECT * FROM facts.{name}");
         let text = if given { rows.as_str() } else { select };
-        let text = text.replace(":horizon", functions::HORIZON_CALL);
-        let plan = plan_now(&planner, &text)?;
+        let plan = plan_now(&planner, &functions::with_calls(text))?;
         if !facts.table_exist(name) {
             register(
                 facts,

@@ -9,6 +9,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::registry::FunctionRegistry;
 
 use super::compiled::{CATALOGUE, Compiled, SCHEMAS};
+use super::pinned::PinnedNow;
 use crate::error::EngineError;
 use crate::functions;
 use crate::functions::calendar::parse_zone;
@@ -45,7 +46,8 @@ const OTHER_BYTES_MAX: usize = 1_024;
 pub struct SessionSettings {
     /// `kpi.strict`: is `SUM(kpi)` refused instead of being read as `MEASURE(kpi)`?
     pub strict: Option<bool>,
-    /// `callgauge.zone`: IANA zone of `kpi_bucket` and `kpi()` where they name none.
+    /// `callgauge.zone`: IANA zone of `kpi_bucket` and `kpi()` where they name none, and of the days and
+    /// months that models count.
     pub zone: Option<String>,
     /// `schema`: where tables without a schema are looked for.
     pub schema: Option<String>,
@@ -161,6 +163,10 @@ impl SessionSettings {
             .as_deref()
             .filter(|zone| *zone != compiled.settings.zone)
         {
+            let extensions = &mut state.config_mut().options_mut().extensions;
+            if let (Ok(zone), Some(now)) = (parse_zone(zone), extensions.get_mut::<PinnedNow>()) {
+                now.0.zone = zone;
+            }
             let replaced = state.register_udf(functions::bucket_function(zone));
             debug_assert!(replaced.is_ok(), "a session takes any function");
             state.register_udtf("kpi", compiled.kpi_function(zone));

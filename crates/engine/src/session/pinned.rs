@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use datafusion::catalog::Session;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::plan_err;
@@ -65,12 +66,14 @@ pub(crate) fn pinned(session: &dyn Session) -> Result<Arc<Pinned>> {
         .ok_or_else(missing)?)
 }
 
-/// What a version covers, and which one it is.
+/// What a version covers, which one it is, and for which zone it is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub bounds: Bounds,
     /// Its committed sequence.
     pub revision: u64,
+    /// Whose days and months models count.
+    pub zone: Tz,
 }
 
 /// What a session reads covers, where expressions can see it: in its options. It is no option that

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use engine::{Engine, Settings, model_specs};
 use events::{Decimal, Text, UtcMicros};
 use facts::{
-    AgentTime, Alert, CalendarHours, Callback, Case, Common, Cost, Customer, FactEdit, FactRows,
-    Interaction, Leg, Order, QueueVisit, ScheduleTime, Survey,
+    Agent, AgentTime, Alert, CalendarHours, Callback, Case, Common, Cost, Customer, FactEdit,
+    FactRows, Interaction, Leg, Order, QueueVisit, ScheduleTime, Survey,
 };
 use kpi::Catalogue;
 use store::{Commit, Mode, Store};
@@ -136,6 +136,7 @@ fn halves(rows: FactRows) -> (FactRows, FactRows) {
     (first.AgentTime, second.AgentTime) = split(&rows.AgentTime);
     (first.ScheduleTime, second.ScheduleTime) = split(&rows.ScheduleTime);
     (first.Customer, second.Customer) = split(&rows.Customer);
+    (first.Agent, second.Agent) = split(&rows.Agent);
     (first.Alert, second.Alert) = split(&rows.Alert);
     (first.Case, second.Case) = split(&rows.Case);
     (first.Callback, second.Callback) = split(&rows.Callback);
@@ -154,6 +155,7 @@ fn rows() -> FactRows {
         AgentTime: agent_time(),
         ScheduleTime: schedule_time(),
         Customer: customers(),
+        Agent: agents(),
         Alert: (0..12).map(alert).collect(),
         Case: cases(),
         Callback: callbacks(),
@@ -285,6 +287,8 @@ fn interaction(number: i64, customer: &str, reason: &str, day: i64) -> Interacti
         ),
         reason_code: Some(reason.into()),
         order_id: (reason == "ship").then(|| id("o", 2)),
+        // Two complaints of A with a test between them, and a call of F with its callback.
+        complaint: matches!(number, 1 | 2 | 11 | 12 | 14),
         ..Interaction::default()
     }
 }
@@ -322,8 +326,107 @@ fn customers() -> Vec<Customer> {
         (5, Some(12), "ended"),
         (12, None, "ended"),
     ];
-    times.map(time).into()
+    times
+        .map(time)
+        .into_iter()
+        .chain(monthly_customers())
+        .collect()
 }
+
+/// Customers by the month. `M1` pays 50 more from day 10 on; `M2` leaves at midnight of 1 January and
+/// comes back on day 20; `M3` comes at that midnight; `M4` changes the currency; `A` of X3 has no value.
+fn monthly_customers() -> Vec<Customer> {
+    let rows = [
+        ("M1", -40, Some(10), "active", Some(1_000_000), "EUR"),
+        ("M1", 10, None, "active", Some(1_500_000), "EUR"),
+        ("M2", -40, Some(-4), "active", Some(500_000), "EUR"),
+        ("M2", -4, Some(20), "ended", Some(500_000), "EUR"),
+        ("M2", 20, None, "active", Some(500_000), "EUR"),
+        ("M3", -4, None, "active", Some(700_000), "EUR"),
+        ("M4", -40, Some(5), "active", Some(900_000), "EUR"),
+        ("M4", 5, None, "active", Some(900_000), "CNY"),
+        ("A", -200, None, "active", None, ""),
+    ];
+    let row = |(who, from, to, status, value, currency): (
+        &str,
+        i64,
+        Option<i64>,
+        &str,
+        Option<i128>,
+        &str,
+    )| {
+        Customer {
+            common: common(false),
+            customer_id: who.into(),
+            valid_from: DAY_0.plus_ms(from * DAY_MS),
+            valid_to: to.map(|day| DAY_0.plus_ms(day * DAY_MS)),
+            status: status.into(),
+            segment: Some(if who == "M3" { "new" } else { "old" }.into()),
+            recurring_value: value.map(Decimal),
+            currency: value.map(|_| currency.into()),
+        }
+    };
+    rows.map(row).into()
+}
+
+/// `a1` is hired on 6 January, moves on day 3 at noon and leaves with 15 January, and one of that name works
+/// for somebody else; `a2` is told of long ago and never hired; `a3` is hired on 1 February and gone that
+/// day; `a4` is a test. Hours after the begin of day 0.
+fn agents() -> Vec<Agent> {
+    let (hired, left) = (Some("2026-01-06"), Some("2026-01-15"));
+    let day = Some("2026-02-01");
+    let rows = [
+        ("default", "a1", 24, Some(84), true, hired, left, "red"),
+        ("default", "a1", 84, Some(264), true, hired, left, "blue"),
+        ("default", "a1", 264, None, false, hired, left, "blue"),
+        (
+            "other",
+            "a1",
+            0,
+            None,
+            true,
+            Some("2026-01-05"),
+            None,
+            "red",
+        ),
+        ("default", "a2", -4_800, None, true, None, None, "blue"),
+        ("default", "a3", 648, Some(672), true, day, day, "red"),
+        ("default", "a3", 672, None, false, day, day, "red"),
+        ("test", "a4", 0, None, true, Some("2026-01-05"), None, "red"),
+    ];
+    let row = |(tenant, agent, from, to, employed, hired, left, team): Row<'static>| Agent {
+        common: Common {
+            tenant_id: tenant.into(),
+            ..common(tenant == "test")
+        },
+        agent_id: agent.into(),
+        valid_from: DAY_0.plus_ms(from * 3_600_000),
+        valid_to: to.map(|hour| DAY_0.plus_ms(hour * 3_600_000)),
+        employed,
+        hired_on: hired.map(Into::into),
+        left_on: left.map(Into::into),
+        voluntary: (agent == "a1").then_some(true).filter(|_| left.is_some()),
+        team_id: Some(team.into()),
+        skills: vec!["billing".into(), "sales".into()],
+        skills_required: match agent {
+            "a1" => vec!["sales".into(), "tech".into(), "vip".into()],
+            _ => Vec::new(),
+        },
+        ..Agent::default()
+    };
+    rows.map(row).into()
+}
+
+type Row<'r> = (
+    &'r str,
+    &'r str,
+    i64,
+    Option<i64>,
+    bool,
+    Option<&'r str>,
+    Option<&'r str>,
+    &'r str,
+);
 
 /// What must not disturb X3: a call with its callback, an attempt that nobody took, a test call,
 /// a caller nobody knows, a call without a reason.

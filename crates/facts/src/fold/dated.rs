@@ -2,7 +2,7 @@
 
 use events::UtcMicros;
 
-use crate::{CalendarHours, CodeMeaning, Customer};
+use crate::{Agent, CalendarHours, CodeMeaning, Customer};
 
 /// A row that holds from a moment until another.
 pub(super) trait Dated {
@@ -11,6 +11,12 @@ pub(super) trait Dated {
 }
 
 impl Dated for Customer {
+    fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>) {
+        (&mut self.valid_from, &mut self.valid_to)
+    }
+}
+
+impl Dated for Agent {
     fn span(&mut self) -> (&mut UtcMicros, &mut Option<UtcMicros>) {
         (&mut self.valid_from, &mut self.valid_to)
     }

@@ -50,6 +50,10 @@ pub(crate) struct Gathered<'a> {
     pub absences: Vec<Said<'a, AbsenceRecorded>>,
     /// Of one queue.
     pub forecasts: Vec<Said<'a, ForecastPublished>>,
+    /// Of one agent: profile and employment.
+    pub profiles: Vec<Said<'a, AgentProfileChanged>>,
+    pub hired: Vec<Said<'a, AgentHired>>,
+    pub left: Vec<Said<'a, AgentLeft>>,
     /// Of one customer.
     pub customers: Vec<Said<'a, CustomerChanged>>,
     /// Of one key.
@@ -160,6 +164,9 @@ impl<'a> Gathered<'a> {
             E::SchedulePublished(d) => self.schedules.push(Said { at, event, data: d }),
             E::AbsenceRecorded(d) => self.absences.push(Said { at, event, data: d }),
             E::ForecastPublished(d) => self.forecasts.push(Said { at, event, data: d }),
+            E::AgentProfileChanged(d) => self.profiles.push(Said { at, event, data: d }),
+            E::AgentHired(d) => self.hired.push(Said { at, event, data: d }),
+            E::AgentLeft(d) => self.left.push(Said { at, event, data: d }),
             E::CustomerChanged(d) => self.customers.push(Said { at, event, data: d }),
             E::ReferenceChanged(d) => self.references.push(Said { at, event, data: d }),
             _ => return false,

@@ -10,6 +10,7 @@ mod cases;
 mod contacts;
 mod corrections;
 mod costs;
+mod employment;
 mod folder;
 mod legs;
 mod memory;

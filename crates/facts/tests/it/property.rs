@@ -47,6 +47,9 @@ fn world(random: &mut Random) -> Vec<Event> {
     for number in 0..world.random.below(3) {
         world.agent(number);
     }
+    for number in 0..world.random.below(3) {
+        world.staff(number);
+    }
     world.cost();
     world.alert();
     let end = world.random.below(80) as f64 * HOUR;
@@ -69,8 +72,12 @@ fn world(random: &mut Random) -> Vec<Event> {
     world.scene.events
 }
 
+/// A profile that contacts show.
 fn is_profile(event: &Event) -> bool {
-    matches!(event.data, EventData::AgentProfileChanged(_))
+    match &event.data {
+        EventData::AgentProfileChanged(profile) => profile.agent_id.starts_with('a'),
+        _ => false,
+    }
 }
 
 impl World<'_> {
@@ -347,6 +354,48 @@ impl World<'_> {
         }
     }
 
+    /// People of whom only the office tells: hired, moved, gone, and hired again.
+    fn staff(&mut self, number: i64) {
+        let agent_id: Text = format!("s{number}").into();
+        for _ in 0..self.random.below(8) {
+            let when = self.random.below(60) as f64 * HOUR;
+            let effective_on =
+                Date((START.0 / 86_400_000_000) as i32 + self.random.below(6) as i32);
+            let agent_id = agent_id.clone();
+            match self.random.below(4) {
+                0 => self.scene.add(
+                    when,
+                    AgentHired {
+                        agent_id,
+                        effective_on,
+                        voluntary: None,
+                    },
+                ),
+                1 => self.scene.add(
+                    when,
+                    AgentLeft {
+                        agent_id,
+                        effective_on,
+                        voluntary: self.random.chance(50).then_some(true),
+                    },
+                ),
+                _ => self.scene.add(
+                    when,
+                    AgentProfileChanged {
+                        agent_id,
+                        effective_from: at(self.random.below(100) as f64 * HOUR),
+                        team_id: self.random.chance(50).then(|| "t1".into()),
+                        site_id: None,
+                        supervisor_id: None,
+                        skills: self.random.chance(50).then(|| vec!["billing".into()]),
+                        skills_required: None,
+                        fte: Some(Decimal(Decimal::ONE)),
+                    },
+                ),
+            };
+        }
+    }
+
     fn alert(&mut self) {
         let mut when = 0.0;
         for _ in 0..self.random.below(8) {
@@ -582,6 +631,12 @@ fn what_must_hold_in_every_world_holds() {
                 i.queue_visits
             );
             assert!(!(i.handled && i.abandoned));
+        }
+        let mut agents = rows.Agent.iter().collect::<Vec<_>>();
+        agents.sort_by_key(|a| (&a.agent_id, a.valid_from));
+        for pair in agents.windows(2) {
+            let next = (pair[0].agent_id == pair[1].agent_id).then_some(pair[1].valid_from);
+            assert_eq!(pair[0].valid_to, next, "{pair:?}");
         }
     }
 }

@@ -109,6 +109,42 @@ const SELECTS: &[(&str, &str, &str)] = &[
          series:text open_count:int? oldest_since:time? oldest_ms:int? open_ms:int?",
     ),
     (
+        "complaint_links",
+        "",
+        "tenant_id:text source:text is_test:bool interaction_id:text root_id:text complaint_at:time
+         customer_id:text? channel:text direction:text reason_code:text? first_queue_id:text?
+         first_agent_id:text? first_team_id:text? prev_interaction_id:text? prev_gap_ms:int?",
+    ),
+    (
+        "customer_months",
+        "",
+        "tenant_id:text source:text? is_test:bool customer_id:text month_at:time? month_ends_at:time?
+         segment:text? active_start:bool active_end:bool joined:bool joined_at:time? contacted:bool
+         contacts:int recurring_start:decimal? recurring_end:decimal? currency:text?",
+    ),
+    (
+        "headcount",
+        "",
+        "tenant_id:text source:text? is_test:bool agent_id:text day_at:time? day_ends_at:time?
+         team_id:text? site_id:text? tenure_band:text? tenure_days:int? employed:bool hired:bool?
+         left_company:bool? voluntary:bool? fte:decimal? skills:texts? skills_required:texts?",
+    ),
+    (
+        "agent_skills",
+        "",
+        "tenant_id:text source:text? is_test:bool agent_id:text day_at:time? skill:text? team_id:text?
+         site_id:text? tenure_band:text? required:bool? held:bool?",
+    ),
+    (
+        "contact_costs",
+        "",
+        "tenant_id:text source:text? is_test:bool day_at:time day_ends_at:time? pool:text purpose:text
+         cost_site_id:text? cost_queue_id:text? cost_channel:text? contact_no:int interaction_id:text?
+         share_ms:int amount:decimal? currency:text started_at:time? channel:text? direction:text?
+         entry_point:text? language:text? first_queue_id:text? first_team_id:text? reason_code:text?
+         reason_class:text? root_cause:text? owner_dept:text? avoidable:bool?",
+    ),
+    (
         "forecasts",
         "forecasts",
         "actual_offered:int abs_error:int is_latest:bool",
@@ -122,6 +158,8 @@ fn column(text: &str) -> ColumnSpec {
         "text" => ColumnKind::Text,
         "int" => ColumnKind::Int,
         "bool" => ColumnKind::Bool,
+        "texts" => ColumnKind::Texts,
+        "decimal" => ColumnKind::Decimal,
         "time" => ColumnKind::Time,
         other => panic!("{name} is of no kind: {other}"),
     };
