@@ -46,18 +46,18 @@ def manifest_files(data):
     tables = {}
     for path, file in files.items():
         tables.setdefault(file["table"], []).append(str(data / path))
-    return tables, list(files.values())
+    return tables
 
 
 def open_tables(data):
     """A DuckDB connection with one view a table."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    tables, files = manifest_files(data)
+    tables = manifest_files(data)
     for table, paths in tables.items():
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(paths))
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{listed}])")
-    bounds = find_bounds(connection, files)
+    bounds = find_bounds(connection)
     if "interactions" in tables:
         connection.execute(LINKS)
         tables["links"] = []
@@ -81,7 +81,7 @@ def open_tables(data):
     return connection, set(tables) | office.make_tables(connection, set(tables)), bounds
 
 
-def find_bounds(connection, files):
+def find_bounds(connection):
     """`horizon`, `history_start` and `as_of` in microseconds, as the engine works them out."""
     marks = connection.execute(
         """SELECT source,
@@ -90,9 +90,14 @@ def find_bounds(connection, files):
                   arg_max(epoch_us(CAST(json_extract_string(data, '$.history_start')
                                         AS TIMESTAMPTZ)), occurred_at)
            FROM log WHERE event_type = 'source.watermark' GROUP BY source""").fetchall()
-    log = [file for file in files if file["table"] == "log"]
-    first = min(file["time_min"] for file in log)
-    last = max(file["time_max"] for file in log)
+    # The floor's own work: contacts as they happen, and what agents are at.
+    first, last = connection.execute(
+        r"""SELECT min(epoch_us(occurred_at)), max(epoch_us(occurred_at)) FROM log
+            WHERE split_part(event_type, '.', 1) IN ('interaction', 'selfservice', 'queue', 'estimate',
+                'offer', 'leg', 'hold', 'acw', 'transfer', 'message', 'disposition', 'callback')
+                AND event_type <> 'interaction.classified'
+              OR event_type IN ('agent.session_started', 'agent.session_ended', 'agent.state_changed',
+                'agent.heartbeat')""").fetchone()
     horizon = min((mark[1] for mark in marks), default=last - 15 * 60 * 1_000_000)
     starts = [mark[2] for mark in marks if mark[2] is not None]
     return {

@@ -77,13 +77,13 @@ impl Lang {
         match self {
             Lang::En => format!(
                 "not complete: of contacts before {at} there are no data, or they were let go, and \
-                 the range or the one beside it begins before"
+                 the range, the one beside it or what a rolling value is over begins before"
             ),
             Lang::ZhCn => format!(
-                "数据不完整：{at} 之前的联络没有数据或已到期删除，而统计区间或对比区间始于其前"
+                "数据不完整：{at} 之前的联络没有数据或已到期删除，而统计区间、对比区间或滚动区间始于其前"
             ),
             Lang::ZhTw => format!(
-                "資料不完整：{at} 之前的聯絡沒有資料或已到期刪除，而統計區間或對比區間始於其前"
+                "資料不完整：{at} 之前的聯絡沒有資料或已到期刪除，而統計區間、對比區間或滾動區間始於其前"
             ),
         }
     }

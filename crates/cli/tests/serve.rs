@@ -279,6 +279,138 @@ fn says_that_a_file_is_quarantined(place: &Place) {
     drop(server);
 }
 
+/// Status and body of what a server says.
+fn get(server: &Serving, path: &str) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut answer = agent.get(format!("{}{path}", server.url)).call().unwrap();
+    let body = answer.body_mut().read_to_string().unwrap();
+    (answer.status().as_u16(), body)
+}
+
+/// Of contacts offered on two days in March 2026, and in the April after.
+const MARCH: &str = "/api/v1/kpi?metric=offered&from=2026-03-01&to=2026-03-04";
+const APRIL: &str = "/api/v1/kpi?metric=offered&from=2026-04-01&to=2026-05-01";
+
+impl Place {
+    /// A simulated day as lines, cut in two.
+    fn day_in_halves(&self) -> (PathBuf, PathBuf) {
+        let whole = self.path("day.ndjson");
+        let file = whole.display().to_string();
+        let day = ["simulate", "--days", "1", "--agents", "5", "--seed", "6"];
+        callgauge(&[&day[..], &["--out", &file]].concat());
+        let lines = std::fs::read_to_string(&whole).unwrap();
+        let (middle, _) = lines
+            .match_indices('\n')
+            .nth(lines.lines().count() / 2)
+            .unwrap();
+        let (first, rest) = lines.split_at(middle + 1);
+        let halves = (self.path("first.ndjson"), self.path("rest.ndjson"));
+        std::fs::write(&halves.0, first).unwrap();
+        std::fs::write(&halves.1, rest).unwrap();
+        halves
+    }
+
+    fn import(&self, data: &str, file: &Path) {
+        let (key, file) = (
+            self.path("key").display().to_string(),
+            file.display().to_string(),
+        );
+        let import = [
+            "import",
+            "--data",
+            data,
+            "--format",
+            "ndjson",
+            "--identity-key",
+        ];
+        let output = callgauge(&[&import[..], &[&key, &file]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
+    fn damage_first_file_of(&self, table: &str) {
+        let files = std::fs::read_dir(self.path("data/parquet").join(table)).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        let is_data = |path: &PathBuf| path.extension().is_some_and(|end| end == "parquet");
+        let file = paths.find(is_data).unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+}
+
+/// A number that lacks what was confirmed is a wrong one, and the gap is no zero.
+#[test]
+fn confirmed_events_that_damage_keeps_out_of_the_data_are_not_counted_as_none() {
+    let place = Place::new();
+    let (first, rest) = place.day_in_halves();
+    place.import(&place.data(), &first);
+    let server = place.serve(&[]);
+    // Nothing has come in here: of the days after the import nobody knows anything.
+    let (status, april) = get(&server, APRIL);
+    assert!(
+        status == 200 && april.contains(r#""value":null"#),
+        "{april}"
+    );
+    let sent = ureq::post(format!("{}/api/v1/events", server.url))
+        .header("content-type", "application/x-ndjson")
+        .send(std::fs::read(&rest).unwrap());
+    assert_eq!(sent.unwrap().status(), 200);
+    // A first event was taken: from here on a quiet month is one.
+    let begun = Instant::now();
+    while !get(&server, APRIL).1.contains(r#""value":0.0"#) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not folded");
+    }
+    server.signal("-KILL");
+    drop(server);
+    place.damage_first_file_of("interactions");
+
+    let mut server = place.serve(&[]);
+    assert!(get(&server, "/healthz").1.contains("degraded"));
+    for path in [MARCH, APRIL] {
+        let (status, said) = get(&server, path);
+        assert!(status == 503 && said.contains("storage_stopped"), "{said}");
+    }
+    assert_eq!(
+        get(&server, "/api/v1/catalog").0,
+        200,
+        "definitions are no numbers"
+    );
+    server.signal("-TERM");
+    server.child.wait().unwrap();
+    drop(server);
+
+    let repair = callgauge(&["repair", "--data", &place.data()]);
+    assert!(repair.status.success(), "{}", text(&repair.stderr));
+    let whole = place.path("whole").display().to_string();
+    place.import(&whole, &place.path("day.ndjson"));
+    let server = place.serve(&[]);
+    let offered = "SELECT count(*) FROM kpi.queue_visits";
+    let other = callgauge(&["sql", "--data", &whole, "--format", "csv", offered]);
+    let expected = text(&other.stdout).lines().nth(1).unwrap().to_owned();
+    server.terminate();
+    assert_eq!(place.count(offered), expected);
+}
+
+/// Every answer says up to when the data go, which is in the log: so nothing is answered without it, and
+/// what has to be mended is named.
+#[test]
+fn over_a_damaged_file_of_the_log_a_server_names_it_and_does_not_start() {
+    let place = Place::new();
+    place.import(&place.data(), &place.day_in_halves().0);
+    place.damage_first_file_of("log");
+    let serve = ["serve", "--http", "127.0.0.1:0", "--data", &place.data()];
+    let key = place.path("key").display().to_string();
+    let output = callgauge(&[&serve[..], &["--identity-key", &key]].concat());
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("error: data_damaged: parquet/log/"), "{said}");
+    assert!(said.contains("callgauge repair"), "{said}");
+}
+
 /// S23: no number rather than a wrong one, and everything else goes on.
 #[test]
 fn a_damaged_file_fails_its_queries_alone_until_it_is_repaired() {

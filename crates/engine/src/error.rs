@@ -50,6 +50,10 @@ pub enum EngineError {
         /// The file, relative to the data folder.
         file: String,
     },
+    /// Ingest has stopped, and events that were confirmed are not in the data: no answer rather than one
+    /// without them.
+    #[error("storage_stopped: {BEHIND}{}", hint_line(Some(BEHIND_HINT)))]
+    Behind,
     /// The query needs more memory than it may use.
     #[error("{0}")]
     OutOfMemory(String),
@@ -60,6 +64,11 @@ pub enum EngineError {
 
 const DAMAGE_HINT: &str =
     "`callgauge check` names all damaged files, `callgauge repair` mends them";
+
+pub(crate) const BEHIND: &str =
+    "ingest has stopped, and events that were confirmed are in the log but not in the data";
+pub(crate) const BEHIND_HINT: &str =
+    "the server's log says why; stop it and run `callgauge repair`, or start it again";
 
 fn hint_line(hint: Option<&str>) -> String {
     hint.map(|h| format!("\n  hint: {h}")).unwrap_or_default()
@@ -93,6 +102,7 @@ impl EngineError {
             EngineError::Overflow(text) => EngineError::Overflow(text.clone()),
             EngineError::BadValue(text) => EngineError::BadValue(text.clone()),
             EngineError::DataDamaged { file } => EngineError::DataDamaged { file: file.clone() },
+            EngineError::Behind => EngineError::Behind,
             other => EngineError::Invalid(other.to_string()),
         }
     }

@@ -16,6 +16,7 @@ pub mod live;
 mod measure;
 mod metadata;
 mod models;
+mod present;
 mod provider;
 mod request;
 mod result;
@@ -30,7 +31,6 @@ mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use events::UtcMicros;
 use kpi::{Catalogue, Targets};
 use store::{Store, Version};
 use tokio::sync::Mutex;
@@ -43,6 +43,7 @@ pub use examples::*;
 pub use functions::{FunctionNames, names_by_kind as function_names};
 pub use metadata::{KpiEntry, LineageStep, ParamEntry, ParamRuleEntry, PartEntry, TargetEntry};
 pub use models::model_specs;
+pub use present::Present;
 pub use request::*;
 pub use result::{QueryResult, ResultMeta, UsedKpi};
 pub use session::{Bounds, SessionChange, SessionSettings, Snapshot};
@@ -78,14 +79,14 @@ pub struct Engine {
     source: Source,
     /// What the next version is compiled with; changed only with `latest` locked.
     defined: RwLock<Arc<Defined>>,
-    /// The clock, where events are taken as they happen.
-    present: Option<Present>,
+    /// What counts as now, where events are taken as they happen.
+    present: Option<Clock>,
     runtime: Arc<RuntimeEnv>,
     latest: Mutex<Latest>,
 }
 
-/// Tells what time it is.
-type Present = Arc<dyn Fn() -> UtcMicros + Send + Sync>;
+/// Tells what time it is, as far as that says something about the data.
+type Clock = Arc<dyn Fn() -> Present + Send + Sync>;
 
 /// What the newest version has in common with the next.
 #[derive(Default)]
@@ -124,9 +125,10 @@ impl Engine {
 
     /// The same engine over data that grow as things happen, as those of a server that takes events.
     /// What counts as now (`as_of`) is then the present and not the newest event: if nothing came in
-    /// the last hour, nothing happened in it. The live board says so by the same rule.
+    /// the last hour, nothing happened in it. The live board says so by the same rule. Where events
+    /// are not taken any more there is no such present, see [`Present`].
     #[must_use]
-    pub fn with_present(self, now: Arc<dyn Fn() -> UtcMicros + Send + Sync>) -> Engine {
+    pub fn with_present(self, now: Arc<dyn Fn() -> Present + Send + Sync>) -> Engine {
         Engine {
             present: Some(now),
             ..self
@@ -202,15 +204,29 @@ impl Engine {
     /// is new is looked at: this may be done for every query.
     ///
     /// # Errors
-    /// When a KPI definition does not compile against its model, or a file cannot be read.
+    /// As [`Engine::stored`]; and [`EngineError::Behind`].
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, EngineError> {
+        let snapshot = self.stored().await?;
+        match self.present() {
+            Some(Present::At(now)) => Ok(Arc::new(snapshot.at(now))),
+            Some(Present::Behind) => Err(EngineError::Behind),
+            Some(Present::Unknown) | None => Ok(snapshot),
+        }
+    }
+
+    /// The same whatever the present is, and whatever the data lack: for who looks at definitions and
+    /// not at numbers.
+    ///
+    /// # Errors
+    /// When a KPI definition does not compile against its model, or a file cannot be read.
+    pub async fn stored(&self) -> Result<Arc<Snapshot>, EngineError> {
         // One at a time, and the version is taken inside: so versions are seen in their order.
         let mut latest = self.latest.lock().await;
         let version = self.version();
         if let Some(known) = &latest.snapshot
             && Arc::ptr_eq(&known.version, &version)
         {
-            return Ok(self.at_present(known));
+            return Ok(Arc::clone(known));
         }
         let compiled = match latest.compiled.take().filter(|known| known.fits(&version)) {
             Some(known) => known,
@@ -227,23 +243,21 @@ impl Engine {
         let runtime = Arc::clone(&self.runtime);
         let snapshot = Arc::new(Snapshot::new(version, bounds, compiled, runtime));
         latest.snapshot = Some(Arc::clone(&snapshot));
-        Ok(self.at_present(&snapshot))
+        Ok(snapshot)
     }
 
-    fn at_present(&self, snapshot: &Arc<Snapshot>) -> Arc<Snapshot> {
-        match &self.present {
-            Some(now) => Arc::new(snapshot.at(now())),
-            None => Arc::clone(snapshot),
-        }
+    /// What counts as now; `None` over data that were brought.
+    pub(crate) fn present(&self) -> Option<Present> {
+        self.present.as_ref().map(|now| now())
     }
 
     /// Everything there is to say about each KPI, in the order of the catalogue that comes with
     /// it. Depends on the definitions alone.
     ///
     /// # Errors
-    /// As [`Engine::snapshot`].
+    /// As [`Engine::stored`].
     pub async fn entries(&self) -> Result<(Arc<Catalogue>, Vec<KpiEntry>), EngineError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.stored().await?;
         let (catalogue, targets) = (snapshot.catalogue(), snapshot.targets());
         let entries = metadata::entries(catalogue, targets, snapshot.views());
         Ok((Arc::clone(catalogue), entries))

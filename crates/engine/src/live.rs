@@ -10,7 +10,7 @@
 //!   new board over the same store shows the same, and no boundary of a day resets anything.
 //! - A KPI cell is what [`Engine::kpi`](crate::Engine::kpi) answers over the same range at the same
 //!   moment ([`Engine::with_present`](crate::Engine::with_present)). So an interval from before the
-//!   first event has no value, and one in which nothing came while the board looked is 0.
+//!   first event has no value, and one in which nothing came while events were taken is 0.
 //! - A frame costs what has changed since the last, not what happened today.
 //! - All frames of one epoch are of one set of definitions. When the engine adopts others, the
 //!   board is made from the store again, and another epoch begins: nothing that was counted by an
@@ -39,7 +39,7 @@ pub use frame::{Cell, CellKey, CellValue, Day, Frame, Scope};
 
 use crate::session::Snapshot;
 use crate::views::Views;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Present};
 use cells::Moment;
 use day::{Clock, MINUTE, quarter_of};
 use floor::Floor;
@@ -176,7 +176,10 @@ impl LiveBoard {
         let now = known.as_ref().map_or(now, |_| now.max(last));
         let (mut world, snapshot) = self.current(known, now).await?;
         let day = self.clock.day(now);
-        let bounds = snapshot.bounds.at(now);
+        let bounds = match self.engine.present() {
+            Some(Present::Unknown) => snapshot.bounds,
+            _ => snapshot.bounds.at(now),
+        };
         let moment = (now, &day);
         let numbers = world.kpis.numbers(&mut world.mirrors, moment, bounds);
         let numbers = numbers.await?;

@@ -221,6 +221,18 @@ pub fn model_specs() -> std::result::Result<Vec<ModelSpec>, EngineError> {
     Ok(models.iter().map(Model::spec).collect())
 }
 
+/// The tables that a plan reads.
+pub(crate) fn tables(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found.insert(scan.table_name.table().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
 /// Fact tables and columns that `column` of a plan is computed from.
 pub(crate) fn lineage(plan: &LogicalPlan, column: &str) -> Vec<(String, String)> {
     let mut found = BTreeSet::new();

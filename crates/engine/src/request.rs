@@ -15,7 +15,7 @@ mod period;
 mod posted;
 mod prepare;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use events::UtcMicros;
 use kpi::{Clock, Direction, Interval, ParamInForce, Status, Unit};
@@ -28,7 +28,7 @@ pub use over::{Over, ROLLING_BUCKETS_MAX};
 pub(crate) use period::first_shown;
 pub use period::{parse_instant, previous_period};
 
-use crate::session::{Bounds, Snapshot};
+use crate::session::{Apart, Bounds, Snapshot};
 use crate::{Engine, EngineError};
 use answer::Answering;
 pub(crate) use asking::{Asking, Runner};
@@ -116,7 +116,8 @@ pub struct KpiAnswer {
     pub approx: bool,
     /// Numbers about before this moment are not complete: the range, or one that stands beside it or
     /// that a value is over, begins before, and contacts that ended before were let go; or the data
-    /// begin only then, and a period that stands beside the range begins before.
+    /// begin only then, and a period that stands beside the range, or what a rolling value is over,
+    /// begins before.
     pub incomplete_before: Option<UtcMicros>,
     /// What the data cover; with it goes the rule of what nothing means where.
     pub(crate) bounds: Bounds,
@@ -152,6 +153,8 @@ pub struct AnsweredKpi {
     pub note: Option<String>,
     /// Why it has no rows at all: what in the data does not let it be computed.
     pub failed: Option<String>,
+    /// Of which times its rows, or those of its inputs, can tell.
+    pub(crate) apart: BTreeSet<Apart>,
 }
 
 impl AnsweredKpi {
@@ -268,8 +271,16 @@ impl KpiAnswer {
 
     /// The value of a KPI in a stretch of time without any row of it.
     fn nothing(&self, about: &AnsweredKpi, stretch: Stretch) -> Option<f64> {
-        let is_zero = about.empty_is_zero && self.bounds.covers(stretch, about.matured_to);
-        is_zero.then_some(0.0)
+        let covers = |apart: &Apart| self.bounds.covers(stretch, about.matured_to, *apart);
+        let is_zero = about.empty_is_zero && about.failed.is_none();
+        (is_zero && about.apart.iter().all(covers)).then_some(0.0)
+    }
+
+    /// Where the data of all that was asked for begin, if a range begins before.
+    fn begins_after(&self, from: Option<UtcMicros>) -> Option<UtcMicros> {
+        let all = self.kpis.iter().flat_map(|about| &about.apart);
+        all.filter_map(|apart| self.bounds.begins_after(from, *apart))
+            .max()
     }
 }
 

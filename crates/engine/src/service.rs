@@ -328,7 +328,7 @@ impl QueryService {
     pub async fn relations(&self, caller: &Caller) -> Result<Vec<Relation>, QueryError> {
         let engine = Arc::clone(&self.inner.engine);
         let raw = caller.sees_raw;
-        let work = async move { relations::relations(&*engine.snapshot().await?, raw).await };
+        let work = async move { relations::relations(&*engine.stored().await?, raw).await };
         // Every view is planned, which is done once: that takes longer than a statement may.
         let (planners, clock) = (&self.inner.planners, &self.inner.clock);
         planners.run(clock, self.inner.limits.deadline, work).await

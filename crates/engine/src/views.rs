@@ -26,6 +26,7 @@ use crate::compile::{Compiler, KpiPlan, PartPlan};
 use crate::error::EngineError;
 use crate::functions;
 use crate::models::{self, Model};
+use crate::session::Apart;
 use crate::settings::Settings;
 
 /// Keys of metadata that never leave the engine begin so.
@@ -65,6 +66,7 @@ pub struct ModelView {
     columns: Vec<String>,
     plan: LogicalPlan,
     lineage: BTreeMap<String, Vec<(String, String)>>,
+    apart: Apart,
     model: Model,
     /// The model's rows that count: those that are no test.
     input: LogicalPlan,
@@ -186,6 +188,11 @@ impl ModelView {
     pub fn lineage(&self, column: &str) -> Vec<(String, String)> {
         self.lineage.get(column).cloned().unwrap_or_default()
     }
+
+    /// Of which time its rows can tell.
+    pub(crate) fn apart(&self) -> Apart {
+        self.apart
+    }
 }
 
 impl Views {
@@ -293,6 +300,7 @@ impl Views {
             columns,
             plan,
             lineage,
+            apart: Apart::of(models::tables(&model.plan)?.iter().map(String::as_str)),
             model,
             input,
             kpis: plans,

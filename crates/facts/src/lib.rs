@@ -23,8 +23,8 @@ pub use fold::{FoldContext, fold_entity};
 pub use folder::{FoldError, Folder, fold_all};
 pub use history::{History, HistoryError, NoHistory};
 pub use links::{
-    Link, LinkKind, Links, event_links, is_contact_event, is_contact_name, link_hash, links,
-    tells_time,
+    FLOOR_EVENTS, Link, LinkKind, Links, event_links, is_contact_event, is_contact_name, link_hash,
+    links, tells_time,
 };
 pub use profiles::{Profile, Profiles, TENURE_BANDS, profiled};
 pub use rows::*;

@@ -166,6 +166,45 @@ pub fn tells_time(event: &Event) -> bool {
     kind.is_folded() && kind.tells_time()
 }
 
+/// Types of the events that are the floor's own work as it happens: contacts and what agents are at.
+/// From the first of them to the last it is known that nothing else happened there. What is said of a
+/// contact later on (its classification, the analysis of a talk), what is said about agents, plans
+/// and references, and the lives of orders, surveys, cases and alerts go on while no floor is
+/// connected.
+pub const FLOOR_EVENTS: [&str; 31] = [
+    "interaction.started",
+    "interaction.identified",
+    "interaction.ended",
+    "selfservice.started",
+    "selfservice.step",
+    "selfservice.ended",
+    "queue.entered",
+    "estimate.announced",
+    "offer.started",
+    "offer.ended",
+    "queue.left",
+    "leg.connected",
+    "leg.role_changed",
+    "leg.disconnected",
+    "hold.started",
+    "hold.ended",
+    "acw.started",
+    "acw.ended",
+    "transfer.initiated",
+    "transfer.completed",
+    "message.sent",
+    "disposition.set",
+    "callback.requested",
+    "callback.scheduled",
+    "callback.attempted",
+    "callback.connected",
+    "callback.closed",
+    "agent.session_started",
+    "agent.session_ended",
+    "agent.state_changed",
+    "agent.heartbeat",
+];
+
 /// The links of one event: one to four.
 #[derive(Clone, Copy, Debug)]
 pub struct Links<'a> {
@@ -408,4 +447,43 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
         at = parents[at];
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new type has to be of one or the other: what is of neither tells nothing by accident.
+    #[test]
+    fn every_type_is_of_the_floor_or_is_known_not_to_be() {
+        let apart = [
+            "absence.",
+            "alert.",
+            "analysis.",
+            "case.",
+            "cost.",
+            "customer.",
+            "evaluation.",
+            "forecast.",
+            "notification.",
+            "order.",
+            "reference.",
+            "schedule.",
+            "source.",
+            "survey.",
+            "target.",
+            "agent.capacity_changed",
+            "agent.profile_changed",
+            "agent.hired",
+            "agent.left",
+            "interaction.classified",
+        ];
+        let types = events::VOCABULARY.iter().map(|spec| spec.event_type);
+        for name in types.clone() {
+            let is_apart = apart.iter().any(|known| name.starts_with(known));
+            assert_ne!(FLOOR_EVENTS.contains(&name), is_apart, "{name}");
+        }
+        let mut named = FLOOR_EVENTS.into_iter();
+        assert!(named.all(|name| types.clone().any(|known| known == name)));
+    }
 }

@@ -234,6 +234,19 @@ pub struct LiveIngest {
     ends: Arc<Mutex<Vec<mpsc::Sender<()>>>>,
 }
 
+/// What the data that queries see are to what was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing was ever taken here: all there is was brought.
+    Unused,
+    /// Events are taken: what is not there has not happened, but for the moment that a fold takes.
+    Taking,
+    /// Nothing is taken until the next start, and everything that was confirmed is there.
+    Stopped,
+    /// Nothing is taken until the next start, and some of what was confirmed is only in the log.
+    Behind,
+}
+
 /// What a start has brought together.
 struct Begun {
     wal: Wal,
@@ -276,7 +289,8 @@ impl fmt::Debug for LiveIngest {
 impl LiveIngest {
     /// Replays what the write-ahead log has and Parquet has not, then takes deliveries. If a
     /// damaged data file is in the way, it starts all the same and refuses deliveries: queries
-    /// that do not need the file go on.
+    /// that do not need the file may go on, unless the log has what they would lack
+    /// ([`Standing::Behind`]).
     ///
     /// # Errors
     /// When the store or its log cannot be read; a damaged log says what is lost and how to go on.
@@ -300,11 +314,13 @@ impl LiveIngest {
         match Begun::begin(&store, &settings, watching) {
             Ok(begun) => Ok(LiveIngest::run(&store, &settings, begun)),
             Err(error) if error.is_data_damage() => {
+                let last_row = recover::last_row(&store);
                 let found = Recovered {
-                    last_seq: store.version().arrived_seq,
+                    last_seq: last_row.unwrap_or_else(|| store.version().arrived_seq),
                     ..Recovered::default()
                 };
                 let shared = Shared::new(&store, settings.budget_bytes, &found, None);
+                shared.unfinished(last_row);
                 shared.stop(&error.to_string());
                 let live = LiveIngest {
                     settings,
@@ -436,6 +452,11 @@ impl LiveIngest {
         receiver
             .recv()
             .unwrap_or_else(|_| Err(self.shared.stopped_refusal()))
+    }
+
+    /// What may be said about what queries see. Cheap: for every query.
+    pub fn standing(&self) -> Standing {
+        self.shared.standing()
     }
 
     /// How it is doing.

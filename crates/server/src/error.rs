@@ -214,6 +214,7 @@ impl From<QueryError> for ApiError {
             ErrorKind::Deadline => Code::Deadline,
             ErrorKind::Cancelled => Code::Cancelled,
             ErrorKind::DataDamaged => Code::DataDamaged,
+            ErrorKind::Behind => Code::StorageStopped,
             ErrorKind::Unimplemented => Code::Unimplemented,
             ErrorKind::Stopped => Code::Stopping,
             ErrorKind::Internal => Code::Internal,

@@ -67,6 +67,9 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// listened to after the last answer.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How much of what it still sends is read away then.
+pub const UNHEARD_BYTES_MAX: usize = 1024 * 1024;
+
 /// Connections in all.
 pub const CONNECTIONS_MAX: usize = 8_000;
 

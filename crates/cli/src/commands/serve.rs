@@ -13,14 +13,14 @@ use std::{
 use ::kpi::{SourceFile, alert::AlertRules};
 use anyhow::{Context, Result, bail};
 use engine::{
-    Engine,
+    Engine, Present,
     live::{LiveBoard, LiveSettings},
     service::{QueryLimits, QueryService},
 };
 use events::{Text, UtcMicros};
 use ingest::{
     IdentityKey,
-    live::{LiveError, LiveIngest, LiveSettings as IngestSettings, Recovered, Replayed},
+    live::{LiveError, LiveIngest, LiveSettings as IngestSettings, Recovered, Replayed, Standing},
 };
 use server::{
     Backends, DefinitionsNews, OpenServer, RunningServer, Server, StartStep, Surroundings,
@@ -90,14 +90,16 @@ pub fn serve_while(
         }
     };
     open.starting().step(StartStep::Preparing);
-    // Events are taken from here on: a quiet hour is then one in which nothing happened.
     let behind = super::open_engine(store, definitions, engine)
-        .map(|engine| engine.with_present(Arc::clone(&house.now)))
+        .map(|engine| engine.with_present(present(house, &live)))
         .and_then(|engine| behind_the_doors(args, house, &live, engine, (texts, news)));
     let (pump, backends, watch) = match behind {
         Ok(behind) => behind,
         Err(error) => {
-            live.shut_down()?;
+            // Why it does not start is what has to be told, and not what else is in the way.
+            if let Err(unclean) = live.shut_down() {
+                eprintln!("warning: the end was not clean: {unclean}");
+            }
             return Err(error);
         }
     };
@@ -114,6 +116,17 @@ pub fn serve_while(
     worked.map(|_| Outcome::Clean)
 }
 
+/// What may be said about the time after the newest event: where events are taken, a quiet hour is one
+/// in which nothing happened. Over data that were only brought here nobody knows.
+fn present(house: &House, live: &LiveIngest) -> Arc<dyn Fn() -> Present + Send + Sync> {
+    let (now, live) = (Arc::clone(&house.now), live.clone());
+    Arc::new(move || match live.standing() {
+        Standing::Taking => Present::At(now()),
+        Standing::Unused | Standing::Stopped => Present::Unknown,
+        Standing::Behind => Present::Behind,
+    })
+}
+
 /// What requests are answered from.
 fn behind_the_doors(
     args: &Serve,
@@ -124,7 +137,7 @@ fn behind_the_doors(
 ) -> Result<(FramePump, Backends, Option<Watch>)> {
     // Compiles the definitions: what is wrong with them is known now, and the first question does
     // not wait for it.
-    super::bounds(&engine)?;
+    super::block_on(|| async { Ok(engine.stored().await?) })?;
     let queries = QueryService::start(Arc::new(engine), query_limits())?;
     let (rules, around) = rules(args, queries.engine())?;
     let (pump, feed) = live_board(args, house, &queries, &rules)?;
@@ -278,7 +291,7 @@ fn told(started: Result<(LiveIngest, Recovered), LiveError>, dir: &Path) -> Resu
 fn rules(args: &Serve, engine: &Engine) -> Result<(Arc<AlertRules>, Around)> {
     let rules_file: Option<SourceFile> = args.alerts.as_deref().map(source_file).transpose()?;
     let live = super::block_on(|| async {
-        let snapshot = engine.snapshot().await?;
+        let snapshot = engine.stored().await?;
         Ok(engine::live::possible_kpis(&snapshot)?)
     })?;
     let rules = definitions::rules(rules_file.as_ref(), &engine.catalogue(), &live)?;

@@ -11,6 +11,7 @@ pub(crate) fn plain(error: &DataFusionError) -> Option<(String, String)> {
     use DataFusionError as D;
     let text = match error {
         D::Plan(text) | D::Execution(text) | D::Internal(text) => text,
+        D::NotImplemented(text) => return unoffered(text),
         _ => return None,
     };
     if text.starts_with("Aggregate functions are not allowed in the WHERE clause") {
@@ -74,6 +75,24 @@ pub(crate) fn plain(error: &DataFusionError) -> Option<(String, String)> {
         return Some((reason, CAST.to_owned()));
     }
     None
+}
+
+/// What DataFusion parses and cannot do, told without names of its own parts.
+fn unoffered(text: &str) -> Option<(String, String)> {
+    let (reason, hint) = if text.contains("OuterReferenceColumn") {
+        (
+            "a subquery that reads columns of the query around it is not offered at this place",
+            "write it as a join",
+        )
+    } else if text.contains("node Pivot") {
+        (
+            "PIVOT is not offered",
+            "write one MEASURE(kpi) FILTER (WHERE column = 'value') for each column",
+        )
+    } else {
+        return None;
+    };
+    Some((reason.to_owned(), hint.to_owned()))
 }
 
 fn uncomputable(sides: &str) -> (String, String) {

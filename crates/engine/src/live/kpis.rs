@@ -24,7 +24,7 @@ use super::lane::{CHANNEL, Lane, QUEUE, arrow, columns_of};
 use super::mirror::Mirror;
 use crate::functions::calendar::Grain;
 use crate::request::{Asker, Posted, Prepared};
-use crate::session::{Bounds, Snapshot};
+use crate::session::{Apart, Bounds, Snapshot};
 use crate::views::{Views, row_argument};
 use crate::{EngineError, KpiPlan, KpiRequest, KpiRow, UsedKpi};
 
@@ -72,8 +72,8 @@ pub(super) struct Kpis {
     fresh: bool,
     day: Option<Day>,
     minute: i64,
-    /// Where the data began: nothing before is not 0.
-    begin: Option<UtcMicros>,
+    /// Where the data began, and whether they go on to the present: nothing outside is not 0.
+    begin: (Option<UtcMicros>, bool),
     numbers: Numbers,
 }
 
@@ -152,7 +152,7 @@ impl Kpis {
             fresh: true,
             day: None,
             minute: 0,
-            begin: None,
+            begin: (None, false),
             numbers,
         };
         Ok((kpis, mirrors))
@@ -184,10 +184,10 @@ impl Kpis {
         }
         let same_day = self.day.as_ref() == Some(day);
         let minute = minute_of(now.0);
-        // An event from before all others: what had no value there may be 0 now.
-        let begins_anew =
-            std::mem::replace(&mut self.begin, bounds.known_from) != bounds.known_from;
-        self.fresh |= begins_anew;
+        // An event from before all others, or the first that is taken here: what had no value may be 0
+        // now.
+        let known = (bounds.known_from, bounds.known_to > now);
+        self.fresh |= std::mem::replace(&mut self.begin, known) != known;
         if self.fresh || !same_day || !touched.is_empty() {
             let range = day.start.0..day.end.0;
             self.numbers.today = self.rows(&range, bounds, &CUTS).await?;
@@ -230,7 +230,7 @@ impl Kpis {
         });
         let ranges: Vec<Range<i64>> = ranges.collect();
         for range in &ranges {
-            let known = bounds.covers((Some(range.start), Some(range.end)), None);
+            let known = bounds.covers((Some(range.start), Some(range.end)), None, Apart::FLOOR);
             let half = Half {
                 known,
                 ..Half::default()

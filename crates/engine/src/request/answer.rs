@@ -16,7 +16,7 @@ use super::prepare::{Asker, Columns, Query};
 use super::{AnsweredKpi, KpiAnswer, KpiRequest, KpiRow};
 use crate::compile::two_currencies;
 use crate::functions::calendar::Calendar;
-use crate::session::Bounds;
+use crate::session::{Apart, Bounds};
 use crate::{EngineError, UsedKpi};
 
 /// Values of the dimensions of one group.
@@ -96,6 +96,8 @@ pub(crate) struct Answering {
     /// Parameters of those over other KPIs, by id.
     params: BTreeMap<String, BTreeMap<String, ParamInForce>>,
     beside: Arc<Beside>,
+    /// Of which time the rows of the measured ones among them can tell.
+    apart: BTreeMap<String, Apart>,
     targets: Arc<Targets>,
     dims: Vec<String>,
     posted: Posted,
@@ -139,8 +141,12 @@ impl Answering {
             incomplete_before: asker.bounds.incomplete_before(request.from),
             bounds: asker.bounds,
         };
+        let apart = known
+            .values()
+            .filter_map(|kpi| Some((kpi.id.clone(), asker.apart(kpi)?)));
         Answering {
             asked,
+            apart: apart.collect(),
             known,
             params,
             beside: Arc::default(),
@@ -359,8 +365,9 @@ impl Answering {
         all.filter(|kpi| kpi.measured().is_some()).collect()
     }
 
-    /// Is something known of a group: can something be known of its stretch of time, or does a row
-    /// count there anyway?
+    /// Is something known of a group: of its stretch of time, or does a row count there anyway? Of what
+    /// is made of facts that are told at other times, all of them must be known: contacts of before the
+    /// first are not none beside orders that there were.
     fn is_known(&self, asked: &Asked, inputs: &[&Kpi], spot: &Spot<'_>) -> bool {
         let stretch = self.answer.stretch(self.buckets.as_ref(), spot.key.1);
         let counts = |numbers: &Numbers| {
@@ -368,8 +375,12 @@ impl Answering {
             values.any(|value| value != 0.0)
         };
         let counted = |input: &&Kpi| self.numbers_of(input, spot).is_some_and(counts);
-        let bounds = &self.answer.bounds;
-        bounds.covers(stretch, asked.about.matured_to) || inputs.iter().any(counted)
+        let about = &asked.about;
+        about.apart.iter().all(|apart| {
+            let mut of_it = inputs.iter().copied();
+            self.answer.bounds.covers(stretch, about.matured_to, *apart)
+                || of_it.any(|input| self.apart.get(&input.id) == Some(apart) && counted(&input))
+        })
     }
 
     /// The inputs without a value in a group, because their days are not all posted.

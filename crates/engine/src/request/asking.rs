@@ -88,7 +88,7 @@ impl<R: Runner> Asking<'_, R> {
                 Ok(beside) => {
                     periods.push(answer.beside(&beside, compare, zone));
                     // Nobody looks at where another period begins: it has to be said.
-                    let early = compare.and_then(|_| asker.bounds.begins_after(other.from));
+                    let early = compare.and_then(|_| answer.begins_after(other.from));
                     let beside = beside.incomplete_before.or(early);
                     answer.incomplete_before = answer.incomplete_before.or(beside);
                 }

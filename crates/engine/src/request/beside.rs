@@ -94,10 +94,16 @@ impl Beside {
         };
         match self.0.get(&side)?.as_slice() {
             [only] => only.value(&kpi.id, dims, counterpart(only)?),
-            several => {
+            several if kpi.value.ratio().is_some() => {
                 let row = |period| Period::row(period, &kpi.id, dims, counterpart(period)?);
                 let rows: Vec<_> = several.iter().map(row).collect();
                 mean(kpi, &rows)
+            }
+            several => {
+                let value = |period| Period::value(period, &kpi.id, dims, counterpart(period)?);
+                let values: Vec<f64> = several.iter().filter_map(value).collect();
+                let count = values.len();
+                (count > 0).then(|| values.into_iter().sum::<f64>() / count as f64)
             }
         }
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, LocalResult, Months, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use events::UtcMicros;
 
-use kpi::{Agg, Catalogue, Empty, Interval, Kpi, Share, Value};
+use kpi::{Agg, Catalogue, Interval, Kpi, Share, Value};
 
 use super::period::{first_shown, parse_instant, previous_period};
 use super::{KpiAnswer, KpiRequest, KpiRow};
@@ -197,11 +197,12 @@ impl KpiAnswer {
         compare: Option<Compare>,
         zone: Tz,
     ) -> Vec<Option<KpiRow>> {
-        let counterparts = match self.grain.map(|grain| Calendar::new(grain, zone)) {
+        let calendar = self.grain.map(|grain| Calendar::new(grain, zone));
+        let counterparts = match &calendar {
             None => BTreeMap::new(),
             Some(calendar) => {
                 let ranges = [(self.from, self.to), (other.from, other.to)];
-                counterparts(&calendar, compare, ranges, zone)
+                counterparts(calendar, compare, ranges, zone)
             }
         };
         let known: BTreeMap<_, _> = other
@@ -214,10 +215,36 @@ impl KpiAnswer {
                 None => None,
                 Some(at) => Some(UtcMicros(*counterparts.get(&at.0)?)),
             };
-            let found = known.get(&(&row.kpi, &row.dims, period))?;
-            Some(KpiRow::clone(found))
+            match known.get(&(&row.kpi, &row.dims, period)) {
+                Some(found) => Some(KpiRow::clone(found)),
+                None => other.row_of_nothing(row, period, calendar.as_ref()),
+            }
         };
         self.rows.iter().map(of).collect()
+    }
+
+    /// What stands beside `like` where the answer has no row of its group, if it is known that there is
+    /// nothing: whether a row of nothing was asked for changes no number.
+    fn row_of_nothing(
+        &self,
+        like: &KpiRow,
+        period_start: Option<UtcMicros>,
+        calendar: Option<&Calendar>,
+    ) -> Option<KpiRow> {
+        let about = self.kpis.iter().find(|about| about.id == like.kpi)?;
+        let stretch = self.stretch(calendar, period_start.map(|at| at.0));
+        let value = Some(self.nothing(about, stretch)?);
+        Some(KpiRow {
+            period_start,
+            value,
+            numerator: None,
+            denominator: None,
+            n: None,
+            interval: None,
+            currency: None,
+            parts: Vec::new(),
+            ..like.clone()
+        })
     }
 
     /// Puts beside each row what there was in one period, or the mean of several. `apart`: does the
@@ -310,9 +337,7 @@ pub(super) fn mean(kpi: &Kpi, periods: &[Option<&KpiRow>]) -> Option<f64> {
             false => scaled(&kpi.value, above / below),
         };
     }
-    let nothing = (kpi.empty == Empty::Zero).then_some(0.0);
-    let value = |row: &Option<&KpiRow>| row.map_or(nothing, |row| row.value);
-    let values: Vec<f64> = periods.iter().filter_map(value).collect();
+    let values: Vec<f64> = periods.iter().filter_map(|row| (*row)?.value).collect();
     let count = values.len();
     (count > 0).then(|| values.into_iter().sum::<f64>() / count as f64)
 }

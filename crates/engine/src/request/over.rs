@@ -70,6 +70,12 @@ pub(super) async fn ask<R: Runner>(
             }
             Err(error) => return Err(error),
         };
+        // Nobody looks at where a rolling value begins: it has to be said.
+        let early = one
+            .from
+            .filter(|from| request.from.is_some_and(|asked| *from < asked));
+        let early = answer.begins_after(early);
+        answer.incomplete_before = answer.incomplete_before.or(early);
         let at = Some(UtcMicros(window.bucket));
         for mut row in answer.rows.drain(..) {
             row.period_start = at;

@@ -1,6 +1,6 @@
 //! From a request to the queries that answer it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -27,7 +27,7 @@ use crate::functions::{instant, kpi_bucket};
 use crate::guard::{self, GuardLimits};
 use crate::measure::{measure, measure_part};
 use crate::service::QueryError;
-use crate::session::Bounds;
+use crate::session::{Apart, Bounds};
 use crate::views::{KPI_KEY, ModelView, Views, plain};
 use crate::{EngineError, KpiPlan, UsedKpi};
 
@@ -262,7 +262,9 @@ impl<'a> Asker<'a> {
     fn about(&self, kpi: &Kpi, matured_to: Option<i64>) -> Result<AnsweredKpi, EngineError> {
         let mut params: BTreeMap<String, ParamInForce> = BTreeMap::new();
         let mut clocks: Vec<Clock> = Vec::new();
+        let mut apart = BTreeSet::new();
         for input in self.catalogue.made_of(kpi) {
+            apart.extend(self.apart(input));
             let clock = input.measured().map(|m| m.clock);
             clocks.extend(clock.filter(|clock| !clocks.contains(clock)));
             let prefix = if input.id == kpi.id {
@@ -294,7 +296,13 @@ impl<'a> Asker<'a> {
             matured_to: matured_to.filter(|to| *to > i64::MIN).map(UtcMicros),
             note: None,
             failed: None,
+            apart,
         })
+    }
+
+    /// Of which time the rows of a measured KPI can tell.
+    pub(super) fn apart(&self, kpi: &Kpi) -> Option<Apart> {
+        Some(self.views.model(kpi.model()?)?.apart())
     }
 
     /// Up to where rows count. Lines that are posted late: to the end of the newest day. A KPI

@@ -360,6 +360,56 @@ async fn a_period_before_the_data_is_no_zero_to_compare_with_and_that_is_said() 
     assert!(hours.rows.iter().all(|row| row.value.is_some()));
 }
 
+/// Support had no call on the 4th: that is 0 beside the hours of the 5th, whether rows of nothing were
+/// asked for or not.
+#[tokio::test]
+async fn beside_a_row_stands_what_nothing_means_also_without_fill() {
+    let engine = World::default().engine();
+    let mut asked = request(&["offered"]);
+    asked.from = Some(at("2026-01-05T00:00:00Z"));
+    asked.to = Some(at("2026-01-06T00:00:00Z"));
+    asked.by = vec!["queue_id".to_owned()];
+    asked.grain = Some(Grain::H1);
+    for (compare, before) in [
+        (Compare::Days(1), ["1", "0", "0"]),
+        (Compare::Previous, ["1", "0", "0"]),
+        (Compare::Months(12), ["-", "-", "-"]),
+    ] {
+        asked.compare = Some(compare);
+        for fill in [false, true] {
+            asked.fill = fill;
+            let answer = engine.kpi(&asked).await.expect("answered");
+            let rows = answer.rows.iter();
+            let counted = rows.filter(|row| row.value.is_some_and(|value| value > 0.0));
+            let told = words(counted.map(|row| row.previous));
+            assert_eq!(told, before.join(" "), "{compare:?} {fill}");
+        }
+    }
+    (asked.grain, asked.fill) = (None, false);
+    asked.compare = Some(Compare::Days(1));
+    let answer = engine.kpi(&asked).await.expect("answered");
+    assert_eq!(words(answer.rows.iter().map(|row| row.previous)), "1 0");
+}
+
+#[tokio::test]
+async fn a_rolling_value_that_begins_before_the_data_says_so() {
+    let engine = World::default().engine();
+    let begin = Some(at("2026-01-01T00:00:00Z"));
+    for (over, said) in [
+        (Over::Buckets(7), begin),
+        (Over::Buckets(5), None),
+        (Over::Start, None),
+    ] {
+        let mut asked = request(&["offered"]);
+        asked.from = Some(at("2026-01-05T00:00:00Z"));
+        asked.to = Some(at("2026-01-06T00:00:00Z"));
+        asked.grain = Some(Grain::D1);
+        asked.over = Some(over);
+        let answer = engine.kpi(&asked).await.expect("answered");
+        assert_eq!(answer.incomplete_before, said, "{over:?}");
+    }
+}
+
 #[tokio::test]
 async fn where_no_row_counts_yet_a_count_is_not_zero() {
     let mut world = trade("2026-02-17T00:00:00Z");

@@ -11,7 +11,7 @@ use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 use super::limits::{MESSAGE_CHARS_MAX, RETRY_AFTER};
-use crate::error::{EngineError, plain, sql_types};
+use crate::error::{BEHIND, BEHIND_HINT, EngineError, plain, sql_types};
 
 /// Why a query was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,8 @@ pub enum ErrorKind {
     Cancelled,
     /// Stored data could not be read.
     DataDamaged,
+    /// Confirmed events are not in the data, and will not be before somebody has seen to it.
+    Behind,
     /// Not offered here.
     Unimplemented,
     /// The service is stopping.
@@ -92,6 +94,7 @@ impl ErrorKind {
             ErrorKind::Deadline => "deadline",
             ErrorKind::Cancelled => "cancelled",
             ErrorKind::DataDamaged => "data_damaged",
+            ErrorKind::Behind => "storage_stopped",
             ErrorKind::Unimplemented => "unimplemented",
             ErrorKind::Stopped => "stopped",
             ErrorKind::Internal => "internal",
@@ -163,6 +166,9 @@ impl From<EngineError> for QueryError {
             EngineError::OutOfMemory(detail) => return exhausted(&detail),
             EngineError::Store(detail) => return unreadable(&detail),
             EngineError::DataDamaged { file } => return damaged(&file),
+            EngineError::Behind => {
+                return QueryError::new(ErrorKind::Behind, BEHIND).with_hint(BEHIND_HINT);
+            }
             EngineError::Definitions(problems) => return internal(&problems.join("; ")),
             EngineError::Internal(detail) => return internal(&detail),
         };
@@ -185,7 +191,11 @@ impl From<DataFusionError> for QueryError {
 fn of(error: &DataFusionError) -> Option<QueryError> {
     use DataFusionError as D;
     if let Some((message, hint)) = plain(error) {
-        let error = QueryError::new(ErrorKind::SqlSyntax, first_line(&message));
+        let kind = match error {
+            D::NotImplemented(_) => ErrorKind::Unimplemented,
+            _ => ErrorKind::SqlSyntax,
+        };
+        let error = QueryError::new(kind, first_line(&message));
         return Some(error.with_hint(hint));
     }
     Some(match error {
@@ -265,12 +275,22 @@ pub(crate) fn of_schema(error: &SchemaError) -> QueryError {
                 None => error,
             }
         }
-        SchemaError::AmbiguousReference { field } => QueryError::new(
-            ErrorKind::UnknownName,
-            format!("{} is in more than one table", field.quoted_flat_name()),
-        )
-        .with_hint("write the table before it"),
+        SchemaError::AmbiguousReference { field } => ambiguous(field),
         other => QueryError::new(ErrorKind::SqlSyntax, first_line(&other.to_string())),
+    }
+}
+
+fn ambiguous(field: &Column) -> QueryError {
+    let name = field.quoted_flat_name();
+    let told = |message| QueryError::new(ErrorKind::UnknownName, message);
+    match field.relation {
+        None => {
+            told(format!("{name} is in more than one table")).with_hint("write the table before it")
+        }
+        Some(_) => told(format!(
+            "{name} is there twice, once under a name given with AS"
+        ))
+        .with_hint("give the other column another name: AS other"),
     }
 }
 

@@ -162,6 +162,8 @@ fn config(settings: &Settings) -> SessionConfig {
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     options.optimizer.expand_views_at_output = false;
+    // It writes fields of structs below the views, whose columns it then names twice.
+    options.optimizer.enable_leaf_expression_pushdown = false;
     config
 }
 

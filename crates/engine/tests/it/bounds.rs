@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Compare, Engine, KpiRequest, Over, Settings, parse_grain};
+use engine::{Compare, Engine, EngineError, KpiRequest, Over, Present, Settings, parse_grain};
 use events::{Event, EventData, SourceWatermark, UtcMicros};
 use facts::{FactEdit, FactRows, StoredEvent};
 use store::{Commit, Mode, Store};
@@ -159,9 +159,10 @@ async fn the_horizon_is_the_lowest_of_the_sources_newest_watermarks() {
     let bounds = bounds(events, Settings::default()).await;
     assert_eq!(bounds.horizon, DAY_0.plus_ms(3 * DAY_MS));
     assert_eq!(bounds.history_start, DAY_0.plus_ms(-DAY_MS));
-    assert_eq!(bounds.as_of, DAY_0.plus_ms(5 * DAY_MS));
+    // That a source speaks does not make the others complete.
+    assert_eq!(bounds.as_of, bounds.horizon);
     assert_eq!(bounds.known_from, start);
-    assert_eq!(bounds.known_to, UtcMicros(bounds.as_of.0 + 1));
+    assert_eq!(bounds.known_to, bounds.as_of);
 }
 
 /// What looks back needs all of the sources; something is known from the first of them on.
@@ -174,8 +175,8 @@ async fn something_is_known_from_where_the_first_source_begins() {
     for (a, b, history_start, known_from) in [
         (Some(-9), Some(-3), -3, -9),
         (Some(-9), None, -9, -9),
-        (None, Some(2), 2, 1),
-        (None, None, 1, 1),
+        (None, Some(2), 2, 0),
+        (None, None, 0, 0),
     ] {
         let bounds = bounds(told(a, b), Settings::default()).await;
         assert_eq!(bounds.history_start, day(history_start), "{a:?} {b:?}");
@@ -195,8 +196,13 @@ async fn at_the_present_a_quiet_hour_is_one_in_which_nothing_happened() {
     let store = Arc::new(store);
     let engine = || Engine::new(Arc::clone(&store), catalogue(), Settings::default());
     let later = |hours: i64| DAY_0.plus_ms(5 * DAY_MS + hours * 3_600_000);
-    let present: Arc<dyn Fn() -> UtcMicros + Send + Sync> = Arc::new(move || later(2));
-    let serving = engine().expect("an engine").with_present(present);
+    let present = |present| {
+        engine()
+            .expect("an engine")
+            .with_present(Arc::new(move || present))
+    };
+    let serving = present(Present::At(later(2)));
+    let unused = present(Present::Unknown);
     let brought = engine().expect("an engine");
     for (from, to, served) in [(1, 2, Some(0.0)), (2, 3, Some(0.0)), (3, 4, None)] {
         let request = KpiRequest {
@@ -208,9 +214,72 @@ async fn at_the_present_a_quiet_hour_is_one_in_which_nothing_happened() {
         let answer = serving.kpi(&request).await.expect("an answer");
         assert_eq!(answer.rows[0].value, served, "hour {from}");
         assert_eq!(answer.as_of, later(2));
-        let answer = brought.kpi(&request).await.expect("an answer");
-        assert_eq!(answer.rows[0].value, None, "hour {from}");
-        assert_eq!(answer.as_of, later(0));
+        for brought in [&brought, &unused] {
+            let answer = brought.kpi(&request).await.expect("an answer");
+            assert_eq!(answer.rows[0].value, None, "hour {from}");
+            assert_eq!(answer.as_of, later(0));
+        }
+    }
+    let behind = present(Present::Behind);
+    let refused = behind.sql("SELECT 1").await.expect_err("no right answer");
+    assert!(matches!(refused, EngineError::Behind), "{refused}");
+    assert!(behind.stored().await.is_ok() && behind.entries().await.is_ok());
+}
+
+/// An event of the type at a day; of another source than the floor's.
+fn told(day: i64, event_type: &str, data: &str) -> StoredEvent {
+    let at = DAY_0.plus_ms(day * DAY_MS);
+    let line = format!(
+        r#"{{"source":"shop","event_id":"{event_type}-{day}","event_type":"{event_type}",
+        "occurred_at":"{at}","data":{data}}}"#
+    );
+    let intake = events::Intake {
+        tenant_id: "default".into(),
+        default_source: None,
+        recorded_at: at,
+    };
+    let event = events::decode_line(line.as_bytes(), &intake).expect("an event");
+    StoredEvent {
+        event: Arc::new(event),
+        entity: "event:other".into(),
+    }
+}
+
+/// A shop, a price list or an alert says nothing about the floor: neither where its contacts begin nor
+/// up to where there were none.
+#[tokio::test]
+async fn only_what_the_floor_does_stretches_what_is_known_of_it() {
+    const STARTED: &str = r#"{"interaction_id":"c1","channel":"voice","direction":"inbound"}"#;
+    const AGENT: &str = r#"{"agent_id":"a1","state":"available"}"#;
+    const PLACED: &str = r#"{"order_id":"o1","customer_id":"u1","kind":"new","lines":[{"line_id":"1","sku":"kettle",
+        "units":1,"value":{"amount":"249.0000","currency":"CNY"}}]}"#;
+    const ALERT: &str = r#"{"alert_id":"x1","rule_id":"r","figure":"waiting","scope":"all",
+        "state":"warn"}"#;
+    for mode in [Mode::Memory, Mode::Durable] {
+        let (store, _folder) = store(Vec::new());
+        let store = Arc::new(store);
+        let engine = Engine::new(Arc::clone(&store), catalogue(), Settings::default());
+        let engine = engine.expect("an engine");
+        for events in [
+            vec![
+                told(2, "interaction.started", STARTED),
+                told(3, "agent.heartbeat", AGENT),
+            ],
+            vec![told(-60, "order.placed", PLACED)],
+            vec![told(90, "alert.changed", ALERT)],
+        ] {
+            let edit = FactEdit {
+                events,
+                ..FactEdit::default()
+            };
+            commit(&store, &edit, mode);
+        }
+        let bounds = engine.snapshot().await.expect("a snapshot").bounds;
+        assert_eq!(bounds.known_from, Some(DAY_0.plus_ms(2 * DAY_MS)));
+        let last = DAY_0.plus_ms(3 * DAY_MS);
+        assert_eq!(bounds.known_to, UtcMicros(last.0 + 1));
+        assert_eq!(bounds.as_of, last);
+        assert_eq!(Some(bounds.history_start), bounds.known_from);
     }
 }
 
@@ -250,8 +319,7 @@ async fn history_begins_where_contacts_are_kept_from_whatever_a_source_has_said(
     let day = |n: i64| DAY_0.plus_ms(n * DAY_MS);
     for (told, begins) in [
         (Some(day(-9)), day(2)),
-        // The first event that there is: nothing was before it anyway.
-        (None, day(5)),
+        (None, day(2)),
         (Some(day(3)), day(3)),
     ] {
         let (store, _folder) = store(vec![watermark("a", 5, told)]);
@@ -264,7 +332,7 @@ async fn history_begins_where_contacts_are_kept_from_whatever_a_source_has_said(
         let engine = engine.expect("an engine");
         let bounds = engine.snapshot().await.expect("a snapshot").bounds;
         assert_eq!(bounds.history_start, begins, "{told:?}");
-        assert_eq!(bounds.known_from, Some(begins), "{told:?}");
+        assert_eq!(bounds.known_from, Some(day(2)), "{told:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use engine::live::{Cell, CellKey, CellValue, Frame, LiveBoard, LiveSettings, Scope};
-use engine::{Engine, Grain, KpiRequest, KpiRow, Settings, parse_zone};
+use engine::{Engine, Grain, KpiRequest, KpiRow, Present, Settings, parse_zone};
 use events::{Event, EventData, UtcMicros};
 use facts::{FoldSettings, Folder, NoHistory};
 use sim::{Config, World};
@@ -75,7 +75,8 @@ impl Centre {
         let engine = Engine::new(Arc::clone(&store), catalogue(), Settings::default()).unwrap();
         let clock = Arc::new(AtomicI64::new(0));
         let now = Arc::clone(&clock);
-        let engine = engine.with_present(Arc::new(move || UtcMicros(now.load(Ordering::SeqCst))));
+        let present = move || Present::At(UtcMicros(now.load(Ordering::SeqCst)));
+        let engine = engine.with_present(Arc::new(present));
         Centre {
             store,
             engine: Arc::new(engine),

@@ -147,6 +147,23 @@ pub(super) fn replay(
     Ok((wal, folder, recovered))
 }
 
+/// The last row of the log, found without changing anything of it: what is not folded may be needed
+/// for a repair. `None` if it cannot be read to its end.
+pub(super) fn last_row(store: &Store) -> Option<u64> {
+    let arrived = store.version().arrived_seq;
+    let Some(frames) = store.read_wal().ok()? else {
+        return Some(arrived);
+    };
+    let mut last = arrived;
+    for frame in frames {
+        let frame = frame.ok()?;
+        if matches!(frame.kind, Kind::Events | Kind::Rejects | Kind::Lost) {
+            last = last.max(frame.first_seq + u64::from(frame.rows) - 1);
+        }
+    }
+    Some(last)
+}
+
 /// The log from where Parquet ends.
 struct Log<'s> {
     store: &'s Store,

@@ -11,7 +11,7 @@ use std::{
 use events::UtcMicros;
 use store::{Scrubbed, Store, wal::Wal};
 
-use super::{Delivery, LiveSettings, Recovered, Refusal, window::IdWindow};
+use super::{Delivery, LiveSettings, Recovered, Refusal, Standing, window::IdWindow};
 
 /// Upper bounds of the sync times that are counted, in microseconds.
 const SYNC_BOUNDS: [u64; 10] = [
@@ -186,6 +186,15 @@ impl Shared {
         }
     }
 
+    /// The log was not taken to its end. `last_seq` is its last, as far as it can be told.
+    pub fn unfinished(&self, last_seq: Option<u64>) {
+        let arrived = self.store.version().arrived_seq;
+        let mut counts = self.counts();
+        counts.state.applied_seq = arrived;
+        counts.state.committed_seq = last_seq.unwrap_or(arrived);
+        counts.unread = last_seq.is_none();
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -281,6 +290,17 @@ impl Shared {
         let reason = self.counts().state.stopped.clone();
         Refusal::Stopped {
             reason: reason.unwrap_or_else(|| "the program is ending".to_owned()),
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        let counts = self.counts();
+        let state = &counts.state;
+        match (state.stopped.is_some(), state.applied_seq) {
+            (false, 0) => Standing::Unused,
+            (false, _) => Standing::Taking,
+            (true, applied) if counts.unread || applied < state.committed_seq => Standing::Behind,
+            (true, _) => Standing::Stopped,
         }
     }
 
@@ -461,6 +481,31 @@ mod tests {
         shared.panicked();
         let said = shared.outcome().expect_err("it has stopped").to_string();
         assert!(said.contains("panicked"), "{said}");
+    }
+
+    #[test]
+    fn what_queries_lack_is_told_from_what_does_not_come_any_more() {
+        let store = Arc::new(Store::in_memory());
+        let shared = Shared::new(&store, 100, &Recovered::default(), None);
+        let committed = |seq| Committed {
+            seq,
+            ..Committed::default()
+        };
+        assert_eq!(shared.standing(), Standing::Unused);
+        shared.committed(&committed(7));
+        shared.applied(7);
+        assert_eq!(shared.standing(), Standing::Taking);
+        shared.committed(&committed(8));
+        assert_eq!(shared.standing(), Standing::Taking, "it is being folded");
+        shared.stop("the disk is gone");
+        assert_eq!(shared.standing(), Standing::Behind, "it never will be");
+        shared.applied(8);
+        shared.unfinished(Some(0));
+        assert_eq!(shared.standing(), Standing::Stopped, "all of it is there");
+        shared.unfinished(Some(1));
+        assert_eq!(shared.standing(), Standing::Behind);
+        shared.unfinished(None);
+        assert_eq!(shared.standing(), Standing::Behind, "nobody knows");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use ingest::live::{LiveIngest, OnError, Refusal, examine, recover, repair};
+use ingest::live::{LiveIngest, OnError, Refusal, Standing, examine, recover, repair};
 use store::{Error, LOG, QUARANTINE, Store};
 
 use crate::{
@@ -159,7 +159,7 @@ fn events_of_a_damaged_file_come_back_from_the_log_that_is_still_there() {
         .len()
         - 1;
     damage(&folder, LOG, newest);
-    // Nothing is taken, because nobody knows what would be a repeat, and queries go on.
+    // Nothing is taken, because nobody knows what would be a repeat; what was confirmed is there.
     let store = Arc::new(open(&folder));
     let settings = live::settings(&live::clock());
     let (live, _) = LiveIngest::start(Arc::clone(&store), settings).expect("it starts");
@@ -171,8 +171,9 @@ fn events_of_a_damaged_file_come_back_from_the_log_that_is_still_there() {
     let state = live.state();
     assert_eq!(
         (state.quarantined_files, state.wal_writable, state.caught_up),
-        (1, false, false)
+        (1, false, true)
     );
+    assert_eq!(live.standing(), Standing::Stopped);
     assert!(store.read(&store.version(), LOG).is_err());
     assert!(
         !store

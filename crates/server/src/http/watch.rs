@@ -228,6 +228,8 @@ pub(crate) struct Watched {
     watch: Arc<Watch>,
     /// Nothing more is said; until then the client is still listened to.
     leaves: Option<Pin<Box<Sleep>>>,
+    /// Bytes that it has read away since.
+    unheard: usize,
 }
 
 impl Watched {
@@ -236,6 +238,7 @@ impl Watched {
             stream,
             watch,
             leaves: None,
+            unheard: 0,
         }
     }
 
@@ -292,22 +295,28 @@ impl AsyncWrite for Watched {
     /// Says that nothing more is sent, then reads away what the client still sends.
     ///
     /// A socket that is closed with bytes unread resets the connection, and a reset takes away from
-    /// the client what it has not read yet: the end of the last answer.
+    /// the client what it has not read yet: the end of the last answer. Who sends on and on all the same
+    /// is not listened to for long, and is reset.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.leaves.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.leaves = Some(Box::pin(sleep(limits::LAST_WORDS)));
         }
-        let Watched { stream, leaves, .. } = &mut *self;
+        let Watched {
+            stream,
+            leaves,
+            unheard: read,
+            ..
+        } = &mut *self;
         let leaves = leaves.as_mut().expect("set above");
         let mut unheard = [0; 4096];
         loop {
-            if leaves.as_mut().poll(cx).is_ready() {
+            if leaves.as_mut().poll(cx).is_ready() || *read > limits::UNHEARD_BYTES_MAX {
                 return Poll::Ready(Ok(()));
             }
             let mut buffer = ReadBuf::new(&mut unheard);
             match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) if !buffer.filled().is_empty() => *read += buffer.filled().len(),
                 // The client has left.
                 _ => return Poll::Ready(Ok(())),
             }

@@ -42,6 +42,22 @@ fn a_head_that_comes_byte_by_byte_is_cut_off() {
     assert!(begun.elapsed() >= SHORT && meanwhile > 0);
 }
 
+/// After its last answer a connection is listened to for a moment, so that the answer arrives; it is no
+/// sink for whatever is sent then.
+#[test]
+fn who_sends_on_and_on_after_the_last_answer_is_cut_off() {
+    let setup = start();
+    let mut client = setup.client();
+    client.write("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let chunk = [b'x'; 64 * 1024];
+    let mut sent = 0;
+    while client.stream.get_mut().write_all(&chunk).is_ok() {
+        sent += chunk.len();
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
+    }
+    setup.goes_on("after");
+}
+
 #[test]
 fn a_connection_rests_between_requests_for_its_own_time() {
     let setup = start_with(|settings| {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use engine::{
-    Engine, KpiAnswer, KpiRequest,
+    Engine, KpiAnswer, KpiRequest, Present,
     service::{QueryLimits, QueryService},
 };
 use events::UtcMicros;
@@ -78,7 +78,9 @@ fn open(limits: QueryLimits, change: impl FnOnce(&mut Settings)) -> Real {
     let (live, _) = LiveIngest::start(Arc::clone(&store), live).expect("a pipeline");
     let clock = Arc::new(AtomicI64::new(NOON.0));
     let engine = Engine::new(store, catalogue(), engine::Settings::default());
-    let engine = engine.expect("an engine").with_present(present(&clock));
+    let now = present(&clock);
+    let present = Arc::new(move || Present::At(now()));
+    let engine = engine.expect("an engine").with_present(present);
     let engine = Arc::new(engine);
     // The first statement compiles the definitions, which takes a busy machine its time.
     let limits = QueryLimits {
