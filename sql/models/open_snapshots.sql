@@ -47,12 +47,12 @@ items AS (
 changes AS (
   SELECT
     tenant_id, is_test, kind, queue_id, channel, since_slice AS slice_at, 1 AS change,
-    900000 - ms_between(since_slice, since) AS ms, NULL AS oldest_since
+    900000 - ms_between(since_slice, since) AS ms, nullif(since, since) AS oldest_since
   FROM items
   UNION ALL
   SELECT
     tenant_id, is_test, kind, queue_id, channel, until_slice AS slice_at, -1 AS change,
-    ms_between(until_slice, until) - 900000 AS ms, NULL AS oldest_since
+    ms_between(until_slice, until) - 900000 AS ms, nullif(since, since) AS oldest_since
   FROM items
   WHERE until IS NOT NULL
 ),

@@ -53,7 +53,10 @@ pub(crate) fn replace_rows(
     }
     if let Some((_, time)) = wanted.keys.iter().next() {
         let rows = wanted.keys.len();
-        let what = format!("{rows} rows to be replaced are not stored, one is of {time} µs");
+        let what = format!(
+            "{rows} rows to be replaced are not stored, one is of {time} µs: the folder is damaged, or of \
+             a program that did not keep this table yet; import into a new one"
+        );
         return Err(Error::inconsistent(spec.name, what));
     }
     if let Some(added) = added {
